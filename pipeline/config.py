@@ -1,0 +1,272 @@
+"""The typed schema of what the runner reads, and the limits that values must respect.
+
+The groups dataset, model, optimizer and schedule are open: everything in them goes by name to the callable
+that their `_target_` names, and its signature is their schema. Reading this module costs no TensorFlow.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+from pipeline.errors import InputError, nearest, one_of
+
+
+@dataclass
+class EarlyStopping:
+    patience: int = 10
+
+
+@dataclass
+class Train:
+    batch_size: int = MISSING
+    epochs: int = MISSING
+    label_smoothing: float = 0.0
+    early_stopping: EarlyStopping | None = None
+    checkpoint_seconds: float = 30.0
+    search: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Device:
+    name: str = MISSING
+    precision: str = "float32"
+
+
+@dataclass
+class Stage:
+    n_trials: int | None = None
+    epochs: int | None = None
+
+
+@dataclass
+class Sweep:
+    name: str | None = None
+    strategy: str = MISSING
+    n_trials: int | None = None
+    max_tier: int = 2
+    metric: str = MISSING
+    direction: str = MISSING
+    dry_run: bool = False
+    points: int | None = None
+    keep: float | None = None
+    margin: float | None = None
+    stages: dict[str, Stage] = field(default_factory=dict)
+
+
+@dataclass
+class Executor:
+    kind: str = MISSING
+    workers: int | None = None
+    max_restarts: int = 0
+
+
+@dataclass
+class Tracking:
+    kind: str = MISSING
+    uri: str | None = None
+    experiment: str | None = None
+    ui: str | None = None
+
+
+@dataclass
+class Config:
+    dataset: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    train: Train = field(default_factory=Train)
+    device: Device = field(default_factory=Device)
+    sweep: Sweep = field(default_factory=Sweep)
+    executor: Executor = field(default_factory=Executor)
+    tracking: Tracking = field(default_factory=Tracking)
+    seed: int = 0
+    output_dir: str = "outputs"
+    resume: str | None = None
+    allowed_targets: list[str] = field(default_factory=list)
+
+
+def register() -> None:
+    """Makes the schema known to Hydra under the name that conf/config.yaml starts its defaults with."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number between `low` and `high`, both included unless `open`; null allowed if `nullable`."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open: str = ""  # which bounds are excluded: "low", "high" or both
+    integer: bool = False
+    nullable: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        if value is None:
+            return self.nullable
+        if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
+            return False
+        above = value > self.low if "low" in self.open else value >= self.low
+        below = value < self.high if "high" in self.open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        bounds = []
+        if self.low > float("-inf"):
+            bounds.append(f"{'above' if 'low' in self.open else 'at least'} {self.low:g}")
+        if self.high < float("inf"):
+            bounds.append(f"{'below' if 'high' in self.open else 'at most'} {self.high:g}")
+        kind = "a whole number" if self.integer else "a number"
+        return " ".join([kind, " and ".join(bounds)]).strip() + (" or null" if self.nullable else "")
+
+
+_FRACTION = Number(0, 1, open="high")
+_POSITIVE = Number(0, open="low")
+_COUNT = Number(1, integer=True)
+
+# What a value may be, by key: for the values themselves, for both ends of their ranges and for every choice.
+LIMITS: dict[str, Number | tuple[str, ...]] = {
+    "seed": Number(0, 2**31 - 1, integer=True),
+    "train.batch_size": _COUNT,
+    "train.epochs": _COUNT,
+    "train.label_smoothing": _FRACTION,
+    "train.early_stopping.patience": _COUNT,
+    "train.checkpoint_seconds": Number(0),
+    "dataset.validation_fraction": Number(0, 1, open="low high"),
+    "dataset.test_fraction": Number(0, 1, open="low high"),
+    "dataset.n_classes": Number(2, integer=True),
+    "dataset.examples_per_class": _COUNT,
+    "model.hidden_units": _COUNT,
+    "model.hidden_layers": Number(0, integer=True),
+    "model.norm_placement": ("none", "before_activation", "after_activation"),
+    "model.norm_momentum": _FRACTION,
+    "model.norm_epsilon": _POSITIVE,
+    "model.dropout_rate": _FRACTION,
+    "model.head": ("softmax", "sigmoid"),
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.momentum": _FRACTION,
+    "optimizer.beta_1": _FRACTION,
+    "optimizer.beta_2": _FRACTION,
+    "optimizer.rho": _FRACTION,
+    "optimizer.epsilon": _POSITIVE,
+    "optimizer.weight_decay": Number(0, nullable=True),
+    "optimizer.clipnorm": Number(0, open="low", nullable=True),
+    "optimizer.initial_accumulator_value": Number(0),
+    "schedule.decay": _POSITIVE,
+    "schedule.warmup_epochs": Number(0),
+    "schedule.epochs_per_step": _COUNT,
+    "schedule.final_fraction": Number(0, 1),
+    "device.name": ("auto", "cpu", "gpu"),
+    "device.precision": ("float32", "mixed_float16", "mixed_bfloat16"),
+    "sweep.strategy": ("random", "grid"),
+    "sweep.direction": ("maximize", "minimize"),
+    "sweep.n_trials": Number(1, integer=True, nullable=True),
+    "sweep.max_tier": Number(0, 4, integer=True),
+    "sweep.points": Number(1, integer=True, nullable=True),
+    "sweep.keep": Number(0, 1, open="low", nullable=True),
+    "sweep.margin": Number(0, nullable=True),
+    "sweep.stages.*.n_trials": Number(1, integer=True, nullable=True),
+    "sweep.stages.*.epochs": Number(1, integer=True, nullable=True),
+    "executor.kind": ("local", "inline"),
+    "executor.workers": Number(1, integer=True, nullable=True),
+    "executor.max_restarts": Number(0, integer=True),
+    "tracking.kind": ("mlflow", "none"),
+}
+
+
+def limit(key: str, value: Any) -> None:
+    """Raises InputError if `value` is outside what LIMITS allows for `key`; a list is checked item by item."""
+    if isinstance(value, list) and value:
+        for item in value:
+            limit(key, item)
+        return
+    rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
+    if isinstance(rule, tuple) and value not in rule:
+        raise one_of(key, value, rule)
+    if isinstance(rule, Number) and not rule.accepts(value):
+        raise InputError(f"{key}={value} must be {rule}.")
+
+
+def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every value in a plain nested dict; an empty dict counts as a value."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def check(config: dict[str, Any]) -> None:
+    """Refuses values outside their limits and targets outside `allowed_targets`, before anything is run.
+
+    A target is imported and called, so a config from a stranger could otherwise run any code there is.
+    """
+    for key, value in leaves(config):
+        if not key.split(".")[1:2] == ["search"]:
+            limit(key, value)
+        if key.endswith("_target_") and not str(value).startswith(tuple(config["allowed_targets"])):
+            raise InputError(
+                f"{key}={value} is not allowed: it must begin with one of {', '.join(config['allowed_targets'])} "
+                "(allowed_targets in conf/config.yaml)."
+            )
+    metrics = ("val_loss", "val_accuracy")
+    if config["sweep"]["metric"] not in metrics:
+        raise one_of("sweep.metric", config["sweep"]["metric"], metrics)
+    name = config["sweep"]["name"]
+    if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
+        raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config with every interpolation resolved. Raises InputError for one that can't be, or a missing value."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def recorded(config: DictConfig) -> dict[str, Any]:
+    """The config for records that others read: resolved, except what comes from the environment, which may be
+    a secret and stays as `${oc.env:NAME}`."""
+
+    def mask(node: Any) -> None:
+        keys = list(node) if isinstance(node, DictConfig) else range(len(node))
+        for key in keys:
+            raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
+            if isinstance(raw, str) and "oc.env:" in raw:
+                node[key] = raw.replace("${", "\\${")
+            elif isinstance(node[key], DictConfig | ListConfig):
+                mask(node[key])
+
+    copy = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    mask(copy)
+    return plain(copy)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """`key: was A, is B` for every value that differs between two configs."""
+    before, after = dict(leaves(old)), dict(leaves(new))
+    return [
+        f"{key}: was {before.get(key, 'absent')}, is {after.get(key, 'absent')}"
+        for key in sorted({*before, *after})
+        if before.get(key, ...) != after.get(key, ...)
+    ]
+
+
+def unknown_key(key: str, config: DictConfig) -> InputError:
+    """The error for an override of a key that the composed config lacks."""
+    names = [name for name, _ in leaves(OmegaConf.to_container(config, resolve=False))]
+    groups = [str(name) for name in config]
+    hint = nearest(key, names) or nearest(key, groups)
+    return InputError(
+        f"{key} is not in the config.{hint}\n"
+        f"`python run.py --cfg job` shows every key; `+{key}=...` adds one that the target takes."
+    )

@@ -1,0 +1,39 @@
+"""From arrays in memory to batches on the device: shuffle, batch, map, prefetch."""
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.data.splits import Split
+
+
+def steps_per_epoch(n_examples: int, batch_size: int) -> int:
+    """Batches in an epoch; the last one may be partial."""
+    return -(-n_examples // batch_size)
+
+
+def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
+    """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`.
+
+    The order is a pure function of (seed, epoch), so a resumed run sees the batches it would have seen. Indices
+    are shuffled and whole batches gathered: moving examples one by one costs more than training on them.
+    """
+    n = len(split)
+
+    def epoch_of_indices(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([seed, epoch]))
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    with tf.device("/CPU:0"):
+        inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
+
+    def gather(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(inputs, index), tf.gather(labels, index)
+
+    epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
+    return epochs.flat_map(epoch_of_indices).map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(split: Split, batch_size: int = 1024) -> tf.data.Dataset:
+    """(inputs, labels) of every example once, in order."""
+    whole = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels))
+    return whole.batch(batch_size).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,48 @@
+"""Between the command line and Hydra: exit statuses, and errors that a person can act on."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline.errors import InputError
+
+
+def train_one(config: DictConfig) -> None:
+    """The task of a run without -m. Raises SystemExit with a status other than 0."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from pipeline.launch.single import run_single
+
+    overrides = [str(line) for line in HydraConfig.get().overrides.task]
+    for line in overrides:
+        key = line.split("=")[0].lstrip("+~")
+        if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
+            raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
+    OmegaConf.set_readonly(config, True)
+    status = run_single(config, overrides)
+    if status:
+        raise SystemExit(status)
+
+
+def guarded(main: Callable[[], Any]) -> None:
+    """Runs Hydra's main; a user's mistake becomes a line or two on stderr and exit status 2.
+
+    CAVIAR_TRACEBACK=1 shows where the error came from.
+    """
+    if "HYDRA_FULL_ERROR" not in os.environ:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting with 1
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from pipeline.explain import explain
+
+        message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, sys.argv[1:])
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,28 @@
+"""How good a saved model is on a split: loss, accuracy, confusion matrix."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.splits import Split
+
+
+def probabilities(model: Any, inputs: np.ndarray) -> np.ndarray:
+    """Class probabilities [n, C] of a saved model; a sigmoid head's one column becomes two."""
+    outputs = np.concatenate([np.asarray(model(inputs[i : i + 1024])) for i in range(0, len(inputs), 1024)])
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+
+
+def evaluate(model: Any, split: Split, n_classes: int) -> dict[str, Any]:
+    """`loss` (cross-entropy), `accuracy`, `n` and `confusion` [true class][predicted class]."""
+    probs = probabilities(model, split.inputs)
+    chosen = np.clip(probs[np.arange(len(split)), split.labels], 1e-12, 1)
+    predicted = probs.argmax(axis=1)
+    confusion = np.zeros((n_classes, n_classes), int)
+    np.add.at(confusion, (split.labels, predicted), 1)
+    return {
+        "loss": float(-np.log(chosen).mean()),
+        "accuracy": float((predicted == split.labels).mean()),
+        "n": len(split),
+        "confusion": confusion.tolist(),
+    }

@@ -1,0 +1,89 @@
+"""Hydra's and OmegaConf's complaints about the command line or a YAML file, in one or two lines."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+from yaml import YAMLError
+
+from pipeline.config import unknown_key
+from pipeline.errors import InputError, nearest
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> str | None:
+    """The message for the user; None if the error is not the user's."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, YAMLError):
+        return _one_line(f"a YAML file is not understood: {error}")
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        return _missing(text, arguments)
+    if match := re.match(r"Could not override '(.+?)'\.\s*\nNo match in the defaults list", text):
+        return _unknown_group(match[1])
+    if match := re.match(r"Could not override '(.+?)'\.", text):
+        return str(unknown_key(match[1], _composed()))
+    if match := re.search(r"looks like a config group override, but config group '(.+?)'", text):
+        return _unknown_group(match[1])
+    if match := re.match(r"Error merging override (.+)", text):
+        return _mismatch(match[1], error.__cause__ or error.__context__)
+    if "requires multirun" in text or "Sweep parameters" in text:
+        names = re.findall(r"'(.+?)'", text)
+        return (
+            f"{', '.join(names) or 'a range'}: a range or a list of values is for a sweep. Add -m: python run.py -m …"
+        )
+    cause = error.__cause__ or error
+    if isinstance(cause, OmegaConfBaseException):
+        return _one_line(f"{cause.full_key or 'config'}: {str(cause).splitlines()[0]}")
+    return _one_line(text)
+
+
+def _missing(text: str, arguments: Sequence[str]) -> str:
+    match = re.search(r"Could not find '(.+?)'", text)
+    if not match:
+        return _one_line(text)
+    group, _, choice = match[1].rpartition("/")
+    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    if not choices:
+        return _one_line(text)
+    return f"{group}={choice} is not known. Allowed: {', '.join(choices)}.{nearest(choice, choices)}"
+
+
+def _unknown_group(name: str) -> str:
+    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    if name in _composed():
+        return f"{name} is one value or section, not a group to choose from. Groups: {', '.join(groups)}."
+    return f"{name} is not a key or group. Groups: {', '.join(groups)}.{nearest(name, [*groups, 'seed', 'output_dir'])}"
+
+
+def _mismatch(override: str, cause: BaseException | None) -> str:
+    if isinstance(cause, ValidationError):
+        first = str(cause).splitlines()[0]
+        wanted = re.search(r"could not be converted to (\w+)", first)
+        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+        if wanted:
+            return f"{override.split('=')[0]}={override.partition('=')[2]} must be {kind.get(wanted[1], wanted[1])}."
+        return _one_line(f"{override}: {first}")
+    if isinstance(cause, ConfigKeyError | OmegaConfBaseException):
+        return _one_line(f"{override}: {str(cause).splitlines()[0]}")
+    return _one_line(override)
+
+
+def _composed():  # type: ignore[no-untyped-def]
+    """The default config, to look up names in when the user's could not be composed."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.strip().splitlines() if line.strip())[:400]

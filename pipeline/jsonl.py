@@ -1,0 +1,80 @@
+"""Append-only files of JSON lines that survive a crash: the ledger and every trial's event log."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN or infinity; a reader in another language would stop at Python's. They become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _valid(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            record = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            return
+        if not isinstance(record, dict):
+            return
+        yield line, record
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of `path`, oldest first, up to the first line that is torn or no JSON object."""
+    return (record for _, record in _valid(path))
+
+
+class JsonLines:
+    """Appends objects, a line each; opening it cuts off a tail that a crash left torn.
+
+    durable: fsync after every append. The ledger wants that; an epoch's event does not, because the trial's
+    state is older than its last event in any case.
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        kept = sum(len(line) for line, _ in _valid(path))
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(kept)
+        self._durable = durable
+
+    def append(self, *records: dict[str, Any]) -> None:
+        # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
+        self._file.write(b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records))
+        if self._durable:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replaces `path` by `chunks` so that a crash leaves the old file or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
+    commit(temporary, path)
+
+
+def commit(temporary: Path, path: Path) -> None:
+    """Moves a complete, fsynced file into place and makes the move itself durable."""
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""Starting work: folders, devices, executors and the worker process."""

@@ -1,0 +1,174 @@
+"""Running jobs: in warm worker processes side by side, or in the calling process."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+Job = dict[str, Any]
+Message = dict[str, Any]  # {"job": number, "event": {...}} and at last {"job": number, "done": result}
+Receive = Callable[[Message], None]
+
+
+class Executor(Protocol):
+    """Runs jobs and hands what they report to `receive`, as it happens, in the caller's thread.
+
+    `jobs` is pulled only when a worker is free for the next one, so that a caller who records "started" while
+    handing a job out has it on disk before the job begins.
+    """
+
+    def run(self, jobs: Iterable[Job], receive: Receive) -> None: ...
+
+    def stop(self) -> None:
+        """Asks running jobs to save their state and end."""
+
+    def close(self) -> None: ...
+
+
+class InlineExecutor:
+    """One job after the other in this process, for a debugger or a notebook."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+
+    def run(self, jobs: Iterable[Job], receive: Receive) -> None:
+        from pipeline.launch.worker import perform
+
+        for job in jobs:
+            if self._stopping:
+                return
+            number = job["number"]
+            result = perform(job, lambda event, n=number: receive({"job": n, "event": event}), lambda: self._stopping)
+            receive({"job": number, "done": result})
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def close(self) -> None:
+        pass
+
+
+class _Worker:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._output = tempfile.TemporaryFile()  # what libraries print; its last line may say why it died
+        ours, theirs = socket.socketpair()
+        # A fresh interpreter, not a fork: TensorFlow's threads do not survive one.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.launch.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": _python_path(), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.job: Job | None = None
+
+    def begin(self, job: Job) -> None:
+        self.job = job
+        with contextlib.suppress(OSError):  # it died idle; the next wait() sees that and replaces it
+            self.connection.send(job)
+
+    def reason_of_death(self) -> str:
+        code = self.process.wait()
+        if code >= 0:
+            self._output.seek(0)
+            lines = self._output.read().decode(errors="replace").split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+            return f"its worker process exited with status {code}: {last}"
+        name = signal.Signals(-code).name
+        hint = " (often the system's answer to memory running out)" if name == "SIGKILL" else ""
+        return f"its worker process was killed by {name}{hint}"
+
+    def close(self, grace: float) -> None:
+        try:
+            self.connection.send({"stop": True})
+            self.process.wait(grace)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+        self.process.wait()
+        self.connection.close()
+        self._output.close()
+
+
+def _python_path() -> str:
+    """Workers import this very package, wherever the user's own folder is."""
+    inherited = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(Path(__file__).parents[2]), *([inherited] if inherited else [])])
+
+
+class LocalExecutor:
+    """Spawned worker processes on this machine, started at once and kept until close().
+
+    A worker that dies is replaced and its job started again, up to `max_restarts` times; the others go on.
+    """
+
+    def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:
+        self._environments, self._max_restarts = environments, max_restarts
+        self._workers = [_Worker(environment) for environment in environments]
+        self._stopping = False
+
+    def run(self, jobs: Iterable[Job], receive: Receive) -> None:
+        source = iter(jobs)
+        again: list[Job] = []
+        restarts: dict[int, int] = {}
+        exhausted = False
+        while True:
+            for worker in self._workers:
+                if worker.job is None and not self._stopping and (again or not exhausted):
+                    job = again.pop(0) if again else next(source, None)
+                    exhausted = exhausted or job is None
+                    if job is not None:
+                        worker.begin(job)
+            busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
+            if not busy:
+                return
+            for ready in wait(list(busy)):
+                worker = busy[ready]  # type: ignore[index]
+                try:
+                    message = worker.connection.recv()
+                except (EOFError, OSError):
+                    job, reason = self._replace(worker)
+                    number = job["number"]
+                    restarts[number] = restarts.get(number, 0) + 1
+                    if restarts[number] <= self._max_restarts and not self._stopping:
+                        again.append(job)
+                        receive({"job": number, "event": {"event": "restarting", "reason": reason}})
+                    elif self._stopping:
+                        receive({"job": number, "event": {"event": "interrupted"}})
+                    else:
+                        reason = f"{reason}, {restarts[number]} times" if restarts[number] > 1 else reason
+                        receive({"job": number, "event": {"event": "ended", "status": "failed", "reason": reason}})
+                    continue
+                if "done" in message:
+                    worker.job = None
+                receive(message)
+
+    def _replace(self, dead: _Worker) -> tuple[Job, str]:
+        """Starts a new worker in a dead one's place; returns the job it was at and why it died."""
+        assert dead.job is not None
+        reason = dead.reason_of_death()
+        dead.connection.close()
+        index = self._workers.index(dead)
+        self._workers[index] = _Worker(self._environments[index])
+        return dead.job, reason
+
+    def stop(self) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker.job is not None:
+                with contextlib.suppress(OSError):
+                    worker.connection.send({"stop": True})
+
+    def close(self) -> None:
+        """Ends the workers; a busy one is killed after a grace of 5 seconds."""
+        for worker in self._workers:
+            worker.close(0.0 if worker.job is None else 5.0)

@@ -1,0 +1,45 @@
+"""Where results go: runs/<time> for one trial, sweeps/<name> for a sweep, and in it a folder a trial."""
+
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline.errors import InputError
+
+
+def new_folder(parent: Path) -> Path:
+    """Makes `parent`/<time>, with a number behind it if another process had the same second."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    _make(parent)
+    for i in range(1000):
+        folder = parent / (stamp if i == 0 else f"{stamp}_{i}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise InputError(f"{parent}: a thousand runs have begun within this second.")
+
+
+def sweep_folder(parent: Path, name: str | None) -> Path:
+    """The folder of a named sweep, made if it is new; a new one named by the time without a name."""
+    if name is None:
+        return new_folder(parent)
+    _make(parent / name)
+    return parent / name
+
+
+def write_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
+    """Writes .hydra/config.yaml, not resolved (a secret from the environment stays there), and overrides.yaml."""
+    hydra = folder / ".hydra"
+    hydra.mkdir(parents=True, exist_ok=True)
+    (hydra / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"output_dir: {folder} can't be made ({error.strerror}).") from None

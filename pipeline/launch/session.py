@@ -1,0 +1,97 @@
+"""What a run and a sweep have in common: checks, the data, an executor, a recorder, and Ctrl-C."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pipeline.data.splits import Splits
+from pipeline.errors import InputError
+from pipeline.jsonl import JsonLines
+from pipeline.launch import devices
+from pipeline.launch.executors import Executor, InlineExecutor, LocalExecutor
+from pipeline.models.heads import n_logits
+from pipeline.targets import call
+from pipeline.tracking import store
+from pipeline.tracking.display import console
+from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
+
+
+def check_tracking(tracking: dict[str, Any]) -> None:
+    if tracking["kind"] == "mlflow":
+        store.check(tracking["uri"])
+
+
+def load_data(config: dict[str, Any]) -> Splits:
+    """The data set, loaded here once to be checked and fingerprinted before a worker trains on it."""
+    splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
+    n_logits(config["model"]["head"], splits.n_classes)
+    return splits
+
+
+def make_executor(config: dict[str, Any], n_jobs: int) -> Executor:
+    """Starts the workers: they import TensorFlow while this process does something else."""
+    executor = config["executor"]
+    environments = devices.plan(config["device"]["name"], executor["workers"], n_jobs)
+    if executor["kind"] == "inline":
+        os.environ.update(environments[0])
+        return InlineExecutor()
+    return LocalExecutor(environments, max_restarts=executor["max_restarts"])
+
+
+def make_recorder(config: dict[str, Any], **resumed: Any) -> Recorder:
+    tracking = config["tracking"]
+    if tracking["kind"] == "none":
+        return NoRecorder()
+    if not tracking["uri"] or not tracking["experiment"]:
+        raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
+    artifacts = Path(config["output_dir"]) / "mlartifacts" / tracking["experiment"]
+    return MlflowRecorder(tracking["uri"], tracking["experiment"], artifacts, **resumed)
+
+
+def stamped(folder: Path, event: dict[str, Any]) -> dict[str, Any]:
+    """The event as it stands in events.jsonl; one that the executor reports for a dead worker is added there."""
+    if "time" not in event:
+        event = {"time": time.time(), **event}
+        log = JsonLines(folder / "events.jsonl", durable=True)
+        log.append(event)
+        log.close()
+    return event
+
+
+class Stop:
+    """Whether the user wants out. Ctrl-C or SIGTERM once: running trials save their state. Twice: at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextlib.contextmanager
+def stopping(executor: Executor) -> Iterator[Stop]:
+    stop = Stop()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+        console.print("stopping: running trials save their state (Ctrl-C again ends at once)", style="yellow")
+        executor.stop()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_address(config: dict[str, Any], recorder: Recorder, number: int) -> str | None:
+    """Where the MLflow UI shows a run."""
+    experiment, run = recorder.experiment_id(), recorder.run_id(number)
+    if experiment is None or run is None:
+        return None
+    return f"{config['tracking']['ui']}/#/experiments/{experiment}/runs/{run}"

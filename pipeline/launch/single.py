@@ -1,0 +1,119 @@
+"""`python run.py`: one trial, from the composed config to its folder and its MLflow run."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline import config as configs
+from pipeline.errors import InputError
+from pipeline.jsonl import read
+from pipeline.launch import folders, session
+from pipeline.launch.executors import Message
+from pipeline.saving import library_versions
+from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.display import TrialDisplay, console, number
+from pipeline.tracking.recorder import TrackedRun
+
+
+def run_single(config: DictConfig, overrides: list[str]) -> int:
+    """Trains the config's model; returns the exit status: 0 done, 1 failed, 130 interrupted.
+
+    Raises InputError, with nothing left behind, for a config that can't be trained.
+    """
+    plain = configs.plain(config)
+    configs.check(plain)
+    session.check_tracking(plain["tracking"])
+    executor = session.make_executor(plain, 1)
+    try:
+        return _run(config, plain, overrides, executor)
+    finally:
+        executor.close()
+
+
+def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], executor: session.Executor) -> int:
+    splits = session.load_data(plain)
+    if plain["resume"]:
+        folder = _resumable(Path(plain["resume"]), config)
+    else:
+        folder = folders.new_folder(Path(plain["output_dir"]) / "runs")
+        folders.write_config(folder, config, overrides)
+    record = configs.recorded(config)
+    recorder = session.make_recorder(plain, stale=f"tags.folder = '{folder}'" if plain["resume"] else None)
+    params = {key: value for key, value in configs.leaves(record) if ".search" not in key}
+    tags = {"kind": "run", "folder": str(folder), "data_fingerprint": splits.fingerprint}
+    tags |= {f"version.{name}": version for name, version in library_versions().items()}
+    recorder.open(TrackedRun(f"run {folder.name}", params, tags, number=0, folder=folder))
+    display = TrialDisplay(plain["train"]["epochs"])
+    last: dict[str, Any] = {}
+
+    def receive(message: Message) -> None:
+        if "event" in message:
+            event = session.stamped(folder, message["event"])
+            last.update({"reason": None, "input_error": False} | event)
+            display.event(event)
+            if not last["input_error"]:
+                recorder.event(0, event)
+
+    job = {"kind": "train", "number": 0, "config": plain, "record": record, "folder": str(folder.absolute())}
+    try:
+        with session.stopping(executor):
+            executor.run([job], receive)
+    finally:
+        display.close()
+    if last["input_error"] and not plain["resume"]:
+        shutil.rmtree(folder)
+        raise InputError(last["reason"])
+    for path in (learning_curve(folder, folder.name), folder / ".hydra/config.yaml", folder / "model.h5"):
+        if path is not None and path.exists():
+            recorder.artifact(0, path)
+    address = session.run_address(plain, recorder, 0)
+    problem = recorder.close()
+    _conclude(last, folder, plain, address, problem)
+    return {"interrupted": 130}.get(last["event"], 0 if last.get("status") == "completed" else 1)
+
+
+def _conclude(
+    last: Mapping[str, Any], folder: Path, plain: dict[str, Any], address: str | None, problem: str | None
+) -> None:
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, markup=False)
+
+    if last["event"] == "interrupted":
+        say(f"interrupted; go on with the same command and resume={folder}", "yellow")
+    elif last["status"] != "completed":
+        say(f"{last['status']}: {last['reason']}", "red")
+    else:
+        metric = plain["sweep"]["metric"]
+        metrics = last["metrics"]
+        say(
+            f"best epoch {last['best_epoch']} of {last['epochs']}: {metric} {number(metrics[metric])}, "
+            f"val_loss {number(metrics['val_loss'])}" + (f" ({last['reason']})" if last["reason"] else "")
+        )
+        say(f"model:    {folder / 'model.h5'}")
+        say(f"next:     python -m pipeline evaluate {folder / 'model.h5'}")
+    if address:
+        say(f"compare:  {address}   (after `make ui`)")
+    if problem:
+        say(f"tracking: not all was recorded, {problem}", "yellow")
+
+
+def _resumable(folder: Path, config: DictConfig) -> Path:
+    """The folder of a run to go on with. Raises InputError if there is none, it has ended, or the config differs."""
+    path = folder / ".hydra/config.yaml"
+    if not path.is_file():
+        raise InputError(f"resume={folder}: no run was started there. Runs are folders in outputs/runs/.")
+    ended = [event for event in read(folder / "events.jsonl") if event["event"] == "ended"]
+    if ended:
+        raise InputError(f"resume={folder}: this run has ended ({ended[-1]['status']}); start a new one.")
+    before = configs.recorded(OmegaConf.merge(OmegaConf.load(path), {"resume": None}))  # type: ignore[arg-type]
+    now = configs.recorded(OmegaConf.merge(config, {"resume": None}))  # type: ignore[arg-type]
+    for unrelated in ("executor", "tracking", "output_dir", "allowed_targets"):
+        before.pop(unrelated, None)
+        now.pop(unrelated, None)
+    changed = configs.differences(before, now)
+    if changed:
+        raise InputError(f"resume={folder}: the config is not the one this run began with ({'; '.join(changed[:5])}).")
+    return folder

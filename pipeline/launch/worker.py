@@ -1,0 +1,61 @@
+"""The worker process: `python -m pipeline.launch.worker FD`, warm from job to job.
+
+It speaks over the inherited socket FD, in pickled dicts. From the parent: a job, `{"stop": True}`. To the parent:
+`{"job": number, "event": {...}}`, and `{"job": number, "done": result}` once the job is over. When the parent goes
+away the socket closes and the worker ends at once, wherever it is.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+
+def main(connection: Connection) -> None:
+    # Ctrl-C goes to the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
+    stop = threading.Event()
+
+    def listen() -> None:
+        try:
+            while True:
+                message = connection.recv()
+                if message.get("stop"):
+                    stop.set()
+                jobs.put(message)
+        except (EOFError, OSError):
+            os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+    import keras  # noqa: F401  while the parent checks data and store
+
+    while True:
+        job = jobs.get()
+        if job.get("stop"):
+            return
+        number = job["number"]
+        result = perform(job, lambda event, n=number: connection.send({"job": n, "event": event}), stop.is_set)
+        connection.send({"job": number, "done": result})
+
+
+def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:
+    """Does one job of any kind, in this process: `executor=inline` calls it too."""
+    if job["kind"] == "test":
+        from pipeline.evaluation import evaluate
+        from pipeline.saving import load_model
+        from pipeline.training.trial import load_splits
+
+        splits = load_splits(job["config"])
+        return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes)
+    from pipeline.training.trial import run_trial
+
+    return run_trial(job, send, should_stop)
+
+
+if __name__ == "__main__":
+    main(Connection(int(sys.argv[1])))

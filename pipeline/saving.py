@@ -1,0 +1,63 @@
+"""model.h5: one Keras HDF5 file that predicts on raw inputs and describes itself."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from pipeline import hdf5
+from pipeline.errors import InputError
+
+LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
+
+
+def library_versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
+def save_model(model: Any, path: Path, attributes: dict[str, Any]) -> None:
+    """Writes `model` whole and atomically, with `attributes` as HDF5 attributes; what is not a string or a
+    number is stored as JSON."""
+
+    def fill(temporary: Path) -> None:
+        model.save(temporary)
+        with h5py.File(temporary, "r+") as file:
+            for key, value in attributes.items():
+                file.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
+
+    hdf5.write(path, fill)
+
+
+def load_model(path: Path) -> Any:
+    """The Keras model of a model.h5, for predicting. Raises InputError if the file is missing, unreadable,
+    changed since it was written, or no Keras model."""
+    hdf5.check(path)
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    # Keras raises nearly anything for a bad file: ValueError without a model_config, JSONDecodeError, KeyError.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a model that Keras can load ({reason}).") from None
+
+
+def model_attributes(path: Path) -> dict[str, Any]:
+    """The description in a model.h5, JSON decoded; empty for a file that Caviar did not write."""
+    with h5py.File(path, "r") as file:
+        raw = {
+            key: value
+            for key, value in file.attrs.items()
+            if key not in ("model_config", "training_config", hdf5.DIGEST)
+        }
+
+    def decode(value: Any) -> Any:
+        value = value.item() if hasattr(value, "item") else value
+        try:
+            return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
+        except ValueError:
+            return value
+
+    return {key: decode(value) for key, value in raw.items()}

@@ -1,0 +1,92 @@
+"""Which points a stage tries, and how the next stage's region follows from its results."""
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.sweep.space import Space
+
+Params = dict[str, Any]
+
+
+def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, int | None]:
+    """How many trials each stage has, in total over its arms.
+
+    A stage without a number gets an even share of what `n_trials` leaves, earlier ones the remainder; where
+    neither says, the result is None and the stage tries all it has (a grid).
+    Raises InputError if the numbers don't add up or leave a stage without a trial.
+    """
+    said = sum(n for n in stages.values() if n is not None)
+    free = [name for name, n in stages.items() if n is None]
+    if n_trials is None:
+        return dict(stages)
+    left = n_trials - said
+    if (not free and left) or left < len(free):
+        listing = ", ".join(f"{name}: {n}" for name, n in stages.items())
+        raise InputError(f"sweep.n_trials={n_trials} does not fit sweep.stages ({listing}): it is the total of all.")
+    share = {name: left // len(free) + (i < left % len(free)) for i, name in enumerate(free)}
+    return {name: share.get(name, n) for name, n in stages.items()}
+
+
+def draw(seed: int, stage: int, point: int, attempt: int, key: str) -> float:
+    """The u in [0, 1) of one parameter of one point.
+
+    A pure function of its arguments: trials do not depend on the number of workers or on which trials ran
+    before, and a parameter's draws stay the same when another is pinned or freed.
+    """
+    return random.Random(f"{seed}/{stage}/{point}/{attempt}/{key}").random()
+
+
+def random_points(spaces: Sequence[Space], n_trials: int, seed: int, stage: int) -> list[tuple[int, Params]]:
+    """(arm, parameters) of `n_trials` trials: every arm is tried on the same draws before the next point.
+
+    A point that all arms have seen is drawn again, so that a small space of choices is not tried twice; where
+    nothing new is found in 100 draws the list ends short.
+    """
+    trials: list[tuple[int, Params]] = []
+    seen: set[str] = set()
+    for point in range(-(-n_trials // len(spaces))):
+        for attempt in range(100):
+            params = [
+                {key: dist.at(draw(seed, stage, point, attempt, key)) for key, dist in space.items()}
+                for space in spaces
+            ]
+            if repr(params) not in seen:
+                break
+        else:
+            break
+        seen.add(repr(params))
+        trials += enumerate(params)
+    return trials[:n_trials]
+
+
+def grid_points(spaces: Sequence[Space], n_trials: int | None, points: int) -> list[tuple[int, Params]]:
+    """(arm, parameters) of every grid point. Raises InputError if there are more than `n_trials`."""
+    axes = [{key: dist.grid(points) for key, dist in space.items()} for space in spaces]
+    grids = [[dict(zip(arm, values, strict=True)) for values in itertools.product(*arm.values())] for arm in axes]
+    total = sum(map(len, grids))
+    if n_trials is not None and total > n_trials:
+        shape = " x ".join(f"{key} ({len(values)})" for key, values in axes[0].items())
+        raise InputError(
+            f"sweep=grid has {total} trials ({shape}{f', {len(spaces)} arms' if len(spaces) > 1 else ''}), "
+            f"but sweep.n_trials={n_trials}. Pin a key, lower sweep.points or sweep.max_tier, or raise sweep.n_trials."
+        )
+    rows = itertools.zip_longest(*grids)
+    return [(arm, params) for row in rows for arm, params in enumerate(row) if params is not None]
+
+
+def refine(space: Space, ranked: Sequence[Params], original: Space, keep: float, margin: float) -> Space:
+    """The region of the next stage.
+
+    It is the box, in scale coordinates, around the best `keep` of the trials (at least two, so that a box has a
+    width), widened by `margin` of its width and clipped to the original range; a choice keeps the values that
+    survive. Coarse to fine as in Goodfellow et al. 2016, section 11.4.
+
+    ranked: parameters of the finished trials of this stage, best first. Empty: the region stays.
+    """
+    best = ranked[: max(2, round(keep * len(ranked)))]
+    if not best:
+        return space
+    return {key: original[key].around([params[key] for params in best], margin) for key in space}

@@ -1,0 +1,197 @@
+"""A sweep from its plan to its result: asks trials stage by stage, records how they end, refines, names the winner."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline import config as configs
+from pipeline.errors import InputError
+from pipeline.launch import folders, session
+from pipeline.launch.executors import Executor, Message
+from pipeline.objective import Objective
+from pipeline.sweep.ledger import Ledger, Trial
+from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
+from pipeline.sweep.space import Space
+from pipeline.sweep.stages import grid_points, random_points, refine
+from pipeline.tracking.display import SweepDisplay, console
+from pipeline.tracking.recorder import Recorder, TrackedRun
+
+
+class Study:
+    """Runs what is missing of a sweep in `folder`; the ledger there says what is done.
+
+    Raises InputError if the ledger was begun with another space, config or data.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, ledger: Ledger, fingerprint: str) -> None:
+        self.plan, self.folder, self.ledger = plan, folder, ledger
+        first = plan.arms[0].config
+        self.config = configs.plain(first)
+        self.objective = Objective(first.sweep.metric, first.sweep.direction)
+        now = header(plan, fingerprint)
+        if ledger.header is None:
+            ledger.add({"record": "study", "header": now})
+        elif changed := configs.differences(ledger.header, now):
+            shown = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
+            raise InputError(
+                f"sweep.name={folder.name} was begun otherwise ({shown}).\n"
+                "Repeat its own command to resume it, or give this sweep another name."
+            )
+
+    def run(self, executor: Executor, recorder: Recorder, display: SweepDisplay, stop: session.Stop) -> None:
+        """Runs every stage; returns early when `stop` is requested."""
+        spaces = [arm.space for arm in self.plan.arms]
+        for index, stage in enumerate(self.plan.stages):
+            trials = self._ask(index, stage, spaces)
+            missing = [trial for trial in trials if trial.status is None]
+            display.stage(self._title(stage, trials, spaces, missing), len(trials), len(trials) - len(missing))
+            if missing:
+                executor.run(
+                    self._jobs(stage, missing, recorder),
+                    lambda message: self._receive(message, recorder, display),
+                )
+            display.close()
+            if stop.requested:
+                return
+            if index + 1 < len(self.plan.stages):
+                spaces = self._refine(stage, trials, spaces)
+
+    def _ask(self, index: int, stage: Stage, spaces: list[Space]) -> list[Trial]:
+        """The stage's trials: those in the ledger, and new ones up to its number."""
+        asked = [t for t in self.ledger.trials.values() if t.stage == stage.name]
+        seed, sweep = self.config["seed"], self.config["sweep"]
+        if sweep["strategy"] == "grid":
+            points = grid_points(spaces, stage.n_trials, sweep["points"] or 5)
+        else:
+            points = random_points(spaces, stage.n_trials or 0, seed, index)
+            if len(points) < (stage.n_trials or 0):
+                console.print(f"the space has no more than {len(points)} different trials: each is tried once")
+        number = len(self.ledger.trials)
+        new = [
+            Trial(number + i, stage.name, arm, {**self.plan.arms[arm].crossed, **params})
+            for i, (arm, params) in enumerate(points[len(asked) :])
+        ]
+        if new:
+            self.ledger.ask(new)
+        return [t for t in self.ledger.trials.values() if t.stage == stage.name]
+
+    def _title(self, stage: Stage, trials: list[Trial], spaces: list[Space], missing: list[Trial]) -> str:
+        epochs = stage.epochs or self.config["train"]["epochs"]
+        done = len(trials) - len(missing)
+        title = f"stage {stage.name}: {len(trials)} trials of up to {epochs} epochs"
+        title += f", {done} already ended" if done else ""
+        for arm, space in zip(self.plan.arms, spaces, strict=True):
+            title += f"\n  {arm.describe() + ': ' if arm.crossed else ''}"
+            title += ", ".join(f"{key} {dist}" for key, dist in space.items()) or "nothing to search"
+        return title
+
+    def _jobs(self, stage: Stage, trials: list[Trial], recorder: Recorder) -> Iterator[dict[str, Any]]:
+        for trial in trials:
+            arm = self.plan.arms[trial.arm]
+            config = trial_config(arm, trial.params, stage.epochs)
+            folder = self.trial_folder(trial)
+            if not (folder / ".hydra").exists():
+                overrides = trial_overrides(self.plan, arm, trial.params, stage.epochs)
+                folders.write_config(folder, config, overrides)
+            self.ledger.add({"record": "started", "trial": trial.number})
+            recorder.open(self.tracked(trial))
+            yield {
+                "kind": "train",
+                "number": trial.number,
+                "config": configs.plain(config),
+                "record": configs.recorded(config),
+                "folder": str(folder.absolute()),
+            }
+
+    def _receive(self, message: Message, recorder: Recorder, display: SweepDisplay) -> None:
+        if "event" not in message:
+            return
+        trial = self.ledger.trials[message["job"]]
+        event = session.stamped(self.trial_folder(trial), message["event"])
+        if event["event"] == "ended":
+            facts = {"metrics": event.get("metrics", {}), "best_epoch": event.get("best_epoch", 0)}
+            reason, status = event.get("reason"), event["status"]
+            self.ledger.add({"record": "ended", "trial": trial.number, "status": status, "reason": reason, **facts})
+        recorder.event(trial.number, event)
+        display.event(trial.number, trial.params, event)
+
+    def _refine(self, stage: Stage, trials: list[Trial], spaces: list[Space]) -> list[Space]:
+        """Each arm's next region; recorded, so that a reader sees where a stage looked and why."""
+        sweep = self.config["sweep"]
+        ranked = [t for t in self.ranked() if t.stage == stage.name and t.status == "completed"]
+        regions = [
+            refine(
+                space,
+                [t.params for t in ranked if t.arm == i],
+                self.plan.arms[i].space,
+                sweep["keep"],
+                sweep["margin"],
+            )
+            for i, space in enumerate(spaces)
+        ]
+        texts = [{key: str(dist) for key, dist in region.items()} for region in regions]
+        if stage.name not in self.ledger.regions:
+            self.ledger.add({"record": "region", "stage": stage.name, "arms": texts})
+        return regions
+
+    def ranked(self) -> list[Trial]:
+        """Every trial that ended, best first; those that did not complete come last, in order of number."""
+        ended = [t for t in self.ledger.trials.values() if t.status is not None]
+
+        def key(trial: Trial) -> tuple[bool, float, float, int]:
+            completed = trial.status == "completed"
+            score = self.objective.score(trial.metrics if completed else {})
+            return not completed, -score[0], -score[1], trial.number
+
+        return sorted(ended, key=key)
+
+    def rows(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The leaderboard: a row a trial, and its columns."""
+        columns = ["trial", "status", "stage", self.objective.metric, *self.plan.columns()]
+        ended = self.ranked()
+        waiting = [t for t in self.ledger.trials.values() if t.status is None]
+        rows = [
+            {
+                "trial": t.number,
+                "status": t.status or "interrupted",
+                "stage": t.stage,
+                self.objective.metric: t.metrics.get(self.objective.metric) if t.status == "completed" else None,
+                **t.params,
+            }
+            for t in (*ended, *waiting)
+        ]
+        return rows, columns
+
+    def trial_folder(self, trial: Trial) -> Path:
+        return self.folder / str(trial.number)
+
+    def stage_of(self, trial: Trial) -> Stage:
+        return next(stage for stage in self.plan.stages if stage.name == trial.stage)
+
+    def tracked(self, trial: Trial) -> TrackedRun:
+        """The trial's run: only what was searched or crossed, as numbers where it is one.
+
+        MLflow's parallel-coordinates axes are linear, so a parameter on another scale also gets its coordinate.
+        """
+        space = self.plan.arms[trial.arm].space
+        params: dict[str, Any] = {}
+        for key, value in trial.params.items():
+            params[key] = value
+            scale = getattr(space.get(key), "scale", "linear")
+            if scale != "linear":
+                params[coordinate_name(key, scale)] = coordinate(value, scale)
+        arm = self.plan.arms[trial.arm].describe()
+        tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm or "all"}
+        tags |= {"sweep": self.folder.name, "folder": str(self.trial_folder(trial)), "status": "running"}
+        name = f"trial {trial.number:03d} {trial.stage}" + (f" {arm}" if arm else "")
+        return TrackedRun(name, params, tags, number=trial.number, folder=self.trial_folder(trial))
+
+
+def coordinate_name(key: str, scale: str) -> str:
+    return {"log": f"log10 {key}", "one_minus_log": f"log10 1-{key}"}[scale]
+
+
+def coordinate(value: float, scale: str) -> float:
+    import math
+
+    return round(math.log10(value if scale == "log" else 1 - value), 4)

@@ -1,0 +1,1 @@
+"""What a person sees: the progress display, the MLflow recorder, the leaderboard, pictures."""

@@ -1,0 +1,43 @@
+"""The learning curve of a trial as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.jsonl import read
+
+
+def epochs_of(folder: Path) -> list[dict[str, Any]]:
+    """The epoch events of a trial's folder, each epoch once: a restart repeats what followed its checkpoint."""
+    return list({e["epoch"]: e for e in read(folder / "events.jsonl") if e["event"] == "epoch"}.values())
+
+
+def learning_curve(folder: Path, title: str) -> Path | None:
+    """Draws loss and accuracy by epoch for training and validation into learning_curve.png; None if no epoch ended."""
+    epochs = epochs_of(folder)
+    if not epochs:
+        return None
+    from matplotlib.figure import Figure  # not pyplot: no global state, no display needed
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    x = [e["epoch"] for e in epochs]
+    best = max(
+        (e for e in read(folder / "events.jsonl") if e["event"] == "ended"),
+        key=lambda e: e["time"],
+        default={},
+    ).get("best_epoch")
+    for axis, name, label in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy (nats)", "accuracy"), strict=True
+    ):
+        for key, text in ((name, "training"), (f"val_{name}", "validation")):
+            axis.plot(x, [float("nan") if e[key] is None else e[key] for e in epochs], label=text, marker=".")
+        if best:
+            axis.axvline(best, color="0.6", linestyle=":", label=f"best epoch, {best}")
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.suptitle(title)
+    path = folder / "learning_curve.png"
+    figure.savefig(path, dpi=110)
+    return path

@@ -1,0 +1,111 @@
+"""What the terminal shows while trials run and when they are done."""
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+# Piped output keeps its lines whole; rich would wrap them at 80 columns.
+console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def short(value: Any) -> str:
+    """A parameter value for reading; the leaderboard and the command line have all its digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace(" ", "")
+
+
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+class _Bar:
+    """A progress bar on a terminal, nothing elsewhere: lines are printed in either case."""
+
+    def __init__(self, description: str, total: int) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress.start()
+        self._task = self._progress.add_task(description, total=total)
+
+    def advance(self, completed: int) -> None:
+        self._progress.update(self._task, completed=completed)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class TrialDisplay:
+    """A line an epoch: losses, validation metrics, learning rate, time left."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._bar: _Bar | None = None
+
+    def event(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "started":
+            again = f", going on after epoch {event['resumed_after']}" if event["resumed_after"] else ""
+            console.print(f"{event['parameters']:,} parameters{again}", highlight=False)
+            console.print("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  left", highlight=False)
+            self._bar = _Bar("epochs", self._epochs)
+        elif kind == "epoch":
+            left = duration((self._epochs - event["epoch"]) * event["seconds"])
+            console.print(
+                f"{event['epoch']:>5} {number(event['loss']):>8} {number(event['accuracy']):>9} "
+                f"{number(event['val_loss']):>9} {number(event['val_accuracy']):>13} "
+                f"{event['learning_rate']:>14.4g}  {left}",
+                highlight=False,
+            )
+            if self._bar:
+                self._bar.advance(event["epoch"])
+        elif kind == "restarting":
+            console.print(f"starting again: {event['reason']}", style="yellow")
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.close()
+
+
+class SweepDisplay:
+    """A line a trial as it ends, with its reason if it failed, under a bar with the time left."""
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._bar: _Bar | None = None
+        self._ended = 0
+
+    def stage(self, title: str, total: int, ended: int) -> None:
+        self.close()
+        console.print(title, style="bold", highlight=False)
+        self._began, self._ended = time.monotonic(), ended
+        self._bar = _Bar("trials", total)
+        self._bar.advance(ended)
+
+    def event(self, number_: int, params: dict[str, Any], event: dict[str, Any]) -> None:
+        shown = "  ".join(f"{key}={short(value)}" for key, value in params.items())
+        kind = event["event"]
+        if kind == "restarting":
+            console.print(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow", highlight=False)
+        elif kind == "interrupted":
+            console.print(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow", highlight=False)
+        elif kind == "ended":
+            self._ended += 1
+            if event["status"] == "completed":
+                text, style = f"{self._metric} {number(event['metrics'].get(self._metric))}", None
+            else:
+                text, style = f"{event['status']}: {event['reason']}", "red"
+            console.print(f"  trial {number_:>3}  {text}  {shown}", style=style, highlight=False, markup=False)
+            if self._bar:
+                self._bar.advance(self._ended)
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,57 @@
+"""Is the tracking store usable? Asked before anything trains, and without importing MLflow."""
+
+import os
+import socket
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import InputError
+
+SQLITE = "sqlite:///"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite store; None for a server."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def check(uri: str | None) -> None:
+    """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's."""
+    path = sqlite_path(uri or "")
+    if path is not None:
+        return _check_file(path)
+    parts = urlsplit(uri or "")
+    if parts.scheme not in ("http", "https", "postgresql+psycopg2", "mysql+pymysql") or not parts.hostname:
+        raise InputError(
+            f"tracking.uri={uri} is not a tracking store. Allowed: sqlite:///FILE, http://HOST:PORT, https://HOST, "
+            "or tracking=none."
+        )
+    if parts.scheme in ("http", "https"):
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        try:
+            socket.create_connection((parts.hostname, port), timeout=5).close()
+        except OSError as error:
+            raise InputError(
+                f"tracking.uri={uri}: no tracking server answers there ({error.strerror or error}). "
+                "Start it, or use tracking=mlflow without a uri for the embedded store, or tracking=none."
+            ) from None
+    return None
+
+
+def _check_file(path: Path) -> None:
+    folder = next((p for p in path.absolute().parents if p.exists()), Path("/"))
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"tracking.uri: {path} can't be created, because {folder} is not a folder to write in.")
+    if not path.exists() or not path.stat().st_size:
+        return
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise InputError(f"tracking.uri: {path} can't be read and written. Check its permissions.")
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        connection.close()
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"tracking.uri: {path} is not a SQLite database ({error}). Move it away.") from None
+    if tables and not {"experiments", "runs"} <= tables:
+        raise InputError(f"tracking.uri: {path} is a SQLite database, but not MLflow's. Name another file.")

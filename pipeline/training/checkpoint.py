@@ -1,0 +1,39 @@
+"""state.h5: everything a trial needs to go on exactly where it stood."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline import hdf5
+from pipeline.errors import InputError
+from pipeline.training.progress import Progress
+
+Weights = list[np.ndarray]
+
+
+def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Progress) -> None:
+    """Writes groups `model/`, `optimizer/` (one dataset a variable) and `best/` (the best epoch's weights)."""
+
+    def fill(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            for name, array in state.items():
+                file[name] = array
+            for i, array in enumerate(best):
+                file[f"best/{i:04d}"] = array
+            file.attrs["progress"] = json.dumps(progress.to_dict())
+
+    hdf5.write(path, fill)
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
+    """What save() wrote; None if there is no file or it is damaged, because a trial can always begin again."""
+    try:
+        hdf5.check(path)
+    except InputError:
+        return None
+    with h5py.File(path, "r") as file:
+        state = {f"{group}/{name}": file[group][name][()] for group in ("model", "optimizer") for name in file[group]}
+        best = [file["best"][name][()] for name in sorted(file["best"])] if "best" in file else []
+        return state, best, Progress(**json.loads(file.attrs["progress"]))

@@ -1,0 +1,37 @@
+"""Where a trial stands: epochs done, the best one, and why it ends."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.objective import Objective
+
+
+@dataclass
+class Progress:
+    """epoch: epochs done; best_epoch counts from 1, 0 means none yet; best_metrics are that epoch's."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def update(self, metrics: dict[str, float], objective: Objective) -> bool:
+        """Takes one more epoch; True if it is the best so far."""
+        self.epoch += 1
+        better = not self.best_epoch or objective.score(metrics) > objective.score(self.best_metrics)
+        if better:
+            self.best_epoch, self.best_metrics = self.epoch, dict(metrics)
+        return better
+
+    def patience_is_over(self, patience: int | None) -> bool:
+        """Early stopping: `patience` epochs in a row without a better one; None never stops."""
+        return patience is not None and self.epoch - self.best_epoch >= patience
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def not_finite(metrics: dict[str, float]) -> str | None:
+    """The name of the first metric that is NaN or infinite."""
+    return next((name for name, value in metrics.items() if not math.isfinite(value)), None)

@@ -1,0 +1,109 @@
+"""One model trained by itself: the gradient step, a whole epoch as one graph, and its state as arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.training.losses import cross_entropy, predicted
+
+# An epoch longer than this runs as several calls, between which a stop request is noticed.
+STEPS_PER_CALL = 256
+
+
+class SoloTrainer:
+    """Trains `model` (which ends in logits) with `optimizer` on endless `batches`.
+
+    The loop is the course's own, GradientTape and apply_gradients, rather than Model.fit: a learning rate given
+    by step from outside, exact resume and training several models at once all need to stand inside it.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        batches: tf.data.Dataset,
+        validation: tf.data.Dataset,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.model, self.optimizer = model, optimizer
+        optimizer.build(model.trainable_variables)
+        self._iterator = iter(batches)
+        self._validation = validation
+        self._label_smoothing = label_smoothing
+        self._run_steps = tf.function(self._steps, reduce_retracing=True)
+        self._run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
+
+    def _steps(self, iterator: Any, rates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        variables = self.model.trainable_variables
+        loss_sum, correct, count = 0.0, 0, 0
+        for step in tf.range(tf.size(rates)):
+            inputs, labels = next(iterator)
+            self.optimizer.learning_rate.assign(rates[step])
+            with tf.GradientTape() as tape:
+                logits = self.model(inputs, training=True)
+                losses = cross_entropy(labels, logits, self._label_smoothing)
+                loss = tf.add_n([tf.reduce_mean(losses), *self.model.losses])
+                scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
+            n = tf.size(labels)
+            loss_sum += loss * tf.cast(n, tf.float32)
+            correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
+            count += n
+        return loss_sum, correct, count
+
+    def _evaluate(self, dataset: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        loss_sum, correct, count = 0.0, 0, 0
+        for inputs, labels in dataset:
+            logits = self.model(inputs, training=False)
+            loss_sum += tf.reduce_sum(cross_entropy(labels, logits))
+            correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
+            count += tf.size(labels)
+        return loss_sum, correct, count
+
+    def train_epoch(
+        self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """Trains a step for each of the learning rates [steps].
+
+        Returns loss (as trained on, with smoothing and regularisation) and accuracy, both over the epoch's
+        examples as the weights moved; None if `should_stop` turned true between two calls.
+        """
+        totals = np.zeros(3)
+        for start in range(0, len(rates), STEPS_PER_CALL):
+            if should_stop():
+                return None
+            results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
+            totals += [float(value) for value in results]
+        loss_sum, correct, count = totals.tolist()
+        return {"loss": loss_sum / count, "accuracy": correct / count}
+
+    def evaluate(self) -> dict[str, float]:
+        """val_loss, plain cross-entropy so that trials with other smoothing compare, and val_accuracy."""
+        loss_sum, correct, count = (float(value) for value in self._run_evaluation(self._validation))
+        return {"val_loss": loss_sum / count, "val_accuracy": correct / count}
+
+    def weights(self) -> list[np.ndarray]:
+        """What predicting needs, in the order of model.weights."""
+        return self.model.get_weights()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that training changes: weights, optimizer slots, seeds of random layers."""
+        return {name: variable.numpy() for name, variable in self._variables()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Sets what state() gave. Raises ValueError if names or shapes are not this model's."""
+        variables = dict(self._variables())
+        shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        if shapes != {name: array.shape for name, array in state.items()}:
+            raise ValueError("the saved state belongs to another model or optimizer")
+        for name, variable in variables.items():
+            variable.assign(state[name])
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        # Numbered: two layers of a functional model may share a path, and the order is that of construction.
+        owners = {"model": self.model.variables, "optimizer": self.optimizer.variables}
+        return [(f"{owner}/{i:04d}", v.value) for owner, vs in owners.items() for i, v in enumerate(vs)]
