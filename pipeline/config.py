@@ -116,9 +116,9 @@ class Number:
     def __str__(self) -> str:
         bounds = []
         if self.low > float("-inf"):
-            bounds.append(f"{'above' if 'low' in self.open else 'at least'} {self.low:g}")
+            bounds.append(f"{'above' if 'low' in self.open else 'at least'} {self.low}")
         if self.high < float("inf"):
-            bounds.append(f"{'below' if 'high' in self.open else 'at most'} {self.high:g}")
+            bounds.append(f"{'below' if 'high' in self.open else 'at most'} {self.high}")
         kind = "a whole number" if self.integer else "a number"
         return " ".join([kind, " and ".join(bounds)]).strip() + (" or null" if self.nullable else "")
 
@@ -206,7 +206,7 @@ def check(config: dict[str, Any]) -> None:
     A target is imported and called, so a config from a stranger could otherwise run any code there is.
     """
     for key, value in leaves(config):
-        if not key.split(".")[1:2] == ["search"]:
+        if key.split(".")[1:2] != ["search"]:
             limit(key, value)
         if key.endswith("_target_") and not str(value).startswith(tuple(config["allowed_targets"])):
             raise InputError(
@@ -246,7 +246,7 @@ def recorded(config: DictConfig) -> dict[str, Any]:
             elif isinstance(node[key], DictConfig | ListConfig):
                 mask(node[key])
 
-    copy = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    copy = DictConfig(OmegaConf.to_container(config, resolve=False))
     mask(copy)
     return plain(copy)
 
@@ -265,8 +265,7 @@ def unknown_key(key: str, config: DictConfig) -> InputError:
     """The error for an override of a key that the composed config lacks."""
     names = [name for name, _ in leaves(OmegaConf.to_container(config, resolve=False))]
     groups = [str(name) for name in config]
-    hint = nearest(key, names) or nearest(key, groups)
     return InputError(
-        f"{key} is not in the config.{hint}\n"
+        f"{key} is not in the config.{nearest(key, [*groups, *names])}\n"
         f"`python run.py --cfg job` shows every key; `+{key}=...` adds one that the target takes."
     )

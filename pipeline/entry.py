@@ -12,6 +12,14 @@ from pipeline.errors import InputError
 
 def train_one(config: DictConfig) -> None:
     """The task of a run without -m. Raises SystemExit with a status other than 0."""
+    try:
+        _train_one(config)
+    except InputError as error:  # handled here: Hydra would print a line of its own above it
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _train_one(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from pipeline.launch.single import run_single
@@ -22,8 +30,7 @@ def train_one(config: DictConfig) -> None:
         if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
             raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
     OmegaConf.set_readonly(config, True)
-    status = run_single(config, overrides)
-    if status:
+    if status := run_single(config, overrides):
         raise SystemExit(status)
 
 
@@ -34,6 +41,8 @@ def guarded(main: Callable[[], Any]) -> None:
     """
     if "HYDRA_FULL_ERROR" not in os.environ:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting with 1
+    # Hydra takes overrides on one side of -m only.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         main()
     except KeyboardInterrupt:

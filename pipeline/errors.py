@@ -14,16 +14,22 @@ class InputError(Exception):
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """` Did you mean 'adam'?`, or an empty string when nothing allowed is close to `word`.
 
-    A dotted key is also compared by its last part, so that `learning_rate` finds `optimizer.learning_rate`.
+    A dotted key is looked for in its own section first, then by its last part anywhere: `train.learning_rate`
+    finds `optimizer.learning_rate`.
     """
     names = list(allowed)
-    lowered = {name.lower(): name for name in names}
-    found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if not found:
-        tails = {name.rsplit(".", 1)[-1].lower(): name for name in names}
-        tail = difflib.get_close_matches(word.rsplit(".", 1)[-1].lower(), tails, n=1, cutoff=0.75)
-        return f" Did you mean '{tails[tail[0]]}'?" if tail else ""
-    return f" Did you mean '{lowered[found[0]]}'?"
+    section, _, last = word.rpartition(".")
+    siblings = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == section}
+    anywhere = {name.rpartition(".")[2]: name for name in names}
+    for candidates, wanted, cutoff in (
+        (siblings, last, 0.6),
+        (anywhere, last, 0.8),
+        ({name: name for name in names}, word, 0.85),
+    ):
+        lowered = {name.lower(): full for name, full in candidates.items()}
+        if found := difflib.get_close_matches(wanted.lower(), lowered, n=1, cutoff=cutoff):
+            return f" Did you mean '{lowered[found[0]]}'?"
+    return ""
 
 
 def one_of(what: str, got: object, allowed: Iterable[object]) -> InputError:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
@@ -27,6 +28,12 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _missing(text, arguments)
     if match := re.match(r"Could not override '(.+?)'\.\s*\nNo match in the defaults list", text):
         return _unknown_group(match[1])
+    if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
+        return _needs_multirun(match[1])
+    if match := re.match(r"(?:Error parsing override|no viable alternative at input) '(.*?)'", text):
+        if "=" not in match[1] and "(" not in match[1]:
+            return f"'{match[1]}' is not understood: write key=value, or group=choice."
+        return f"'{match[1]}' is not understood. Quote brackets for the shell: 'key=tag(log, interval(1e-4, 1))'."
     if match := re.match(r"Could not override '(.+?)'\.", text):
         return str(unknown_key(match[1], _composed()))
     if match := re.search(r"looks like a config group override, but config group '(.+?)'", text):
@@ -34,14 +41,15 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if match := re.match(r"Error merging override (.+)", text):
         return _mismatch(match[1], error.__cause__ or error.__context__)
     if "requires multirun" in text or "Sweep parameters" in text:
-        names = re.findall(r"'(.+?)'", text)
-        return (
-            f"{', '.join(names) or 'a range'}: a range or a list of values is for a sweep. Add -m: python run.py -m …"
-        )
+        return _needs_multirun(", ".join(re.findall(r"'(.+?)'", text)) or "a range")
     cause = error.__cause__ or error
     if isinstance(cause, OmegaConfBaseException):
         return _one_line(f"{cause.full_key or 'config'}: {str(cause).splitlines()[0]}")
     return _one_line(text)
+
+
+def _needs_multirun(what: str) -> str:
+    return f"{what}: a range or a list of values is for a sweep. Add -m: python run.py -m …"
 
 
 def _missing(text: str, arguments: Sequence[str]) -> str:
@@ -75,7 +83,7 @@ def _mismatch(override: str, cause: BaseException | None) -> str:
     return _one_line(override)
 
 
-def _composed():  # type: ignore[no-untyped-def]
+def _composed() -> DictConfig:
     """The default config, to look up names in when the user's could not be composed."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra

@@ -1,8 +1,9 @@
 """HDF5 files that are whole or absent, and that know when a byte of them has changed."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.jsonl import commit
 
 DIGEST = "caviar_sha256"
+INTACT, CHANGED, UNSEALED = "intact", "changed", "unsealed"
 
 
 def digest(file: h5py.File) -> str:
@@ -57,15 +59,52 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def check(path: Path) -> None:
-    """Raises InputError if `path` is missing, not HDF5, or not as it was written."""
+def checksum(file: h5py.File) -> str:
+    """INTACT, CHANGED since write(), or UNSEALED: not written by it."""
+    sealed = file.attrs.get(DIGEST)
+    if sealed is None:
+        return UNSEALED
+    return INTACT if sealed == digest(file) else CHANGED
+
+
+def _refuse_references(file: h5py.File) -> None:
+    """HDF5 can take a dataset's bytes from any file that it names, so a crafted one shows `/etc/passwd` as its
+    weights. Raises InputError for external links, external storage and virtual datasets."""
+
+    def link(name: str, target: object) -> None:
+        if not isinstance(target, h5py.HardLink | h5py.SoftLink):
+            raise InputError(f"{file.filename}: '{name}' is a link to another file, which is not followed.")
+
+    def storage(name: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            raise InputError(f"{file.filename}: '{name}' keeps its data in another file, which is not read.")
+
+    file.visititems_links(link)
+    file.visititems(storage)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """`path`, open for reading. Raises InputError if it is missing, not HDF5, refers to other files, or turns out
+    to be unreadable while it is open."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
     try:
         with h5py.File(path, "r") as file:
-            sealed = file.attrs.get(DIGEST)
-            intact = sealed is None or sealed == digest(file)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({str(error).splitlines()[0]}).") from None
-    if not intact:
-        raise InputError(f"{path}: its content has changed since it was written (checksum mismatch). Use another copy.")
+            _refuse_references(file)
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a readable HDF5 file ({reason}).") from None
+
+
+def changed(path: Path) -> str:
+    return f"{path}: its content has changed since it was written (checksum mismatch). Use another copy."
+
+
+def check(path: Path) -> None:
+    """Raises InputError if `path` is not to be opened, or not as it was written."""
+    with opened(path) as file:
+        state = checksum(file)
+    if state == CHANGED:
+        raise InputError(changed(path))

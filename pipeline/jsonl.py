@@ -72,7 +72,7 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
 
 def commit(temporary: Path, path: Path) -> None:
     """Moves a complete, fsynced file into place and makes the move itself durable."""
-    os.replace(temporary, path)
+    temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -49,4 +49,7 @@ def call(group: str, node: dict[str, Any], *positional: Any, **given: Any) -> An
         extra = [key for key in keywords if key not in names]
         hint = nearest(extra[0], names) if extra else ""
         raise InputError(f"{group}: {node['_target_']} does not take this config: {error}.{hint}") from None
-    return function(*positional, **keywords)
+    try:
+        return function(*positional, **keywords)
+    except (TypeError, ValueError) as error:  # Keras checks most arguments itself, and says so on its first line
+        raise InputError(f"{group}: {node['_target_']}: {str(error).strip().splitlines()[0]}") from error

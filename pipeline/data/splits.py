@@ -85,5 +85,5 @@ def stratified(
     rest, test = train_test_split(np.arange(n), test_size=n_test, stratify=labels, random_state=seed)
     train, validation = train_test_split(rest, test_size=n_validation, stratify=labels[rest], random_state=seed)
     inputs, labels = inputs.astype(np.float32), labels.astype(np.int32)
-    parts = [Split(inputs[index], labels[index]) for index in (train, validation, test)]
-    return Splits(*parts, class_names=class_names)
+    parts = (Split(inputs[index], labels[index]) for index in (train, validation, test))
+    return Splits(next(parts), next(parts), next(parts), class_names)

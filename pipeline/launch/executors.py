@@ -57,7 +57,7 @@ class InlineExecutor:
 
 class _Worker:
     def __init__(self, environment: dict[str, str]) -> None:
-        self._output = tempfile.TemporaryFile()  # what libraries print; its last line may say why it died
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed in close(); what libraries print; its last line may say why it died
         ours, theirs = socket.socketpair()
         # A fresh interpreter, not a fork: TensorFlow's threads do not survive one.
         self.process = subprocess.Popen(

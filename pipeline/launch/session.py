@@ -21,9 +21,10 @@ from pipeline.tracking.display import console
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 
 
-def check_tracking(tracking: dict[str, Any]) -> None:
+def check_tracking(config: dict[str, Any]) -> None:
+    tracking = config["tracking"]
     if tracking["kind"] == "mlflow":
-        store.check(tracking["uri"])
+        store.check(tracking["uri"], Path(config["output_dir"]))
 
 
 def load_data(config: dict[str, Any]) -> Splits:

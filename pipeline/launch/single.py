@@ -25,7 +25,7 @@ def run_single(config: DictConfig, overrides: list[str]) -> int:
     """
     plain = configs.plain(config)
     configs.check(plain)
-    session.check_tracking(plain["tracking"])
+    session.check_tracking(plain)
     executor = session.make_executor(plain, 1)
     try:
         return _run(config, plain, overrides, executor)

@@ -20,6 +20,7 @@ class Trial:
     stage: str
     arm: int
     params: dict[str, Any]
+    started: bool = False
     status: str | None = None
     reason: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -59,6 +60,8 @@ class Ledger:
             self.regions[record["stage"]] = record["arms"]
         elif kind == "asked":
             self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
+        elif kind == "started":
+            self.trials[record["trial"]].started = True
         elif kind == "ended":
             trial = self.trials[record["trial"]]
             trial.status, trial.reason = record["status"], record["reason"]

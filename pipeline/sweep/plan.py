@@ -12,7 +12,7 @@ from pipeline import config as configs
 from pipeline.errors import InputError
 from pipeline.sweep.ranges import declared, distribution, is_arm, to_text
 from pipeline.sweep.space import Interval, Space
-from pipeline.sweep.stages import sizes
+from pipeline.sweep.stages import grid_points, sizes
 
 Compose = Callable[[list[str]], DictConfig]
 NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume")
@@ -56,7 +56,9 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     compose: a composed config for a list of override lines. arm_values: the values of a comma list or glob.
     Raises InputError for a range over something that can't be searched.
     """
-    pins, crossed, sampled = [], [], []
+    pins: list[Override] = []
+    crossed: list[Override] = []
+    sampled: list[Override] = []
     for override in overrides:
         key = override.key_or_group
         if not override.is_sweep_override():
@@ -77,6 +79,10 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         arms.append(Arm(chosen, config, _space(config, space_given, pinned)))
     sweep = arms[0].config.sweep
     shares = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
+    if sweep.strategy == "grid" and len(shares) == 1:
+        # Counted here, so that a grid too large is refused before anything is written.
+        spaces = [arm.space for arm in arms]
+        shares = {name: len(grid_points(spaces, n, sweep.points or 5)) for name, n in shares.items()}
     stages = [Stage(name, shares[name], stage.epochs) for name, stage in sweep.stages.items()]
     if not stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
@@ -98,13 +104,12 @@ def _space(config: DictConfig, given: Space, pinned: set[str]) -> Space:
             raise InputError(f"{key} is a group: compare its choices as arms, {key}=a,b, rather than sampling them.")
         if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
             raise configs.unknown_key(key, config)
-        ends = [dist.low, dist.high] if isinstance(dist, Interval) else list(dist.values)
-        for end in ends:
+        rule = configs.LIMITS.get(key)
+        whole = isinstance(rule, configs.Number) and rule.integer
+        if whole and isinstance(dist, Interval) and not dist.integer:
+            raise InputError(f"{key}={dist}: it must be {rule}. Write int(interval(low, high)).")
+        for end in [dist.low, dist.high] if isinstance(dist, Interval) else dist.values:
             configs.limit(key, end)
-        if isinstance(dist, Interval) and not dist.integer:
-            rule = configs.LIMITS.get(key)
-            if isinstance(rule, tuple) or (isinstance(rule, configs.Number) and rule.integer):
-                raise InputError(f"{key}={dist}: {key} must be {rule}. Write int(interval(low, high)).")
     return space
 
 

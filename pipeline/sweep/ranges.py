@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_of
 from pipeline.sweep.space import SCALES, Choice, Distribution, Interval, Space
 
 
@@ -30,6 +30,8 @@ def distribution(override: Override) -> Distribution:
             raise InputError(f"{override.key_or_group}: one scale, not {', '.join(scales)}.")
         low, high = sweep.start, sweep.end
         assert low is not None and high is not None  # the grammar gives both
+        if scales[0] not in SCALES:
+            raise one_of(f"{override.key_or_group}: scale", scales[0], SCALES)
         try:
             return Interval(low, high, scales[0], integer=isinstance(low, int))  # interval() alone makes floats
         except InputError as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.errors import InputError, one_of
+from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,6 @@ class Interval:
     integer: bool = False
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            raise one_of("scale", self.scale, SCALES)
         scale = SCALES[self.scale]
         for name, bound in (("low", self.low), ("high", self.high)):
             if not scale.contains(bound):
@@ -70,10 +68,8 @@ class Interval:
         value = scale.value(low + u * (high - low))
         if self.integer:
             return int(min(max(round(value), self.low), self.high))
-        if self.scale == "one_minus_log":
-            value = round(1 - _significant(1 - value), 15)
-        else:
-            value = _significant(value)
+        near_one = self.scale == "one_minus_log"
+        value = round(1 - _significant(1 - value), 15) if near_one else _significant(value)
         return min(max(value, self.low), self.high)
 
     def grid(self, points: int) -> list[Any]:

@@ -24,8 +24,10 @@ def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, i
         return dict(stages)
     left = n_trials - said
     if (not free and left) or left < len(free):
-        listing = ", ".join(f"{name}: {n}" for name, n in stages.items())
-        raise InputError(f"sweep.n_trials={n_trials} does not fit sweep.stages ({listing}): it is the total of all.")
+        raise InputError(
+            f"sweep.n_trials={n_trials} is the total of all stages ({', '.join(stages)}), of which {said} are given "
+            f"in sweep.stages. It must be {said if not free else f'at least {said + len(free)}'}."
+        )
     share = {name: left // len(free) + (i < left % len(free)) for i, name in enumerate(free)}
     return {name: share.get(name, n) for name, n in stages.items()}
 

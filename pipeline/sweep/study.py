@@ -153,7 +153,7 @@ class Study:
         rows = [
             {
                 "trial": t.number,
-                "status": t.status or "interrupted",
+                "status": t.status or ("interrupted" if t.started else "waiting"),
                 "stage": t.stage,
                 self.objective.metric: t.metrics.get(self.objective.metric) if t.status == "completed" else None,
                 **t.params,

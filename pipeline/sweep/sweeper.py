@@ -31,11 +31,11 @@ class CaviarSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader = hydra_context.config_loader
-        self.config = config
+        self.hydra = config.hydra
 
     def sweep(self, arguments: list[str]) -> int:
         """Runs the sweep; raises SystemExit with its status if that is not 0."""
-        launcher = self.config.hydra.launcher._target_
+        launcher = self.hydra.launcher._target_
         if not launcher.endswith("BasicLauncher"):
             raise InputError("hydra/launcher does not apply: trials run where `executor` says. Use executor.workers=N.")
         plan = make_plan(parse(arguments, self.loader), self._compose, self._arm_values)
@@ -45,8 +45,8 @@ class CaviarSweeper(Sweeper):
         return status
 
     def _compose(self, overrides: list[str]) -> DictConfig:
-        hydra = [str(line) for line in self.config.hydra.overrides.hydra]
-        name = self.config.hydra.job.config_name
+        hydra = [str(line) for line in self.hydra.overrides.hydra]
+        name = self.hydra.job.config_name
         config = self.loader.load_configuration(name, [*hydra, *overrides], run_mode=RunMode.RUN)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
@@ -64,7 +64,7 @@ def _unquoted(value: Any) -> Any:
 def run_sweep(plan: Plan) -> int:
     """Runs or resumes the planned sweep; returns the exit status: 0 done, 1 no trial completed, 130 interrupted."""
     config = configs.plain(plan.arms[0].config)
-    session.check_tracking(config["tracking"])
+    session.check_tracking(config)
     if config["sweep"]["dry_run"]:
         return describe(plan, config)
     total = sum(stage.n_trials or 10**6 for stage in plan.stages)
@@ -119,8 +119,9 @@ def _conclude(study: Study, executor: Executor, recorder: Recorder, interrupted:
     metric = study.objective.metric
     winner = next((t for t in study.ranked() if t.status == "completed"), None)
     summary: dict[str, float] = {}
-    if rows:
-        console.print(leaderboard.table(rows, columns, metric))
+    ended = [row for row in rows if row["status"] not in ("interrupted", "waiting")]
+    if ended:
+        console.print(leaderboard.table(ended, columns, metric))
     if winner is not None:
         summary[f"best_{metric}"] = winner.metrics[metric]
         command = _reproduce(study, winner)

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Piped output keeps its lines whole; rich would wrap them at 80 columns.
-console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+# Piped output keeps its lines whole; rich would wrap them, and squeeze tables, at 80 columns.
+console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=160)
 
 
 def number(value: float | None) -> str:

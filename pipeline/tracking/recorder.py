@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pipeline.jsonl import read
 from pipeline.tracking.store import sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
+T = TypeVar("T")
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
 
 
@@ -49,6 +50,9 @@ class Recorder(Protocol):
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
         """Ends the parent run."""
 
+    def view(self, key: str, value: str, note: str) -> bool:
+        """Stores a saved view, as a tag of the experiment, and the parent's note; whether both are stored."""
+
     def close(self) -> str | None:
         """Waits until all is forwarded; a line that says what was not, if anything."""
 
@@ -65,6 +69,9 @@ class NoRecorder:
     def event(self, number: int, event: dict[str, Any]) -> None: ...
     def artifact(self, number: int | None, path: Path) -> None: ...
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None: ...
+    def view(self, key: str, value: str, note: str) -> bool:
+        return False
+
     def close(self) -> str | None:
         return None
 
@@ -79,8 +86,8 @@ class MlflowRecorder:
     """Records into the store at `uri`, in `experiment` (made if need be, with artifacts in `artifacts`).
 
     parent_id: the parent run of a sweep that is resumed. stale: a filter for runs that an earlier process began;
-    those whose trial is not among `recorded` are deleted, and their trials forwarded afresh. on_parent, on_recorded: called from the thread once
-    the parent run, or a whole trial, is stored.
+    those whose trial is not among `recorded` are deleted, and their trials forwarded afresh. on_parent,
+    on_recorded: called from the thread once the parent run, or a whole trial, is stored.
     """
 
     def __init__(
@@ -126,10 +133,17 @@ class MlflowRecorder:
         return self._experiment_id
 
     def run_id(self, number: int | None) -> str | None:
+        return self._answer(lambda: self._stored(number))
+
+    def view(self, key: str, value: str, note: str) -> bool:
+        return self._answer(lambda: self._view(key, value, note)) or False
+
+    def _answer(self, question: Callable[[], T]) -> T | None:
+        """What the thread finds; None if that takes longer than a minute or there is no store."""
         if self.experiment_id() is None:
             return None
-        answer: queue.Queue[str | None] = queue.Queue()
-        self._queue.put(lambda: answer.put(self._stored(number)))
+        answer: queue.Queue[T] = queue.Queue()
+        self._queue.put(lambda: answer.put(question()))
         with contextlib.suppress(queue.Empty):
             return answer.get(timeout=60)
         return None
@@ -156,7 +170,7 @@ class MlflowRecorder:
                 self._attempt(self._flush_old)
                 continue
             if action is None:
-                self._attempt(lambda: [self._flush(run) for run in self._runs.values()])
+                self._attempt(lambda: self._flush_all())
                 return
             self._attempt(action)
 
@@ -185,6 +199,8 @@ class MlflowRecorder:
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
             from mlflow.tracking import MlflowClient
 
+            if path is not None and not path.exists():
+                _create(path)
             self._client = MlflowClient(self._uri)
             found = self._client.get_experiment_by_name(self._experiment)
             # A server knows itself where artifacts go.
@@ -239,6 +255,10 @@ class MlflowRecorder:
         if event["event"] in ("ended", "interrupted"):
             self._flush(run)
 
+    def _flush_all(self) -> None:
+        for run in self._runs.values():
+            self._flush(run)
+
     def _flush_old(self) -> None:
         for run in list(self._runs.values()):
             if run.first_pending and time.monotonic() - run.first_pending > FLUSH_SECONDS:
@@ -289,6 +309,27 @@ class MlflowRecorder:
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
         self._client.set_terminated(run_id, status)
+
+    def _view(self, key: str, value: str, note: str) -> bool:
+        """A view is a convenience: if the store refuses it, nothing of the sweep is missing or worth a retry."""
+        try:
+            self._client.set_experiment_tag(self._experiment_id, key, value)
+            self._client.set_tag(self._stored(None), "mlflow.note.content", note)
+        except Exception:
+            return False
+        return True
+
+
+def _create(path: Path) -> None:
+    """Makes MLflow's tables in a file beside `path` and moves it there: a database whose first migration is cut
+    off, by Ctrl-C or a mistake found meanwhile, can never be opened again."""
+    from mlflow.tracking import MlflowClient
+
+    new = path.with_suffix(".new")
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{new}").search_experiments()
+    new.replace(path)
 
 
 @contextlib.contextmanager

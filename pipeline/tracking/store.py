@@ -16,11 +16,14 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
-def check(uri: str | None) -> None:
-    """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's."""
+def check(uri: str | None, output_dir: Path) -> None:
+    """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's.
+
+    A database that does not exist is made later if its folder is there; only `output_dir` is made for it.
+    """
     path = sqlite_path(uri or "")
     if path is not None:
-        return _check_file(path)
+        return _check_file(path, output_dir)
     parts = urlsplit(uri or "")
     if parts.scheme not in ("http", "https", "postgresql+psycopg2", "mysql+pymysql") or not parts.hostname:
         raise InputError(
@@ -39,7 +42,9 @@ def check(uri: str | None) -> None:
     return None
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, output_dir: Path) -> None:
+    if not path.parent.exists() and path.parent.absolute() != output_dir.absolute():
+        raise InputError(f"tracking.uri: {path}: there is no folder {path.parent}. Make it, or check the spelling.")
     folder = next((p for p in path.absolute().parents if p.exists()), Path("/"))
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(f"tracking.uri: {path} can't be created, because {folder} is not a folder to write in.")

@@ -1,0 +1,93 @@
+"""`python -m pipeline COMMAND`: work with models that have been trained; `python -m pipeline --help` lists the commands."""
+
+import argparse
+import importlib
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from pipeline import cli
+from pipeline.errors import InputError, nearest, one_of
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with a wrong argument as InputError: a line or two, and the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (\S+)", message)
+        options = [name for action in self._actions for name in action.option_strings]
+        hint = nearest(unknown[1], options) if unknown else ""
+        raise InputError(f"{message}.{hint}\n`{self.prog} --help` shows what it takes.")
+
+
+def commands() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(cli.__path__) if not module.ispkg)
+
+
+def command(name: str) -> ModuleType:
+    return importlib.import_module(f"{cli.__name__}.{name}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command; returns the exit status: 0 done, 1 failed, 2 the input was wrong, 130 interrupted.
+
+    CAVIAR_TRACEBACK=1 shows where an error came from.
+    """
+    # Both are read when TensorFlow and Keras are imported, which only a command that needs them does.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    # A model for use needs little of a GPU, and a sweep may be running on it.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    try:
+        return _dispatch(list(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        from pipeline.explain import explain
+
+        message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, arguments)
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+        return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    names = commands()
+    if not arguments:
+        raise InputError(f"COMMAND is missing: {', '.join(names)}.\n`python -m pipeline --help` says what each does.")
+    name, *rest = arguments
+    if name in ("-h", "--help"):
+        print("usage: python -m pipeline COMMAND [...]\n")
+        for known in names:
+            print(f"  {known:<10} {(command(known).__doc__ or '').splitlines()[0]}")
+        print("\n`python -m pipeline COMMAND --help` says more about one.")
+        return 0
+    if name not in names:
+        raise one_of("COMMAND", name, names)
+    module = command(name)
+    parser = Parser(
+        prog=f"python -m pipeline {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.arguments(parser)
+    try:
+        options = parser.parse_args(rest)
+    except SystemExit as done:  # --help has been printed
+        return int(done.code or 0)
+    status: int = module.run(options)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""Says what an HDF5 file holds: a model, a training state or anything else.
+
+A model.h5: its description, layers and checksum; a state.h5: how far training is, and its variables; any other
+HDF5 file: its datasets and attributes.
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from pipeline import hdf5
+from pipeline.cli.views import architecture
+from pipeline.cli.views.text import clean, print_json, show, size
+from pipeline.saving import model_attributes
+
+CHECKSUMS = {
+    hdf5.INTACT: "as it was written (checksum agrees)",
+    hdf5.CHANGED: "CHANGED since it was written (checksum mismatch)",
+    hdf5.UNSEALED: "no checksum",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="model.h5, state.h5 or another HDF5 file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit status 2 if the file has changed since it was written, though what it holds is printed."""
+    path: Path = options.file
+    with hdf5.opened(path) as file:
+        found: dict[str, Any] = {"file": str(path), "kind": "hdf5", "checksum": hdf5.checksum(file)}
+        if "model_config" in file.attrs:
+            found |= {"kind": "model", "description": model_attributes(path)}
+            layers = architecture.layers(file)
+            found["layers"] = [
+                {"name": layer.name, "class": layer.kind, "output_shape": layer.output_shape}
+                | {"weights": layer.weights, "parameters": layer.parameters}
+                for layer in layers
+            ]
+            found["parameters"] = sum(layer.parameters for layer in layers)
+        else:
+            found |= {"attributes": _attributes(file), "items": _items(file)}
+            progress = _progress(found["attributes"])
+            if progress is not None and "model" in file:
+                found |= {"kind": "state", "progress": progress}
+    if options.json:
+        print_json(found)
+    else:
+        print(f"{clean(path)}: {CHECKSUMS[found['checksum']]}")
+        {"model": _show_model, "state": _show_state, "hdf5": _show_tree}[found["kind"]](found)
+    if found["checksum"] == hdf5.CHANGED:
+        print(hdf5.changed(path), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _attributes(item: h5py.HLObject) -> dict[str, Any]:
+    """The attributes of a group or dataset; one of a type that h5py can't read is said to be so."""
+    values = {}
+    for key in item.attrs:
+        try:
+            values[key] = item.attrs[key]
+        except (OSError, TypeError, ValueError):
+            values[key] = "(unreadable)"
+    return values
+
+
+def _items(file: h5py.File) -> list[dict[str, Any]]:
+    """Every dataset, and every group that has attributes or is empty: the others show in the names."""
+    items = []
+
+    def add(name: str, item: h5py.HLObject) -> None:
+        attributes = _attributes(item)
+        if isinstance(item, h5py.Dataset):
+            items.append({"name": name, "shape": item.shape, "dtype": str(item.dtype), "attributes": attributes})
+        elif attributes or not isinstance(item, h5py.Group) or not len(item):
+            items.append({"name": f"{name}/", "shape": None, "dtype": None, "attributes": attributes})
+
+    file.visititems(add)
+    return items
+
+
+def _progress(attributes: dict[str, Any]) -> dict[str, Any] | None:
+    """What a state.h5 says about how far its training is; None for another file."""
+    try:
+        progress = json.loads(attributes.get("progress", ""))
+    except (TypeError, ValueError):
+        return None
+    return progress if isinstance(progress, dict) else None
+
+
+def _line(key: str, value: Any) -> None:
+    print(f"{key:<17} {clean(value)}")
+
+
+def _values(value: Any) -> str:
+    """`a 1, b 2` for a dict, `1, 2` for a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_values(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_values, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _show_model(found: dict[str, Any]) -> None:
+    description = dict(found["description"])
+    config = description.pop("caviar_config", None)
+    titles = {"epoch": "best epoch", "class_names": "class names"}
+    for key, value in description.items():
+        shown = size(value) if key == "input_shape" and isinstance(value, list) else _values(value)
+        _line(titles.get(key, key.replace("_", " ")), shown)
+    if isinstance(config, dict):
+        import yaml
+
+        # Search ranges belong to the sweep; --json shows them too.
+        groups = {key: _without_search(value) for key, value in config.items()}
+        print("\nconfig")
+        for line in yaml.safe_dump(groups, sort_keys=False).splitlines():
+            print(f"  {line}")
+    print()
+    rows = []
+    for layer in found["layers"]:
+        weights = ", ".join(f"{name} {size(shape)}" for name, shape in layer["weights"].items())
+        shape = "?" if layer["output_shape"] is None else size(layer["output_shape"])
+        rows.append((layer["name"], layer["class"], shape, weights, f"{layer['parameters']:,}"))
+    show(
+        ("layer", "class", "output", "weights", "parameters"),
+        rows,
+        title=f"{len(rows)} layers, {found['parameters']:,} parameters",
+        text=4,
+    )
+
+
+def _without_search(group: Any) -> Any:
+    return {key: value for key, value in group.items() if key != "search"} if isinstance(group, dict) else group
+
+
+def _show_state(found: dict[str, Any]) -> None:
+    progress = dict(found["progress"])
+    for key, title in (("epoch", "epoch"), ("best_epoch", "best epoch")):
+        _line(title, progress.pop(key, "?"))
+    for key, value in progress.items():
+        _line(key.replace("_", " "), _values(value))
+    _show_items(found["items"], "variables")
+
+
+def _show_tree(found: dict[str, Any]) -> None:
+    for key, value in found["attributes"].items():
+        _line(key, _brief(value))
+    _show_items(found["items"], "datasets")
+
+
+def _show_items(items: list[dict[str, Any]], what: str) -> None:
+    rows = []
+    for item in items:
+        attributes = ", ".join(f"{key}={_brief(value)}" for key, value in item["attributes"].items())
+        rows.append((item["name"], "" if item["shape"] is None else size(item["shape"]), item["dtype"] or "", attributes))
+    held = [item["shape"] for item in items if item["shape"] is not None]
+    title = f"{len(held)} {what}, {sum(map(math.prod, held)):,} numbers"
+    show(("name", "shape", "dtype", "attributes"), rows, title=title, text=4)
+
+
+def _brief(value: Any) -> str:
+    text = clean(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
