@@ -1,0 +1,20 @@
+"""Caviar: declarative hyperparameter tuning. This page is the map.
+
+One way of data: YAML (conf/) -> composed config -> trials -> worker: splits -> tf.data -> model -> steps -> events ->
+recorder -> MLflow, with state.h5 and model.h5 on the way.
+
+entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
+config                    the typed schema of what the runner reads, and the limits of values
+targets, objective        calling what a `_target_` names; what "better" means
+data/                     one file a data set, each a function that returns Splits; input_pipeline makes tf.data
+models/                   one file an architecture, each from normalised inputs to logits
+training/                 the gradient step, the epoch loop, schedules, state.h5; trial is a worker's config reader
+sweep/                    spaces and scales, ranges, stages, the plan, the ledger, the study, the Hydra sweeper
+launch/                   folders, devices, executors, the worker process, `python run.py`
+tracking/                 the terminal, the MLflow recorder, the compare page, the leaderboard, pictures
+saving, hdf5, jsonl       files that are whole or absent
+evaluation, cli/          using a saved model: `python -m pipeline COMMAND`
+plugins/                  the shim by which Hydra finds the sweeper
+
+Two processes: the parent (Hydra, MLflow) never imports TensorFlow; workers never import MLflow.
+"""

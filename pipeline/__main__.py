@@ -1,4 +1,4 @@
-"""`python -m pipeline COMMAND`: work with models that have been trained; `python -m pipeline --help` lists the commands."""
+"""`python -m pipeline COMMAND`: work with trained models; `python -m pipeline --help` lists the commands."""
 
 import argparse
 import importlib
@@ -56,7 +56,10 @@ def main(arguments: Sequence[str]) -> int:
         message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, arguments)
         if message is None:
             raise
-        print(message, file=sys.stderr)
+        from pipeline.cli.views.text import clean
+
+        for line in message.splitlines():  # it may quote a file from elsewhere
+            print(clean(line), file=sys.stderr)
         return 2
 
 

@@ -14,15 +14,22 @@ def probabilities(model: Any, inputs: np.ndarray) -> np.ndarray:
 
 
 def evaluate(model: Any, split: Split, n_classes: int) -> dict[str, Any]:
-    """`loss` (cross-entropy), `accuracy`, `n` and `confusion` [true class][predicted class]."""
-    probs = probabilities(model, split.inputs)
-    chosen = np.clip(probs[np.arange(len(split)), split.labels], 1e-12, 1)
+    """measures() of a saved model on a split."""
+    return measures(probabilities(model, split.inputs), split.labels, n_classes)
+
+
+def measures(probs: np.ndarray, labels: np.ndarray, n_classes: int) -> dict[str, Any]:
+    """`loss` (cross-entropy), `accuracy`, `n` and `confusion` [true class][predicted class].
+
+    probs: [n, C]; labels: [n], each in 0..C-1.
+    """
+    chosen = np.clip(probs[np.arange(len(labels)), labels], 1e-12, 1)
     predicted = probs.argmax(axis=1)
     confusion = np.zeros((n_classes, n_classes), int)
-    np.add.at(confusion, (split.labels, predicted), 1)
+    np.add.at(confusion, (labels, predicted), 1)
     return {
         "loss": float(-np.log(chosen).mean()),
-        "accuracy": float((predicted == split.labels).mean()),
-        "n": len(split),
+        "accuracy": float((predicted == labels).mean()),
+        "n": len(labels),
         "confusion": confusion.tolist(),
     }

@@ -71,16 +71,17 @@ def _refuse_references(file: h5py.File) -> None:
     """HDF5 can take a dataset's bytes from any file that it names, so a crafted one shows `/etc/passwd` as its
     weights. Raises InputError for external links, external storage and virtual datasets."""
 
-    def link(name: str, target: object) -> None:
-        if not isinstance(target, h5py.HardLink | h5py.SoftLink):
+    names: list[str] = []
+    file.visit_links(names.append)
+    for name in names:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
             raise InputError(f"{file.filename}: '{name}' is a link to another file, which is not followed.")
 
-    def storage(name: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            raise InputError(f"{file.filename}: '{name}' keeps its data in another file, which is not read.")
+    def elsewhere(name: str, item: h5py.HLObject) -> str | None:
+        return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
 
-    file.visititems_links(link)
-    file.visititems(storage)
+    if (found := file.visititems(elsewhere)) is not None:
+        raise InputError(f"{file.filename}: '{found}' keeps its data in another file, which is not read.")
 
 
 @contextlib.contextmanager

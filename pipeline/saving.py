@@ -54,7 +54,7 @@ def model_attributes(path: Path) -> dict[str, Any]:
         }
 
     def decode(value: Any) -> Any:
-        value = value.item() if hasattr(value, "item") else value
+        value = value.tolist() if hasattr(value, "tolist") else value
         try:
             return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
         except ValueError:

@@ -25,6 +25,10 @@ CHECKSUMS = {
 }
 
 
+# What a reader wants first; the rest follows by name.
+ORDER = ("created", "epoch", "metrics", "class_names", "input_shape", "input_dtype", "data_fingerprint")
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="model.h5, state.h5 or another HDF5 file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -104,17 +108,18 @@ def _values(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_values(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_values, value))
+        more = f", ... ({len(value)} in all)" if len(value) > 20 else ""
+        return ", ".join(map(_values, value[:20])) + more
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _show_model(found: dict[str, Any]) -> None:
     description = dict(found["description"])
     config = description.pop("caviar_config", None)
-    titles = {"epoch": "best epoch", "class_names": "class names"}
-    for key, value in description.items():
+    for key in sorted(description, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
+        value = description[key]
         shown = size(value) if key == "input_shape" and isinstance(value, list) else _values(value)
-        _line(titles.get(key, key.replace("_", " ")), shown)
+        _line("best epoch" if key == "epoch" else key.replace("_", " "), shown)
     if isinstance(config, dict):
         import yaml
 
@@ -133,7 +138,7 @@ def _show_model(found: dict[str, Any]) -> None:
         ("layer", "class", "output", "weights", "parameters"),
         rows,
         title=f"{len(rows)} layers, {found['parameters']:,} parameters",
-        text=4,
+        words=4,
     )
 
 
@@ -160,10 +165,12 @@ def _show_items(items: list[dict[str, Any]], what: str) -> None:
     rows = []
     for item in items:
         attributes = ", ".join(f"{key}={_brief(value)}" for key, value in item["attributes"].items())
-        rows.append((item["name"], "" if item["shape"] is None else size(item["shape"]), item["dtype"] or "", attributes))
-    held = [item["shape"] for item in items if item["shape"] is not None]
-    title = f"{len(held)} {what}, {sum(map(math.prod, held)):,} numbers"
-    show(("name", "shape", "dtype", "attributes"), rows, title=title, text=4)
+        shape = "" if item["shape"] is None else size(item["shape"])
+        rows.append((item["name"], shape, item["dtype"] or "", attributes))
+    sizes = [math.prod(item["shape"]) for item in items if item["shape"] is not None]
+    headings = ("name", "shape", "dtype", "attributes" if any(row[3] for row in rows) else "")
+    print()
+    show(headings, rows, title=f"{len(sizes)} {what}, {sum(sizes):,} values", words=4)
 
 
 def _brief(value: Any) -> str:

@@ -29,6 +29,9 @@ class Executor(Protocol):
     def stop(self) -> None:
         """Asks running jobs to save their state and end."""
 
+    def kill(self) -> None:
+        """Ends running jobs at once, without their state."""
+
     def close(self) -> None: ...
 
 
@@ -50,6 +53,9 @@ class InlineExecutor:
 
     def stop(self) -> None:
         self._stopping = True
+
+    def kill(self) -> None:
+        pass  # the caller's KeyboardInterrupt ends the job: it runs in this very process
 
     def close(self) -> None:
         pass
@@ -167,6 +173,10 @@ class LocalExecutor:
             if worker.job is not None:
                 with contextlib.suppress(OSError):
                     worker.connection.send({"stop": True})
+
+    def kill(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()
 
     def close(self) -> None:
         """Ends the workers; a busy one is killed after a grace of 5 seconds."""

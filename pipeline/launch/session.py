@@ -18,6 +18,7 @@ from pipeline.models.heads import n_logits
 from pipeline.targets import call
 from pipeline.tracking import store
 from pipeline.tracking.display import console
+from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 
 
@@ -51,7 +52,7 @@ def make_recorder(config: dict[str, Any], **resumed: Any) -> Recorder:
     if not tracking["uri"] or not tracking["experiment"]:
         raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
     artifacts = Path(config["output_dir"]) / "mlartifacts" / tracking["experiment"]
-    return MlflowRecorder(tracking["uri"], tracking["experiment"], artifacts, **resumed)
+    return MlflowRecorder(MlflowWriter(tracking["uri"], tracking["experiment"], artifacts, **resumed))
 
 
 def stamped(folder: Path, event: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def stopping(executor: Executor) -> Iterator[Stop]:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         if stop.requested:
+            executor.kill()
             raise KeyboardInterrupt
         stop.requested = True
         console.print("stopping: running trials save their state (Ctrl-C again ends at once)", style="yellow")
@@ -95,4 +97,4 @@ def run_address(config: dict[str, Any], recorder: Recorder, number: int) -> str 
     experiment, run = recorder.experiment_id(), recorder.run_id(number)
     if experiment is None or run is None:
         return None
-    return f"{config['tracking']['ui']}/#/experiments/{experiment}/runs/{run}"
+    return f"{config['tracking']['ui']}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"

@@ -15,7 +15,7 @@ from pipeline.launch.executors import Message
 from pipeline.saving import library_versions
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.display import TrialDisplay, console, number
-from pipeline.tracking.recorder import TrackedRun
+from pipeline.tracking.mlflow_writer import TrackedRun
 
 
 def run_single(config: DictConfig, overrides: list[str]) -> int:
@@ -41,9 +41,9 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
         folder = folders.new_folder(Path(plain["output_dir"]) / "runs")
         folders.write_config(folder, config, overrides)
     record = configs.recorded(config)
-    recorder = session.make_recorder(plain, stale=f"tags.folder = '{folder}'" if plain["resume"] else None)
+    recorder = session.make_recorder(plain, stale=f"tags.folder = '{folder.resolve()}'" if plain["resume"] else None)
     params = {key: value for key, value in configs.leaves(record) if ".search" not in key}
-    tags = {"kind": "run", "folder": str(folder), "data_fingerprint": splits.fingerprint}
+    tags = {"kind": "run", "folder": str(folder.resolve()), "data_fingerprint": splits.fingerprint}
     tags |= {f"version.{name}": version for name, version in library_versions().items()}
     recorder.open(TrackedRun(f"run {folder.name}", params, tags, number=0, folder=folder))
     display = TrialDisplay(plain["train"]["epochs"])

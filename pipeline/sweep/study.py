@@ -1,6 +1,8 @@
 """A sweep from its plan to its result: asks trials stage by stage, records how they end, refines, names the winner."""
 
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from pipeline.launch.executors import Executor, Message
 from pipeline.objective import Objective
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
+from pipeline.sweep.ranges import to_text
 from pipeline.sweep.space import Space
 from pipeline.sweep.stages import grid_points, random_points, refine
 from pipeline.tracking.display import SweepDisplay, console
-from pipeline.tracking.recorder import Recorder, TrackedRun
+from pipeline.tracking.mlflow_writer import TrackedRun
+from pipeline.tracking.recorder import Recorder
 
 
 class Study:
@@ -168,30 +172,40 @@ class Study:
     def stage_of(self, trial: Trial) -> Stage:
         return next(stage for stage in self.plan.stages if stage.name == trial.stage)
 
-    def tracked(self, trial: Trial) -> TrackedRun:
-        """The trial's run: only what was searched or crossed, as numbers where it is one.
+    def axis(self, arm: int, key: str) -> str:
+        """The parameter of an arm's runs over which `key` spreads evenly on a linear axis, the only kind that MLflow's
+        parallel coordinates have: its coordinate, where its scale is not linear.
 
-        MLflow's parallel-coordinates axes are linear, so a parameter on another scale also gets its coordinate.
+        Charts have room for some twenty letters, so the name leaves the group out where no other key ends the same.
         """
-        space = self.plan.arms[trial.arm].space
+        last = key.rsplit(".", 1)[-1]
+        name = last if [k.rsplit(".", 1)[-1] for k in self.plan.columns()].count(last) == 1 else key
+        return {"log": f"log10 {name}", "one_minus_log": f"log10 1-{name}"}.get(self._scale(arm, key), key)
+
+    def _scale(self, arm: int, key: str) -> str:
+        return getattr(self.plan.arms[arm].space.get(key), "scale", "linear")
+
+    def tracked(self, trial: Trial) -> TrackedRun:
+        """The trial's run: only what was searched or crossed, and its coordinate where its scale is not linear."""
+        arm = self.plan.arms[trial.arm]
         params: dict[str, Any] = {}
         for key, value in trial.params.items():
-            params[key] = value
-            scale = getattr(space.get(key), "scale", "linear")
-            if scale != "linear":
-                params[coordinate_name(key, scale)] = coordinate(value, scale)
-        arm = self.plan.arms[trial.arm].describe()
-        tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm or "all"}
+            params[key] = sortable(value)
+            if (scale := self._scale(trial.arm, key)) != "linear":
+                params[self.axis(trial.arm, key)] = coordinate(value, scale)
+        tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm.describe() or "all"}
         tags |= {"sweep": self.folder.name, "folder": str(self.trial_folder(trial)), "status": "running"}
-        name = f"trial {trial.number:03d} {trial.stage}" + (f" {arm}" if arm else "")
+        name = f"trial {trial.number:03d}"
+        name += f" {trial.stage}" if len(self.plan.stages) > 1 else ""
+        for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key
+            name += f" {key.rsplit('.', 1)[-1]}={to_text(value)}" if "." in key else f" {value}"
         return TrackedRun(name, params, tags, number=trial.number, folder=self.trial_folder(trial))
 
 
-def coordinate_name(key: str, scale: str) -> str:
-    return {"log": f"log10 {key}", "one_minus_log": f"log10 1-{key}"}[scale]
+def sortable(value: Any) -> Any:
+    """A float without an exponent: MLflow sorts a column of parameters as text, and 9.5e-05 would come after 0.1."""
+    return f"{Decimal(str(value)):f}" if isinstance(value, float) else value
 
 
 def coordinate(value: float, scale: str) -> float:
-    import math
-
     return round(math.log10(value if scale == "log" else 1 - value), 4)

@@ -22,7 +22,8 @@ from pipeline.sweep.study import Study
 from pipeline.tracking import compare, leaderboard
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.display import SweepDisplay, console, number
-from pipeline.tracking.recorder import Recorder, TrackedRun
+from pipeline.tracking.mlflow_writer import TrackedRun
+from pipeline.tracking.recorder import Recorder
 
 
 class CaviarSweeper(Sweeper):

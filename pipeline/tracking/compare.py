@@ -1,9 +1,9 @@
 """The page of the MLflow UI on which a sweep's trials compare, one click from the terminal.
 
-Left alone, the UI shows a sweep as one row: its child runs are folded away, charts leave them out, and the columns
-are those of every run that the experiment ever had. A saved view says otherwise. MLflow keeps one as a tag of the
-experiment, in a format that is documented nowhere: what is written here was read from the UI of the release that
-pyproject.toml pins. A UI that does not understand it falls back to its own defaults.
+Left alone, the UI shows a sweep as one row: child runs are folded away, charts leave them out, and there is a column
+for all that any run of the experiment ever recorded. A saved view says otherwise. MLflow keeps one as a tag of the
+experiment, in a format that it documents nowhere: this one was read from the UI of the release that pyproject.toml
+pins, and looked at in a browser there.
 """
 
 import base64
@@ -11,40 +11,45 @@ import json
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from pipeline.sweep.study import Study
     from pipeline.tracking.recorder import Recorder
 
 TAG = "mlflow.sharedViewState."
-# CHART: the charts, with the list of runs beside them. Without the workflow the UI opens in its mode for agents.
-PAGE = "#/experiments/{experiment}/runs?viewStateShareKey={key}&compareRunsMode=CHART&workflowType=machine_learning"
+# The workflow: without it the UI opens in its mode for agents. CHART: charts, with the list of runs beside them.
+PAGE = "#/experiments/{experiment}/runs?{query}&workflowType=machine_learning"
+VIEW = "viewStateShareKey={key}&compareRunsMode=CHART"
 
 
 def publish(study: "Study", recorder: "Recorder") -> str | None:
     """Stores the sweep's view and returns its address; None without a tracking store.
 
-    If the view can't be stored, it is the address of the plain table of the sweep's child runs.
+    If the view can't be stored, it is the address of the plain table of the sweep's child runs, best first.
     """
     experiment, parent = recorder.experiment_id(), recorder.run_id(None)
     if experiment is None or parent is None:
         return None
-    ui, name = study.config["tracking"]["ui"], f"sweep {study.folder.name}"
-    # The parent's id is the key: a sweep that is resumed replaces its view, and its address stays.
-    page = PAGE.format(experiment=experiment, key=parent)
+    # The parent's id is the key, so a sweep that is resumed replaces its view and keeps its address.
+    page = PAGE.format(experiment=experiment, query=VIEW.format(key=parent))
+    # The note's link has no host: it holds wherever the UI is served.
     note = f"[Compare the trials of this sweep]({page})"
-    if recorder.view(TAG + parent, pack(name, state(study, parent)), note):
-        return f"{ui}/{page}"
-    return f"{ui}/#/experiments/{experiment}/runs?searchFilter={quote(children(parent))}"
+    view = state(study, parent)
+    if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", view), note):
+        # In the order of creation, which is the default, the UI would fold the trials under their parent.
+        order = {"orderByKey": view["orderByKey"], "orderByAsc": json.dumps(view["orderByAsc"])}
+        query = urlencode({"searchFilter": view["searchFilter"], **order}, quote_via=quote)
+        page = PAGE.format(experiment=experiment, query=query)
+    return f"{study.config['tracking']['ui']}/{page}"
 
 
-def children(parent: str) -> str:
+def _children(parent: str) -> str:
     return f"tags.`mlflow.parentRunId` = '{parent}'"
 
 
 def pack(name: str, view: dict[str, Any]) -> str:
-    """The tag's value. Compressed: MLflow refuses more than 20,000 characters, and before 3.15 more than 5,000."""
+    """The view as the tag's value, compressed: MLflow takes 20,000 characters, its older servers 5,000."""
     text = json.dumps(view, separators=(",", ":")).encode()
     packed = "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()
     return json.dumps({"name": name, "createdAt": int(time.time() * 1000), "state": packed})
@@ -52,55 +57,80 @@ def pack(name: str, view: dict[str, Any]) -> str:
 
 def state(study: "Study", parent: str) -> dict[str, Any]:
     """What the page shows: which runs in which order, which columns, which charts."""
-    metric, best = study.objective.metric, f"best_{study.objective.metric}"
-    several_stages = len(study.plan.stages) > 1
+    best = f"best_{study.objective.metric}"
+    metrics = list(dict.fromkeys((best, "best_val_loss", "best_epoch")))
+    tags = ["stage", "status"] if len(study.plan.stages) > 1 else ["status"]
+    names = {"metrics": metrics, "params": study.plan.columns(), "tags": tags}
+    columns = {f"{kind}.`{name}`": name for kind, group in names.items() for name in group}
+    sections, cards = _charts(study, best)
     return {
-        "searchFilter": children(parent),
+        "searchFilter": _children(parent),
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": study.objective.direction == "minimize",
-        "runsHiddenMode": "SHOW_ALL",  # otherwise charts draw the first ten
-        "selectedColumns": [
-            *(f"metrics.`{name}`" for name in dict.fromkeys((best, "best_val_loss", "best_epoch"))),
-            *(f"params.`{key}`" for key in study.plan.columns()),
-            *(f"tags.`{name}`" for name in (*(["stage"] if several_stages else []), "status")),
-        ],
-        "compareRunSections": [
-            _section("params", "Parameters", columns=1),
-            _section("epochs", "Best and by epoch", columns=2),
-            # The UI adds a chart of every metric that has none. They go here, folded.
-            _section("other", "Model metrics", columns=3, display=False),
-        ],
-        "isAccordionReordered": True,  # sections stay in this order instead of the alphabet's
-        "compareRunCharts": _cards(study, metric, best),
+        "runsHiddenMode": "SHOW_ALL",  # by default charts draw the first ten
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": {column: max(100, 8 * len(name) + 24) for column, name in columns.items()},
+        "compareRunSections": sections,
+        "isAccordionReordered": True,  # sections stay in this order rather than the alphabet's
+        "compareRunCharts": cards,
     }
 
 
-def _section(uuid: str, name: str, columns: int, display: bool = True) -> dict[str, Any]:
-    fixed = {"isReordered": True, "deleted": False, "isGenerated": False}
-    return {"uuid": uuid, "name": name, "columns": columns, "cardHeight": 360, "display": display, **fixed}
+def _charts(study: "Study", best: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The page's sections and the cards in them, in order."""
+    metric = study.objective.metric
+    parallel = _parallel_axes(study)
+    shared = parallel[0][1]
+    # The learning rate matters most, where it is searched.
+    x = next((axis for axis in shared if axis.endswith("learning_rate")), shared[0] if shared else None)
+    y = {"key": best, "type": "METRIC", "dataAccessKey": best}
+    by = [_card("SCATTER", xaxis={"key": x, "type": "PARAM"}, yaxis=y)] if x else []
+    by.append(_card("LINE", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step", lineSmoothness=0))
+    layout = [
+        (title, 1, [_card("PARALLEL", selectedParams=axes, selectedMetrics=[best], showAllRuns=True)])
+        for title, axes in parallel
+        if axes
+    ]
+    layout.insert(1, ("By parameter, by epoch", 2, by))
+    # The UI adds a chart of every metric that has none, to the section of this name: folded, they stay at hand.
+    layout.append(("Model metrics", 3, []))
+    sections = [
+        {"uuid": name, "name": name, "columns": columns, "cardHeight": 360, "display": bool(cards), "isReordered": True}
+        for name, columns, cards in layout
+    ]
+    placed = [
+        card | {"uuid": f"{name} {i}", "metricSectionId": name} for name, _, cs in layout for i, card in enumerate(cs)
+    ]
+    return sections, placed
 
 
-def _cards(study: "Study", metric: str, best: str) -> list[dict[str, Any]]:
-    axes = [list(dict.fromkeys(key for key in _axes(study, arm))) for arm in range(len(study.plan.arms))]
-    common = [key for key in axes[0] if all(key in other for other in axes)]
-    cards = [_card("params", "PARALLEL", f"every trial: {best}", selectedParams=common, selectedMetrics=[best], showAllRuns=True)]
-    for own in axes:
-        extra = [key for key in own if key not in common]
-        if extra:
-            cards.append(_card("params", "PARALLEL", f"trials with {', '.join(extra)}", selectedParams=own, selectedMetrics=[best], showAllRuns=True))
-    rate = next((key for key in common if key.endswith("learning_rate")), common[0])
-    cards.append(_card("epochs", "SCATTER", f"{best} against {rate}", xaxis={"key": rate, "type": "PARAM"}, yaxis={"key": best, "type": "METRIC", "dataAccessKey": best}, runsCountToCompare=1000))
-    cards.append(_card("epochs", "LINE", f"{metric} by epoch", metricKey=metric, selectedMetricKeys=[metric], scaleType="linear", xAxisKey="step", useGlobalXaxisKey=True))
-    return cards
+def _card(kind: str, **settings: Any) -> dict[str, Any]:
+    return {"type": kind, "deleted": False, "isGenerated": False, **settings}
 
-def _axes(study, arm):
-    from pipeline.sweep.study import coordinate_name
-    a = study.plan.arms[arm]
-    keys = list(a.crossed)
-    for key, dist in a.space.items():
-        scale = getattr(dist, "scale", "linear")
-        keys.append(key if scale == "linear" else coordinate_name(key, scale))
-    return keys
 
-def _card(section: str, kind: str, title: str, **rest: Any) -> dict[str, Any]:
-    return {"uuid": title, "type": kind, "displayName": title, "metricSectionId": section, "deleted": False, "isGenerated": False, **rest}
+def _parallel_axes(study: "Study") -> list[tuple[str, list[str]]]:
+    """Title and axes of each chart with parallel coordinates.
+
+    The UI leaves out a run that lacks one of a chart's axes. So the first chart has the axes that all trials share, and
+    trials with parameters of their own, as optimizer=adam,momentum makes them, are drawn once more with those.
+    """
+    arms = study.plan.arms
+    axes_of = [[study.axis(i, key) for key in arm.space if _drawn(study, key)] for i, arm in enumerate(arms)]
+    shared = [axis for axis in axes_of[0] if all(axis in axes for axes in axes_of)]
+    crossed = [key for key in arms[0].crossed if _drawn(study, key)]
+    charts = [("All trials", shared + crossed)]
+    for axes in dict.fromkeys(map(tuple, axes_of)):
+        if own := [axis for axis in axes if axis not in shared]:
+            alike = [arm for arm, its in zip(arms, axes_of) if set(axes) <= set(its)]
+            varied = [key for key in crossed if len({str(arm.crossed[key]) for arm in alike}) > 1]
+            charts.append((f"Trials with {', '.join(own)}", [*axes, *varied]))
+    return charts
+
+
+def _drawn(study: "Study", key: str) -> bool:
+    """Whether a key makes an axis: it varies, and its values are all numbers or none is, for of a mixture the UI
+    leaves out the smaller part."""
+    values = [t.params[key] for t in study.ledger.trials.values() if key in t.params]
+    kinds = {isinstance(value, int | float) and not isinstance(value, bool) for value in values}
+    return len(set(map(str, values))) > 1 and len(kinds) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,19 +25,20 @@ def size(shape: Iterable[int | None]) -> str:
 
 
 def warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {clean(message)}", file=sys.stderr)
 
 
-def show(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, text: int = 1) -> None:
-    """Prints a table; the first `text` columns are words and stand on the left, the others numbers on the right."""
-    table = Table(title=title and Text(title), title_justify="left", title_style="bold")
+def show(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str, words: int) -> None:
+    """Prints a table; the first `words` columns are text and stand on the left, the others numbers on the right."""
+    # A pipe has no width; rich would squeeze the table into 80 columns.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(headings):
-        table.add_column(Text(clean(heading)), justify="left" if i < text else "right")
+        table.add_column(Text(clean(heading)), justify="left" if i < words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
-    console = Console(highlight=False)
-    # A pipe has no width; rich would squeeze the table into 80 columns.
-    console.print(table, width=None if console.is_terminal else 10_000, crop=False)
+    console.print(Text(clean(title), style="bold"))
+    console.print(table)
 
 
 def print_json(value: Any) -> None:

@@ -1,0 +1,114 @@
+"""Data sets by name, with the split that a model was trained on."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from pipeline import config as configs
+from pipeline.cli.views.text import warn
+from pipeline.data.splits import Splits
+from pipeline.errors import InputError, one_of
+from pipeline.explain import CONF
+from pipeline.targets import call
+
+Description = dict[str, Any]  # what a model.h5 says about itself; a stranger may have written it
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+
+
+def load(name: str, model: Path, description: Description) -> Splits:
+    """The data set `name`: as the model's config records it if that is the one it was trained on, with a warning
+    if the data has changed; else as conf/dataset says, with seed 0. Raises InputError if there is none."""
+    if name not in names():
+        raise one_of("dataset", name, names())
+    recorded = _recorded(description)
+    if recorded is None or recorded_name(model, description) != name:
+        config = configs.plain(_compose(f"dataset={name}"))
+        configs.check(config)
+        splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
+        return splits
+    own = _yaml(name)
+    node = {key: _resolved(value) if own.get(key) == value else value for key, value in recorded["dataset"].items()}
+    composed = _compose()
+    composed.dataset = {}  # the default one is not asked for, and may lack values
+    config = configs.plain(composed) | {"dataset": node, "seed": recorded.get("seed", 0)}
+    configs.check(config)
+    splits = _build(model, config)
+    before = description.get("data_fingerprint")
+    if before is not None and before != splits.fingerprint:
+        warn(
+            f"the data set {name} is not as it was when {model} was trained: "
+            f"its fingerprint is {splits.fingerprint}, recorded is {before}."
+        )
+    return splits
+
+
+def recorded_name(model: Path, description: Description) -> str:
+    """The file in conf/dataset that a model's data set came from: it names the same target, and of several that do
+    its values differ least.
+
+    Raises InputError if there is none. A stranger's config thereby reaches only what the user's own YAML files
+    call: anything in `allowed_targets` would be too much, since Keras itself has functions that run code.
+    """
+    recorded = _recorded(description)
+    if recorded is None:
+        raise InputError(f"{model}: no data set is recorded in it; say which INPUT to use. Known: {_known()}.")
+    target = recorded["dataset"].get("_target_")
+    distance = {}
+    for name in names():
+        own = _yaml(name)
+        if own.get("_target_") == target:
+            distance[name] = len(configs.differences(own, recorded["dataset"]))
+    if not distance:
+        raise InputError(
+            f"{model}: its data set was made by {target}, which no file in conf/dataset names.\n"
+            f"Say which INPUT to use. Known: {_known()}."
+        )
+    return min(distance, key=distance.__getitem__)
+
+
+def _known() -> str:
+    return ", ".join(f"{name}:test" for name in names())
+
+
+def _recorded(description: Description) -> dict[str, Any] | None:
+    """The recorded config, if it has the form of one."""
+    config = description.get("caviar_config")
+    return config if isinstance(config, dict) and isinstance(config.get("dataset"), dict) else None
+
+
+def _yaml(name: str) -> dict[str, Any]:
+    """conf/dataset/NAME.yaml as it is written, nothing resolved."""
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "dataset" / f"{name}.yaml"))
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
+
+
+def _resolved(value: Any) -> Any:
+    """A value that the user's own YAML has too, with `${oc.env:NAME}` looked up: configs record the variable, not
+    its content. From a stranger's model alone it stays as it is, or any secret could be put into a path."""
+    return OmegaConf.to_container(OmegaConf.create([value]), resolve=True)[0]  # type: ignore[index]
+
+
+def _compose(*overrides: str) -> DictConfig:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    configs.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def _build(model: Path, config: dict[str, Any]) -> Splits:
+    """The recorded data set. Its values may be of any type, so whatever it raises is the file's fault."""
+    try:
+        splits = call("dataset", config["dataset"], seed=config["seed"])
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{model}: its recorded data set can't be made ({type(error).__name__}: {error}).") from None
+    assert isinstance(splits, Splits)
+    return splits

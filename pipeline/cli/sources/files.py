@@ -1,0 +1,119 @@
+"""Numbers from .npy, .csv, .h5 and .npz files."""
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import h5py
+import numpy as np
+
+from pipeline import hdf5
+from pipeline.errors import InputError, nearest
+
+HDF5 = (".h5", ".hdf5")
+LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels may have
+
+
+def read_inputs(path: Path, key: str | None) -> np.ndarray:
+    """The array in a file, numbers of any shape; `key` names the dataset of an HDF5 file that has several."""
+    readers: dict[str, Callable[[], np.ndarray]] = {
+        ".npy": lambda: np.load(path, allow_pickle=False),
+        ".csv": lambda: _csv(path),
+        **dict.fromkeys(HDF5, lambda: _dataset(path, key)),
+    }
+    with _readable(path):
+        return _numbers(path, readers[path.suffix.lower()]())
+
+
+def read_labelled(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs [n, ...] and labels [n, ...] of an .npz or HDF5 file, under one of the pairs of names in LABELLED."""
+    with _readable(path):
+        if path.suffix.lower() in HDF5:
+            hdf5.check(path)
+            with hdf5.opened(path) as file:
+                x, y = _pair(path, [name for name, item in file.items() if isinstance(item, h5py.Dataset)])
+                inputs, labels = file[x][()], file[y][()]
+        else:
+            with np.load(path, allow_pickle=False) as archive:
+                x, y = _pair(path, archive.files)
+                inputs, labels = archive[x], archive[y]
+    return _numbers(path, inputs), _numbers(path, labels)
+
+
+def _pair(path: Path, names: list[str]) -> tuple[str, str]:
+    for x, y in LABELLED:
+        if x in names and y in names:
+            return x, y
+    listed = ", ".join(sorted(names)) or "nothing"
+    allowed = " or ".join(f"'{x}' and '{y}'" for x, y in LABELLED)
+    raise InputError(f"{path}: holds {listed}; inputs and labels must be called {allowed}.")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what reading a missing or damaged file raises into InputError."""
+    if path.is_dir() or not path.exists():
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}.")
+    try:
+        yield
+    except MemoryError:
+        raise InputError(f"{path}: its content does not fit in memory.") from None
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, SyntaxError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: can't be read as {path.suffix} ({reason}).") from None
+
+
+def _numbers(path: Path, array: np.ndarray) -> np.ndarray:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        kind = getattr(array, "dtype", type(array).__name__)
+        raise InputError(f"{path}: holds {kind}, not numbers.")
+    return array
+
+
+def _csv(path: Path) -> np.ndarray:
+    """Numbers [lines, columns]. The first line is a header if nothing in it is a number: one stray word in a line
+    of numbers is a mistake to report, not a line to drop."""
+    rows: list[list[float]] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        for row in lines:
+            if not any(cell.strip() for cell in row):
+                continue
+            if not rows and lines.line_num == 1 and not any(map(_is_number, row)):
+                continue
+            if rows and len(row) != len(rows[0]):
+                raise InputError(
+                    f"{path}: line {lines.line_num} has {len(row)} columns, those before it {len(rows[0])}."
+                )
+            rows.append([_number(path, lines.line_num, i, cell) for i, cell in enumerate(row, 1)])
+    return np.array(rows, np.float64)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(path: Path, line: int, column: int, cell: str) -> float:
+    if not _is_number(cell):
+        raise InputError(f"{path}: line {line}, column {column}: {cell[:40]!r} is not a number.")
+    return float(cell)
+
+
+def _dataset(path: Path, key: str | None) -> np.ndarray:
+    hdf5.check(path)
+    with hdf5.opened(path) as file:
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        wanted = key.strip("/") if key is not None else names[0] if len(names) == 1 else None
+        if wanted is None or wanted not in names:
+            listed = ", ".join(itertools.islice(names, 10)) + (", ..." if len(names) > 10 else "")
+            problem = f"has {len(names)} datasets; name one as {path}:KEY" if key is None else f"has no dataset '{key}'"
+            raise InputError(f"{path}: {problem}. Datasets: {listed or 'none'}.{nearest(key or '', names)}")
+        return np.asarray(file[wanted][()])

@@ -1,0 +1,231 @@
+"""All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.jsonl import read
+from pipeline.tracking.store import sqlite_path
+
+FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@dataclass
+class TrackedRun:
+    """What MLflow is told of a trial besides its events. number None: the sweep's parent run."""
+
+    name: str
+    params: dict[str, Any]
+    tags: dict[str, str]
+    number: int | None = None
+    folder: Path | None = None
+    run_id: str | None = None
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    first_pending: float | None = None
+    logged_epoch: int = 0
+
+
+class MlflowWriter:
+    """Writes into the store at `uri`, in `experiment` (made if need be, with artifacts in `artifacts`).
+
+    parent_id: the parent run of a sweep that is resumed. stale: a filter for runs that an earlier process began;
+    those whose trial is not among `recorded` are deleted, and their trials forwarded afresh. on_parent,
+    on_recorded: called once the parent run, or a whole trial, is stored.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        artifacts: Path,
+        *,
+        parent_id: str | None = None,
+        stale: str | None = None,
+        recorded: frozenset[int] = frozenset(),
+        on_parent: Callable[[str], None] = lambda run_id: None,
+        on_recorded: Callable[[int, str], None] = lambda number, run_id: None,
+    ) -> None:
+        self.uri = uri
+        self._experiment, self._artifacts = experiment, artifacts
+        self._known_parent, self._stale, self._recorded = parent_id, stale, recorded
+        self._on_parent, self._on_recorded = on_parent, on_recorded
+        self.runs: dict[int | None, TrackedRun] = {}
+        self.experiment_id: str | None = None
+        self._client: Any = None
+
+    def connect(self) -> None:
+        """Imports MLflow, makes the database and the experiment if need be, clears what a crash left."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+        path = sqlite_path(self.uri)
+        with _lock(path):
+            import logging
+
+            logging.getLogger("alembic").setLevel(logging.ERROR)
+            logging.getLogger("mlflow").setLevel(logging.ERROR)
+            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+            from mlflow.tracking import MlflowClient
+
+            if path is not None and not path.exists():
+                _create(path)
+            self._client = MlflowClient(self.uri)
+            found = self._client.get_experiment_by_name(self._experiment)
+            # A server knows itself where artifacts go.
+            location = str(self._artifacts.absolute()) if path is not None else None
+            self.experiment_id = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(self._experiment, artifact_location=location)
+            )
+        if self._stale:
+            for run in self._client.search_runs([self.experiment_id], self._stale, max_results=50_000):
+                if int(run.data.tags.get("trial", -1)) not in self._recorded:
+                    self._client.delete_run(run.info.run_id)
+
+    def stored(self, number: int | None) -> str:
+        """The id of a run, which is created with its parameters when it is first asked for."""
+        run = self.runs[number]
+        if run.run_id is None:
+            from mlflow.entities import Param
+
+            tags = {
+                "mlflow.runName": run.name,
+                "mlflow.source.name": "run.py",
+                "mlflow.source.type": "LOCAL",
+                **run.tags,
+            }
+            if number is not None and None in self.runs:
+                tags["mlflow.parentRunId"] = self.stored(None)
+            # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
+            began = next((int(1000 * (e["time"] - (e.get("seconds") or 0))) for e in run.pending), None)
+            run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
+            params = [Param(key, str(value)[:6000]) for key, value in run.params.items()]
+            for start in range(0, len(params), 100):  # MLflow's limit for one call
+                self._client.log_batch(run.run_id, params=params[start : start + 100])
+        return run.run_id
+
+    def open(self, run: TrackedRun) -> None:
+        """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before."""
+        self.runs[run.number] = run
+        if run.number is None:
+            run.run_id = self._known_parent
+            run_id = self.stored(None)
+            self._client.update_run(run_id, status="RUNNING")
+            self._on_parent(run_id)
+        elif run.folder is not None:
+            for event in read(run.folder / "events.jsonl"):
+                if event["event"] in ("epoch", "ended"):
+                    self.take(run.number, event)
+
+    def take(self, number: int, event: dict[str, Any]) -> None:
+        """One more event; the end of a trial is stored with all that came before it."""
+        run = self.runs.get(number)
+        if run is None:
+            return
+        run.pending.append(event)
+        run.first_pending = run.first_pending or time.monotonic()
+        if event["event"] in ("ended", "interrupted"):
+            self.flush(run)
+
+    def flush_all(self) -> None:
+        for run in self.runs.values():
+            self.flush(run)
+
+    def flush_old(self) -> None:
+        for run in list(self.runs.values()):
+            if run.first_pending and time.monotonic() - run.first_pending > FLUSH_SECONDS:
+                self.flush(run)
+
+    def flush(self, run: TrackedRun) -> None:
+        """Stores the pending events. Doing so twice stores them once: MLflow knows a metric by run, step and time."""
+        if not run.pending or run.number is None:
+            return
+        from mlflow.entities import Metric, RunTag
+
+        run_id = self.stored(run.number)
+        metrics, tags, ended = [], [], None
+        for event in run.pending:
+            if event["event"] == "epoch" and event["epoch"] > run.logged_epoch:
+                run.logged_epoch = event["epoch"]
+                at = int(event["time"] * 1000)
+                metrics += [
+                    Metric(name, event[name], at, event["epoch"]) for name in METRICS if event.get(name) is not None
+                ]
+            elif event["event"] == "ended":
+                ended = event
+            elif event["event"] == "interrupted":
+                tags.append(RunTag("status", "interrupted"))
+        if ended:
+            at = int(ended.get("time", time.time()) * 1000)
+            best = {f"best_{name}": value for name, value in ended.get("metrics", {}).items()}
+            best["best_epoch"] = ended.get("best_epoch", 0)
+            if ended["status"] == "completed":
+                metrics += [Metric(name, value, at, 0) for name, value in best.items()]
+            tags += [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
+        for start in range(0, len(metrics), 1000):
+            self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
+        self._client.log_batch(run_id, tags=tags)
+        if ended or tags:
+            status = {"completed": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
+            end = int(1000 * run.pending[-1].get("time", time.time()))
+            self._client.set_terminated(run_id, status[ended["status"]] if ended else "KILLED", end)
+        run.pending, run.first_pending = [], None
+        if ended:
+            self._on_recorded(run.number, run_id)
+
+    def artifact(self, number: int | None, path: Path) -> None:
+        self._client.log_artifact(self.stored(number), str(path))
+
+    def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        run_id, at = self.stored(None), int(time.time() * 1000)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        self._client.set_terminated(run_id, status)
+
+    def view(self, key: str, value: str, note: str) -> bool:
+        """Tried once: without its view nothing of the sweep is missing."""
+        try:
+            self._client.set_experiment_tag(self.experiment_id, key, value)
+            parent = self.stored(None)
+            if "mlflow.note.content" not in self._client.get_run(parent).data.tags:  # it may be the user's by now
+                self._client.set_tag(parent, "mlflow.note.content", note)
+        except Exception:
+            return False
+        return True
+
+
+def _create(path: Path) -> None:
+    """Makes MLflow's tables in a file beside `path` and moves it there: a database whose first migration is cut
+    off, by Ctrl-C or a mistake found meanwhile, can never be opened again."""
+    from mlflow.tracking import MlflowClient
+
+    new = path.with_suffix(".new")
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{new}").search_experiments()
+    new.replace(path)
+
+
+@contextlib.contextmanager
+def _lock(path: Path | None) -> Any:
+    """Only one process creates or migrates a database: started together, all of them fail."""
+    if path is None:
+        yield
+        return
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,126 @@
+"""`python -m pipeline evaluate`: the figures, and inputs and labels that are refused."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.cli.evaluate import _show, by_class
+from pipeline.evaluation import measures
+from pipeline.saving import model_attributes
+from tests.cli.conftest import POINTS, wrong
+
+
+def evaluated(run, *arguments):
+    done = run("evaluate", *arguments, "--json")
+    assert done.status == 0, done.err
+    return json.loads(done.out), done.err
+
+
+def test_agrees_with_training(run, model):
+    """The saved model scores on the recorded data what training recorded."""
+    found, err = evaluated(run, model, "blobs:validation")
+    recorded = model_attributes(model)["metrics"]
+    assert (found["n"], err) == (180, "")
+    assert found["accuracy"] == pytest.approx(recorded["val_accuracy"])
+    assert found["loss"] == pytest.approx(recorded["val_loss"], rel=1e-5)
+
+
+def test_default_is_the_test_split(run, model):
+    done = run("evaluate", model)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("blobs:test: accuracy 0.") and ", n 180" in done.out
+    assert "precision" in done.out and "confusion" in done.out
+    assert evaluated(run, model)[0] == evaluated(run, model, "blobs:test")[0]
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("inputs", "labels")])
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_files(run, model, tmp_path, names, suffix):
+    path = tmp_path / f"data{suffix}"
+    arrays = dict(zip(names, (POINTS, np.array([[0.0], [1.0], [2.0]]))))
+    if suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    found, _ = evaluated(run, model, path)
+    assert (found["n"], [row["n"] for row in found["classes"]]) == (3, [1, 1, 1])
+    assert np.sum(found["confusion"]) == 3
+
+
+def test_measures():
+    """Two of four right; class 2 is there but never predicted, class 3 neither."""
+    probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.6, 0.1, 0.1], [0.6, 0.2, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1]])
+    found = measures(probs, np.array([0, 1, 1, 2]), 4)
+    assert found["loss"] == pytest.approx(-np.log([0.7, 0.6, 0.2, 0.1]).mean())
+    assert (found["accuracy"], found["n"]) == (0.5, 4)
+    assert found["confusion"] == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    classes = by_class(np.array(found["confusion"]), ["a", "b", "c", "d"])
+    assert [(row["precision"], row["recall"], row["n"]) for row in classes] == [
+        (pytest.approx(1 / 3), 1, 1),
+        (1, 0.5, 2),
+        (None, 0, 1),
+        (None, None, 0),
+    ]
+
+
+def test_many_classes_show_the_largest_confusions(capsys):
+    confusion = np.eye(30, dtype=int)
+    confusion[3, 4] = 9
+    names = [f"kind {c}" for c in range(30)]
+    _show("x", {"accuracy": 0.9, "loss": 1.0, "n": 39, "confusion": confusion, "classes": []}, names)
+    out = capsys.readouterr().out
+    assert "the 1 most frequent confusions" in out and "kind 3" in out
+
+
+BAD_LABELS = [
+    ({"x": POINTS, "y": np.array([0, 1, 3])}, "of example 2 is 3; this model's 3 classes have the labels 0 to 2"),
+    ({"x": POINTS, "y": np.array([0, -1, 1])}, "the label of example 1 is -1"),
+    ({"x": POINTS, "y": np.array([0, 0.5, 1])}, "the label of example 1 is 0.5"),
+    ({"x": POINTS, "y": np.array([0, np.nan, 1])}, "the label of example 1 is nan"),
+    ({"x": POINTS, "y": np.array([0, 1])}, "3 inputs need 3 labels"),
+    ({"x": POINTS, "y": np.eye(3)}, "their shape is 3 x 3"),
+    ({"x": POINTS, "y": np.array(["a", "b", "c"])}, "not numbers"),
+    ({"x": POINTS, "labels": np.zeros(3)}, "inputs and labels must be called 'x' and 'y' or 'inputs' and 'labels'"),
+    ({"x": POINTS[:, :1], "y": np.zeros(3)}, "its shape is 3 x 1, which does not fit this model: an example is 2"),
+    ({"x": POINTS * np.nan, "y": np.zeros(3)}, "3 of 3 examples"),
+    ({}, "holds nothing"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "expected"), BAD_LABELS)
+def test_wrong_labels(run, model, tmp_path, arrays, expected):
+    np.savez(tmp_path / "data.npz", **arrays)
+    wrong(run("evaluate", model, tmp_path / "data.npz"), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("points.npy", "is not understood. It is FILE.npz or FILE.h5"),
+        ("missing.npz", "there is no such file"),
+        ("digts", "is not understood"),
+        ("spiral:test", "Did you mean 'spirals'?"),
+    ],
+)
+def test_wrong_input(run, model, text, expected):
+    wrong(run("evaluate", model, text), expected)
+
+
+def test_garbage_npz(run, model, tmp_path):
+    (tmp_path / "bad.npz").write_bytes(b"PK no archive")
+    wrong(run("evaluate", model, tmp_path / "bad.npz"), "can't be read as .npz")
+
+
+def test_warns_when_the_data_has_changed(run, altered):
+    found, err = evaluated(run, altered(data_fingerprint="0123456789abcdef"))
+    assert found["n"] == 180
+    assert err.startswith("warning: the data set blobs is not as it was") and "recorded is 0123456789abcdef" in err
+
+
+def test_warns_when_the_classes_are_others(run, altered):
+    _, err = evaluated(run, altered(class_names='["a", "b", "c"]'))
+    assert "the classes of blobs:test are not those of" in err

@@ -1,0 +1,72 @@
+"""`python -m pipeline` itself: help, unknown words, exit statuses, speed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import commands
+from tests.conftest import ROOT
+
+
+def python(*arguments: object, check_imports: bool = False) -> subprocess.CompletedProcess[str]:
+    options = ["-X", "importtime"] if check_imports else []
+    words = [sys.executable, *options, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["predict", "--help"], ["evaluate", "--help"], ["inspect", "--help"]]
+)
+def test_help_is_quick(arguments):
+    result = python(*arguments, check_imports=True)
+    assert (result.returncode, "usage: python -m pipeline" in result.stdout) == (0, True)
+    imported = {line.split("|")[-1].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "mlflow", "sklearn"}
+
+
+def test_program_help_lists_every_command(run):
+    out = run("--help").out
+    assert {"predict", "evaluate", "inspect"} <= set(commands())
+    assert all(f"\n  {name} " in out for name in commands())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "COMMAND is missing"),
+        (["evalute", "x.h5"], "COMMAND=evalute is not known. Allowed: evaluate"),
+        (["evalute", "x.h5"], "Did you mean 'evaluate'?"),
+        (["sources"], "COMMAND=sources is not known"),  # a folder beside the commands
+        (["predict"], "the following arguments are required: MODEL, INPUT"),
+        (["predict", "a.h5", "b.npy", "--jsno"], "Did you mean '--json'?"),
+        (["predict", "a.h5", "b.npy", "--top", "two"], "argument --top: invalid int value: 'two'"),
+        (["predict", "a.h5", "b.npy", "--top", "0"], "--top=0 must be at least 1"),
+        (["predict", "a.h5", "b.npy", "--proba", "p.txt"], "must end in .csv or .npy"),
+        (["predict", "a.h5", "b.npy", "--proba", "no/such/p.csv"], "there is no folder no/such"),
+        (["inspect", "a.h5", "b.h5"], "unrecognized arguments: b.h5"),
+    ],
+)
+def test_wrong_arguments(run, arguments, expected):
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert expected in done.err
+    assert len(done.err.splitlines()) <= 2
+
+
+def test_process_predicts_and_says_nothing_else(model: Path):
+    result = python("predict", model, "blobs:test[5]")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_process_reports_wrong_input_without_traceback():
+    result = python("inspect", "no/such.h5")
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "no/such.h5: there is no such file.\n")
+
+
+def test_closed_pipe_is_quiet(run_folder: Path):
+    command = f"{sys.executable} -m pipeline inspect {run_folder / 'model.h5'} | head -n 1"
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (result.stderr, len(result.stdout.splitlines())) == ("", 1)

@@ -1,0 +1,26 @@
+"""What several test files share: running the program as a user does."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).parents[1]
+# Seconds instead of minutes: 900 points in the plane, a narrow net, large batches.
+TINY = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=2")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run.py"), *arguments]
+
+
+def caviar(*arguments: str, cwd: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    """`python run.py *arguments` from the folder `cwd`, where its outputs/ go."""
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=timeout)
+
+
+def files(folder: Path) -> Sequence[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

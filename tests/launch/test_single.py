@@ -1,0 +1,134 @@
+"""`python run.py`: what one trial leaves behind, and going on with an interrupted one."""
+
+import json
+import signal
+import subprocess
+import time
+
+import h5py
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.conftest import TINY, caviar, command, files
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("single")
+    result = caviar(*TINY, "schedule=inverse_time", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result, next((folder / "outputs/runs").iterdir())
+
+
+def test_the_folder_has_the_documented_layout(run):
+    _, _, trial = run
+    expected = [".hydra/config.yaml", ".hydra/overrides.yaml", "events.jsonl", "learning_curve.png", "model.h5", "state.h5"]
+    assert files(trial) == expected
+
+
+def test_events_tell_the_whole_run(run):
+    events = [json.loads(line) for line in (run[2] / "events.jsonl").read_text().splitlines()]
+    assert [e["event"] for e in events] == ["started", "epoch", "epoch", "ended"]
+    assert [e["epoch"] for e in events[1:3]] == [1, 2]
+    # conf/schedule/inverse_time.yaml: 0.001 / (1 + 0.1 * epoch)
+    assert [e["learning_rate"] for e in events[1:3]] == pytest.approx([0.001, 0.001 / 1.1])
+    best = min(events[1:3], key=lambda e: (-e["val_accuracy"], e["val_loss"]))
+    assert events[-1]["status"] == "completed"
+    assert events[-1]["best_epoch"] == best["epoch"]
+    assert events[-1]["metrics"]["val_loss"] == best["val_loss"]
+
+
+def test_the_terminal_shows_epochs_result_and_addresses(run):
+    lines = run[1].stdout.splitlines()
+    header = next(line for line in lines if line.startswith("epoch"))
+    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "left"]
+    assert len([line for line in lines if line.split()[:1] in (["1"], ["2"])]) == 2
+    assert any(line.startswith("best epoch") for line in lines)
+    assert any("http://127.0.0.1:5000/#/experiments/" in line for line in lines)
+
+
+def test_mlflow_has_parameters_metrics_picture_and_model(run):
+    folder, _, trial = run
+    client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
+    experiment = client.get_experiment_by_name("caviar")
+    (stored,) = client.search_runs([experiment.experiment_id])
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params["optimizer.learning_rate"] == "0.001"
+    assert stored.data.params["dataset.n_classes"] == "3"
+    assert [m.step for m in client.get_metric_history(stored.info.run_id, "val_loss")] == [1, 2]
+    ended = json.loads((trial / "events.jsonl").read_text().splitlines()[-1])
+    assert stored.data.metrics["best_val_accuracy"] == ended["metrics"]["val_accuracy"]
+    assert stored.data.tags["version.keras"]
+    names = {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
+    assert names == {"config.yaml", "learning_curve.png", "model.h5"}
+
+
+def test_model_h5_describes_itself(run):
+    with h5py.File(run[2] / "model.h5") as file:
+        assert json.loads(file.attrs["caviar_config"])["optimizer"]["beta_2"] == 0.999
+        assert json.loads(file.attrs["class_names"]) == ["class 0", "class 1", "class 2"]
+        assert json.loads(file.attrs["input_shape"]) == [2]
+        assert set(file.attrs) >= {"metrics", "epoch", "input_dtype", "data_fingerprint", "library_versions", "created"}
+
+
+def test_two_starts_in_one_second_get_folders_of_their_own(tmp_path):
+    line = [*TINY, "tracking=none"]
+    both = [subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [p.wait(120) for p in both] == [0, 0]
+    folders = list((tmp_path / "outputs/runs").iterdir())
+    assert len(folders) == 2
+    assert all((folder / "model.h5").exists() for folder in folders)
+
+
+def test_inline_trains_the_same_in_this_process(run, tmp_path):
+    result = caviar(*TINY, "schedule=inverse_time", "executor=inline", "tracking=none", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    trial = next((tmp_path / "outputs/runs").iterdir())
+
+    def losses(folder):
+        events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+        return [e["val_loss"] for e in events if e["event"] == "epoch"]
+
+    assert losses(trial) == pytest.approx(losses(run[2]), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_where_it_stood(tmp_path):
+    line = ["dataset=spirals", "train.epochs=40", "train.batch_size=16", "train.early_stopping=null"]
+    process = subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for text in process.stdout:
+        if text.split()[:1] == ["3"]:
+            break
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    output = process.stdout.read()
+    assert process.wait(30) == 130, output
+    assert time.monotonic() - began < 10
+    trial = next((tmp_path / "outputs/runs").iterdir())
+    assert f"resume={trial.relative_to(tmp_path)}" in output
+
+    changed = caviar(*line, "seed=1", f"resume={trial}", cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "seed: was 0, is 1" in changed.stderr
+
+    resumed = caviar(*line, f"resume={trial}", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on after epoch" in resumed.stdout
+    whole = caviar(*line, "tracking=none", cwd=tmp_path)
+    assert whole.returncode == 0
+    other = next(f for f in (tmp_path / "outputs/runs").iterdir() if f != trial)
+
+    def epochs(folder):
+        events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+        return {e["epoch"]: (e["loss"], e["val_loss"]) for e in events if e["event"] == "epoch"}
+
+    assert epochs(trial) == epochs(other)  # to the bit
+    assert len(epochs(trial)) == 40
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (stored,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
+    assert [m.step for m in client.get_metric_history(stored.info.run_id, "loss")] == list(range(1, 41))
+
+    again = caviar(*line, f"resume={trial}", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "this run has ended (completed)" in again.stderr

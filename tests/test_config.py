@@ -1,0 +1,449 @@
+import copy
+import inspect
+import math
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pipeline import config as configs
+from pipeline.config import LIMITS, Number, check, differences, leaves, limit, plain, recorded, unknown_key
+from pipeline.errors import InputError
+from pipeline.sweep.ranges import declared, distribution, parse
+from pipeline.targets import arguments, locate
+
+CONF = Path(__file__).parents[1] / "conf"
+FILES = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "hydra")
+NAMES = [f"{path.parent.name}/{path.stem}" for path in FILES]
+
+
+@pytest.fixture(scope="module")
+def composed():
+    """Composes overrides as run.py does."""
+    configs.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+@pytest.fixture(scope="module")
+def default(composed):
+    return plain(composed())
+
+
+def changed(config, key, value):
+    """A copy of a plain config with one value replaced."""
+    config = copy.deepcopy(config)
+    *groups, last = key.split(".")
+    node = config
+    for group in groups:
+        node = node[group]
+    node[last] = value
+    return config
+
+
+# --- numbers and limits
+
+EPSILON = 1e-9
+
+
+@pytest.mark.parametrize(
+    ("number", "accepted", "refused", "text"),
+    [
+        (Number(), [-1e300, 0, 2.5], [None, "1", True, math.nan, [1]], "a number"),
+        (Number(0, 1), [0, 1, 0.5, 1.0], [-EPSILON, 1 + EPSILON], "a number at least 0 and at most 1"),
+        (Number(0, 1, open="low"), [EPSILON, 1], [0, 0.0, 1.1], "a number above 0 and at most 1"),
+        (Number(0, 1, open="high"), [0, 1 - EPSILON], [1, 1.0], "a number at least 0 and below 1"),
+        (Number(0, 1, open="low high"), [0.5], [0, 1], "a number above 0 and below 1"),
+        (Number(1, integer=True), [1, 10**9], [0, 1.0, 1.5, True, "1", None], "a whole number at least 1"),
+        (Number(high=3, integer=True), [3, -(10**9)], [4, 3.0], "a whole number at most 3"),
+        (Number(0, nullable=True), [None, 0], [-1, False, "null"], "a number at least 0 or null"),
+    ],
+)
+def test_number(number, accepted, refused, text):
+    assert [value for value in accepted if not number.accepts(value)] == []
+    assert [value for value in refused if number.accepts(value)] == []
+    assert str(number) == text
+
+
+FRACTION = ([0, 0.0, 0.5, 0.999999], [-EPSILON, 1, 1.0, None, "0.5", math.nan])
+POSITIVE = ([EPSILON, 1, 1e6], [0, 0.0, -1, None, math.nan])
+COUNT = ([1, 1000], [0, -1, 1.0, 1.5, None, True, "1"])
+COUNT_OR_NULL = ([1, 1000, None], [0, -1, 1.0, 1.5, True, "1"])
+
+# Every entry of LIMITS with values at and just beyond its bounds: (accepted, refused).
+LIMIT_TABLE = {
+    "seed": ([0, 2**31 - 1], [-1, 2**31, 0.5, None, True]),
+    "train.batch_size": COUNT,
+    "train.epochs": COUNT,
+    "train.label_smoothing": FRACTION,
+    "train.early_stopping.patience": COUNT,
+    "train.checkpoint_seconds": ([0, 0.5, 3600], [-EPSILON, None, math.nan]),
+    "dataset.validation_fraction": ([EPSILON, 0.5, 1 - EPSILON], [0, 1, -0.1, None]),
+    "dataset.test_fraction": ([EPSILON, 0.5, 1 - EPSILON], [0, 1, -0.1, None]),
+    "dataset.n_classes": ([2, 10], [1, 2.0, None]),
+    "dataset.examples_per_class": COUNT,
+    "model.hidden_units": (COUNT[0] + [[1], [128, 64]], COUNT[1] + [[], [0], [64, 0], [64, "32"]]),
+    "model.hidden_layers": ([0, 1, 50], [-1, 1.0, None]),
+    "model.norm_placement": (["none", "before_activation", "after_activation"], ["before", None, ""]),
+    "model.norm_momentum": FRACTION,
+    "model.norm_epsilon": POSITIVE,
+    "model.dropout_rate": FRACTION,
+    "model.head": (["softmax", "sigmoid"], ["Softmax", "linear", None]),
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.momentum": FRACTION,
+    "optimizer.beta_1": FRACTION,
+    "optimizer.beta_2": FRACTION,
+    "optimizer.rho": FRACTION,
+    "optimizer.epsilon": POSITIVE,
+    "optimizer.weight_decay": ([None, 0, 0.1], [-EPSILON, "null"]),
+    "optimizer.clipnorm": ([None, EPSILON, 1], [0, -1]),
+    "optimizer.initial_accumulator_value": ([0, 0.1], [-EPSILON, None]),
+    "schedule.decay": POSITIVE,
+    "schedule.warmup_epochs": ([0, 0.5, 3], [-EPSILON, None]),
+    "schedule.epochs_per_step": COUNT,
+    "schedule.final_fraction": ([0, 0.5, 1], [-EPSILON, 1 + EPSILON, None]),
+    "device.name": (["auto", "cpu", "gpu"], ["tpu", None]),
+    "device.precision": (["float32", "mixed_float16", "mixed_bfloat16"], ["float16", 16]),
+    "sweep.strategy": (["random", "grid"], ["bayes", None]),
+    "sweep.direction": (["maximize", "minimize"], ["max", None]),
+    "sweep.n_trials": COUNT_OR_NULL,
+    "sweep.max_tier": ([0, 4], [-1, 5, 1.5, None]),
+    "sweep.points": COUNT_OR_NULL,
+    "sweep.keep": ([None, EPSILON, 1], [0, 1 + EPSILON]),
+    "sweep.margin": ([None, 0, 2], [-EPSILON]),
+    "sweep.stages.*.n_trials": COUNT_OR_NULL,
+    "sweep.stages.*.epochs": COUNT_OR_NULL,
+    "executor.kind": (["local", "inline"], ["ray", None]),
+    "executor.workers": COUNT_OR_NULL,
+    "executor.max_restarts": ([0, 5], [-1, None, 0.5]),
+    "tracking.kind": (["mlflow", "none"], ["wandb", None]),
+}
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_limit_at_its_bounds(key):
+    accepted, refused = LIMIT_TABLE[key]
+    key = key.replace("*", "any_stage")
+    for value in accepted:
+        limit(key, value)
+    for value in refused:
+        with pytest.raises(InputError) as raised:
+            limit(key, value)
+        culprit = (
+            next((v for v in value if not isinstance(v, int) or v < 1), value) if isinstance(value, list) else value
+        )
+        assert str(raised.value).startswith(f"{key}={culprit} "), value
+
+
+def test_a_key_without_a_limit_takes_anything():
+    limit("model.kernel_size", "whatever")
+    limit("sweep.stages.coarse.note", -1)
+
+
+# --- the whole config
+
+
+def test_the_default_config_passes(default):
+    check(default)
+    assert default["train"]["epochs"] == 20
+    assert default["model"]["norm_placement"] == "before_activation"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.epochs", 0, "train.epochs=0 must be a whole number at least 1."),
+        ("train.early_stopping.patience", 0, "train.early_stopping.patience=0 must be"),
+        ("sweep.stages.random.epochs", -5, "sweep.stages.random.epochs=-5 must be"),
+        ("model.head", "softmx", "model.head=softmx is not known. Allowed: softmax, sigmoid. Did you mean 'softmax'?"),
+        ("model.hidden_units", [64, -1], "model.hidden_units=-1 must be a whole number at least 1."),
+        ("sweep.metric", "accuracy", "sweep.metric=accuracy is not known. Allowed: val_loss, val_accuracy."),
+        ("sweep.metric", "test_accuracy", "sweep.metric=test_accuracy is not known."),
+        ("sweep.name", "../elsewhere", "sweep.name='../elsewhere' names a folder"),
+        ("sweep.name", "a/b", "sweep.name='a/b' names a folder"),
+        ("sweep.name", "", "sweep.name='' names a folder"),
+        ("sweep.name", ".hidden", "sweep.name='.hidden' names a folder"),
+        ("sweep.name", "two words", "sweep.name='two words' names a folder"),
+        ("sweep.name", "line\n", "names a folder"),
+    ],
+)
+def test_check_refuses_values(default, key, value, message):
+    with pytest.raises(InputError) as raised:
+        check(changed(default, key, value))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["first", "2026-01-01", "a.b_c-d", "Ünï", "7"])
+def test_check_takes_names_of_folders(default, name):
+    check(changed(default, "sweep.name", name))
+
+
+@pytest.mark.parametrize("group", ["dataset", "model", "optimizer", "schedule"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "os._exit",
+        "joblib.load",
+        "subprocess.run",
+        "builtins.eval",
+        "pathlib.Path",
+        "keras.models.load_model",
+        "keras.utils.get_file",
+        "kerasx.optimizers.Adam",
+        "pipeline.jsonl.write_atomically",
+        "pipeline.launch.worker.main",
+        "",
+        "keras",
+        None,
+        3,
+    ],
+)
+def test_check_refuses_targets_outside_the_allowed(default, group, target):
+    with pytest.raises(InputError) as raised:
+        check(changed(default, f"{group}._target_", target))
+    assert str(raised.value).startswith(f"{group}._target_={target} is not allowed: it must begin with one of pipeline.")
+
+
+def test_check_finds_a_target_however_deep(default):
+    with pytest.raises(InputError, match=r"model\.inner\.deep\._target_=os\.system is not allowed"):
+        check(changed(default, "model.inner", {"deep": {"_target_": "os.system"}}))
+
+
+def test_allowed_targets_extend(default):
+    mine = changed(default, "model._target_", "my_package.my_model")
+    with pytest.raises(InputError, match=r"my_package\.my_model is not allowed"):
+        check(mine)
+    check(changed(mine, "allowed_targets", [*mine["allowed_targets"], "my_package."]))
+
+
+def test_search_ranges_are_not_taken_for_values(default):
+    check(changed(default, "train.search", {"epochs": {"tier": 1, "range": "choice(1, 2)"}}))
+
+
+@pytest.mark.parametrize(
+    ("tree", "flat"),
+    [
+        ({}, []),
+        ({"a": 1}, [("a", 1)]),
+        ({"a": {"b": {"c": 1}, "d": None}, "e": [1, {"f": 2}]}, [("a.b.c", 1), ("a.d", None), ("e", [1, {"f": 2}])]),
+        ({"a": {}}, [("a", {})]),
+    ],
+)
+def test_leaves(tree, flat):
+    assert list(leaves(tree)) == flat
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1, "b": {"c": 2}}, {"b": {"c": 2}, "a": 1}, []),
+        ({"a": 1}, {"a": 2}, ["a: was 1, is 2"]),
+        ({"b": {"c": 1}}, {"b": {"c": None}}, ["b.c: was 1, is None"]),
+        ({"a": 1}, {}, ["a: was 1, is absent"]),
+        ({}, {"a": None}, ["a: was absent, is None"]),
+        ({"a": {"b": 1}}, {"a": 1}, ["a: was absent, is 1", "a.b: was 1, is absent"]),
+        ({"z": 1, "a": [1, 2]}, {"z": 2, "a": [2, 1]}, ["a: was [1, 2], is [2, 1]", "z: was 1, is 2"]),
+        ({"a": {}}, {"a": {"b": 1}}, ["a: was {}, is absent", "a.b: was absent, is 1"]),
+    ],
+)
+def test_differences(old, new, lines):
+    assert differences(old, new) == lines
+
+
+def test_plain_resolves_everything():
+    assert plain(OmegaConf.create({"a": 1, "b": {"c": "${a}", "d": ["${a}", "x${a}"]}})) == {
+        "a": 1,
+        "b": {"c": 1, "d": [1, "x1"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"a": {"b": "???"}}, "a.b: Missing mandatory value"),
+        ({"a": {"b": "${nowhere}"}}, "a.b: Interpolation key 'nowhere' not found"),
+        ({"a": "${oc.env:NO_SUCH_VARIABLE_HERE}"}, "Environment variable 'NO_SUCH_VARIABLE_HERE' not found"),
+    ],
+)
+def test_plain_refuses(tree, message):
+    with pytest.raises(InputError) as raised:
+        plain(OmegaConf.create(tree))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+ENV = "${oc.env:CAVIAR_SECRET}"
+
+
+@pytest.mark.parametrize(
+    ("tree", "record"),
+    [
+        ({"uri": ENV}, {"uri": ENV}),
+        (
+            {"uri": f"https://me:{ENV}@host/${{path}}", "path": "x"},
+            {"uri": f"https://me:{ENV}@host/${{path}}", "path": "x"},
+        ),
+        ({"a": {"b": {"c": ENV, "d": "${e}"}}, "e": 1}, {"a": {"b": {"c": ENV, "d": 1}}, "e": 1}),
+        ({"list": [ENV, {"in": ENV}, [ENV], "plain"]}, {"list": [ENV, {"in": ENV}, [ENV], "plain"]}),
+        ({"uri": ENV, "again": "${uri}", "within": "<${uri}>"}, {"uri": ENV, "again": ENV, "within": f"<{ENV}>"}),
+        ({"again": "${uri}", "uri": ENV}, {"again": ENV, "uri": ENV}),
+        ({"uri": "${oc.env:NO_SUCH_VARIABLE_HERE}"}, {"uri": "${oc.env:NO_SUCH_VARIABLE_HERE}"}),
+        ({"uri": "${oc.env:NO_SUCH_VARIABLE_HERE,fallback}"}, {"uri": "${oc.env:NO_SUCH_VARIABLE_HERE,fallback}"}),
+        ({"n": "${oc.decode:${oc.env:CAVIAR_SECRET}}"}, {"n": "${oc.decode:${oc.env:CAVIAR_SECRET}}"}),
+        ({"a": 1, "b": "${a}", "c": None, "d": {}, "e": []}, {"a": 1, "b": 1, "c": None, "d": {}, "e": []}),
+    ],
+)
+def test_recorded_keeps_the_environment_out(monkeypatch, tree, record):
+    monkeypatch.setenv("CAVIAR_SECRET", "hunter2")
+    config = OmegaConf.create(tree)
+    before = OmegaConf.to_yaml(config)
+    assert recorded(config) == record
+    assert "hunter2" not in str(recorded(config))
+    assert OmegaConf.to_yaml(config) == before  # the config itself is left alone
+    if "CAVIAR_SECRET" in str(tree):
+        assert "hunter2" in str(plain(config))  # it was there to be found
+
+
+def test_recorded_of_the_composed_config(composed, monkeypatch):
+    monkeypatch.setenv("CAVIAR_SECRET", "hunter2")
+    config = composed("tracking.uri='https://${oc.env:CAVIAR_SECRET}@host'", "output_dir=elsewhere")
+    assert plain(config)["tracking"]["uri"] == "https://hunter2@host"
+    record = recorded(config)
+    assert record["tracking"]["uri"] == "https://${oc.env:CAVIAR_SECRET}@host"
+    assert differences(plain(composed("output_dir=elsewhere")), record) == [
+        "tracking.uri: was sqlite:///elsewhere/mlflow.db, is https://${oc.env:CAVIAR_SECRET}@host"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "suggestion"),
+    [
+        ("optimizer.learning_rat", " Did you mean 'optimizer.learning_rate'?"),
+        ("train.learning_rate", " Did you mean 'optimizer.learning_rate'?"),
+        ("trian", " Did you mean 'train'?"),
+        ("sweep.trials", " Did you mean 'sweep.n_trials'?"),
+        ("zebra.crossing", ""),
+    ],
+)
+def test_unknown_key_suggests_the_nearest(composed, key, suggestion):
+    first, second = str(unknown_key(key, composed())).splitlines()
+    assert first == f"{key} is not in the config.{suggestion}"
+    assert f"`+{key}=...`" in second
+
+
+# --- the YAML files
+
+GIVEN = {
+    "dataset": ((), {"seed": 0}),
+    "model": ((object(), 10), {}),
+    "optimizer": ((), {}),
+    "schedule": ((0, 20), {}),
+}
+
+
+def load(path):
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+
+
+def test_every_group_has_files():
+    groups = {path.parent.name for path in FILES}
+    assert groups >= {*GIVEN, "train", "device", "sweep", "executor", "tracking"}
+    assert len(FILES) >= 24
+
+
+@pytest.mark.parametrize("path", [CONF / "config.yaml", *FILES], ids=["config", *NAMES])
+def test_a_file_opens_with_a_command_that_uses_it(path, composed):
+    first = path.read_text().splitlines()[0]
+    command = re.match(r"# python run\.py(?: -m)?((?: [^\s#=]+=[^\s#]+)*)(?:\s|$)", first)
+    assert command, first
+    overrides = shlex.split(command[1])
+    check(plain(composed(*overrides)))
+    group, choice = path.parent.name, path.stem
+    if path.parent != CONF and f"{group}={choice}" not in overrides:
+        # The file that is there by default may instead show one of its keys.
+        assert {group: choice} in load(CONF / "config.yaml")["defaults"]
+        assert any(word.startswith(f"{group}.") for word in overrides)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_file_composes_with_the_schema_and_passes_the_limits(path, composed):
+    group, choice = path.parent.name, path.stem
+    config = composed(f"{group}={choice}")
+    check(plain(config))
+    written = load(path)
+    found = OmegaConf.to_container(config[group], resolve=False)
+    assert {key: found[key] for key in written} == written
+
+
+BOUND = [(path, name) for path, name in zip(FILES, NAMES) if path.parent.name in GIVEN]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in BOUND], ids=[name for _, name in BOUND])
+def test_a_file_fits_the_signature_of_its_target(path):
+    group = path.parent.name
+    node = load(path)
+    target = locate(node["_target_"])
+    keywords = arguments(group, node)
+    positional, given = GIVEN[group]
+    inspect.signature(target).bind(*positional, **keywords, **given)
+    # Keras optimizers take **kwargs and complain only when called.
+    assert set(keywords) <= set(inspect.signature(target).parameters)
+    if group == "optimizer":
+        optimizer = target(**keywords)
+        assert {key: _close(value) for key, value in optimizer.get_config().items() if key in keywords} == {
+            key: _close(value) for key, value in keywords.items()
+        }
+    if group == "schedule":
+        assert target(0, 20, **keywords) == 1
+
+
+def _close(value):
+    return pytest.approx(value, rel=1e-6) if isinstance(value, float) else value
+
+
+SEARCHES = [(f"{name}: {key}", path, key) for path, name in zip(FILES, NAMES) for key in load(path).get("search") or {}]
+
+
+def test_there_are_ranges():
+    names = {name for name, _, _ in SEARCHES}
+    assert {"optimizer/adam: learning_rate", "optimizer/momentum: momentum", "train/default: batch_size"} <= names
+
+
+@pytest.mark.parametrize(("path", "key"), [row[1:] for row in SEARCHES], ids=[row[0] for row in SEARCHES])
+def test_a_range_parses_and_stands_beside_its_value(path, key):
+    node, group = load(path), path.parent.name
+    entry = node["search"][key]
+    assert set(entry) == {"tier", "range"}
+    assert entry["tier"] in (1, 2, 3, 4)
+    assert key in node
+    name = f"{group}.{key}"
+    [override] = parse([f"{name}={entry['range']}"])
+    dist = distribution(override)
+    for end in (dist.at(0), dist.at(1 - 1e-12)):
+        limit(name, end)
+    assert declared({group: node}, 4)[name] == dist
+    assert name not in declared({group: node}, entry["tier"] - 1)
+    if isinstance(node[key], int | float) and hasattr(dist, "low") and node[key]:
+        assert dist.low <= node[key] <= dist.high  # the default is within its own range
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "optimizer").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_learning_rate_of_every_optimizer_is_searched_first_and_by_logarithm(path):
+    space = declared({"optimizer": load(path)}, 1)
+    assert list(space) == ["optimizer.learning_rate"]
+    assert space["optimizer.learning_rate"].scale == "log"
+
+
+def test_beta_and_momentum_are_searched_on_one_minus_log():
+    found = {}
+    for path in sorted((CONF / "optimizer").glob("*.yaml")):
+        for key, dist in declared({"optimizer": load(path)}, 4).items():
+            if key.split(".")[1] in ("momentum", "beta_1", "beta_2", "rho"):
+                found[path.stem, key] = dist.scale
+    assert len(found) >= 9
+    assert set(found.values()) == {"one_minus_log"}

@@ -1,0 +1,138 @@
+"""Every user's mistake: one or two lines on stderr that name it, exit status 2, nothing left behind."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conftest import caviar, files
+
+# (arguments, what the message must say)
+MISTAKES = [
+    # keys, groups and choices, each with the nearest name
+    (
+        "optimizer.learning_rte=1",
+        "optimizer.learning_rte is not in the config. Did you mean 'optimizer.learning_rate'?",
+    ),
+    ("learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
+    ("optimzer=adam", "Did you mean 'optimizer'?"),
+    ("optimizer=adma", "Did you mean 'adam'?"),
+    ("model=mpl", "Did you mean 'mlp'?"),
+    ("-m sweep=rnadom", "Did you mean 'random'?"),
+    ("train=foo", "train=foo is not known. Allowed: default."),
+    ("optimizer._target_=keras.optimizers.Adm", "Did you mean 'Adam'?"),
+    ("model.activation=rleu", "Did you mean 'relu'?"),
+    ("model.norm_placement=befor_activation", "Did you mean 'before_activation'?"),
+    ("sweep.metric=val_acc", "Did you mean 'val_accuracy'?"),
+    ("device=tpu", "device=tpu is not known. Allowed: auto, cpu, gpu."),
+    ("+optimizer.foo=1", "not recognized: {'foo': 1}"),
+    ("+model.foo=1", "unexpected keyword argument 'foo'"),
+    ("foo", "'foo' is not understood: write key=value"),
+    # types and limits
+    ("train.epochs=abc", "train.epochs=abc must be a whole number."),
+    ("train.epochs=0", "train.epochs=0 must be a whole number at least 1."),
+    ("train.epochs=2.5", "train.epochs=2.5 must be a whole number."),
+    ("optimizer.learning_rate=abc", "optimizer.learning_rate=abc must be a number above 0."),
+    ("optimizer.learning_rate=-1", "must be a number above 0."),
+    ("optimizer.beta_1=1", "must be a number at least 0 and below 1."),
+    ("model.hidden_units=[64,0]", "model.hidden_units=0 must be a whole number at least 1."),
+    ("model.dropout_rate=1", "must be a number at least 0 and below 1."),
+    ("dataset.validation_fraction=1.5", "must be a number above 0 and below 1."),
+    ("dataset.test_fraction=0.999", "leave a part with fewer than one example"),
+    ("seed=-1", "seed=-1 must be a whole number at least 0"),
+    ("model.head=sigmoid", "model.head=sigmoid is for 2 classes; this data set has 10."),
+    # things that belong to a sweep
+    ("sweep=random", "python run.py -m sweep=random"),
+    ("sweep.n_trials=3", "python run.py -m sweep.n_trials=3"),
+    ("optimizer.learning_rate=interval(0.1,1)", "Add -m"),
+    ("optimizer=sgd,adam", "Add -m"),
+    # impossible ranges
+    ("-m optimizer.learning_rate=tag(log,interval(0,1))", "low=0.0 must be above 0 on the scale log."),
+    ("-m optimizer.learning_rate=tag(log,interval(1,0.1))", "low=1.0 is above high=0.1."),
+    ("-m optimizer.beta_1=tag(one_minus_log,interval(0.9,1))", "high=1.0 must be below 1 on the scale one_minus_log."),
+    ("-m optimizer.beta_1=interval(0.9,1)", "optimizer.beta_1=1.0 must be a number at least 0 and below 1."),
+    ("-m optimizer.learning_rate=tag(lgo,interval(0.1,1))", "Did you mean 'log'?"),
+    ("-m optimizer.learning_rate=tag(log,interval(0.1,1)", "is not understood"),
+    ("-m optimizer.learning_rat=interval(0.1,1)", "Did you mean 'optimizer.learning_rate'?"),
+    ("-m model.hidden_units=interval(10,20)", "Write int(interval(low, high))."),
+    ("-m optimizer=choice(sgd,adam)", "compare its choices as arms, optimizer=a,b"),
+    ("-m optimizer=sgd,adma", "Did you mean 'adam'?"),
+    ("-m model.head=softmax,sigmoid", "model.head=sigmoid is for 2 classes"),
+    # the sweep itself
+    ("-m sweep.n_trials=0", "sweep.n_trials=0 must be a whole number at least 1 or null."),
+    ("-m sweep.n_trials=null", "random search needs the number of trials"),
+    ("-m sweep.n_trials=3,4", "sweep sets up the sweep and can't be searched."),
+    ("-m sweep=coarse_to_fine sweep.n_trials=2", "It must be at least 3."),
+    ("-m sweep=grid sweep.n_trials=5", "sweep=grid has 100 trials"),
+    ("-m sweep.name=../x", "names a folder"),
+    ("-m hydra/launcher=foo", "Could not find 'hydra/launcher/foo'"),
+    # device, store, resume, code
+    ("device=gpu", "there is no GPU on this machine. Available: cpu."),
+    ("tracking.uri=sqlite:///no/such/folder/mlflow.db", "there is no folder no/such/folder"),
+    ("tracking.uri=sqlite:///garbage.db", "garbage.db is not a SQLite database"),
+    ("tracking.uri=http://127.0.0.1:9", "no tracking server answers there"),
+    ("tracking.uri=foo", "tracking.uri=foo is not a tracking store."),
+    ("-m tracking.uri=sqlite:///garbage.db", "garbage.db is not a SQLite database"),
+    ("resume=nowhere", "resume=nowhere: no run was started there."),
+    ("output_dir=garbage.db", "garbage.db"),
+    ("optimizer._target_=os.system", "optimizer._target_=os.system is not allowed"),
+    ("dataset._target_=joblib.load", "dataset._target_=joblib.load is not allowed"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """All of them at once, two side by side: each is a process of its own."""
+
+    def ask(line):
+        folder = tmp_path_factory.mktemp("mistake")
+        (folder / "garbage.db").write_bytes(b"not a database " * 99)
+        return caviar(*line.split(" "), cwd=folder), folder
+
+    lines = [line for line, _ in MISTAKES]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(lines, pool.map(ask, lines), strict=True))
+
+
+@pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_a_mistake_gets_a_line_that_helps(line, message, answers):
+    result, folder = answers[line]
+    if line == "device=gpu" and result.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    # The store may have been made meanwhile: empty, but whole. The garbage is as it was.
+    left = [name for name in files(folder) if not re.fullmatch(r"outputs/mlflow\.(db|new|lock).*", name)]
+    assert left == ["garbage.db"]
+    assert (folder / "garbage.db").read_bytes() == b"not a database " * 99
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"]])
+def test_the_quick_commands_write_nothing(arguments, tmp_path):
+    result = caviar(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert files(tmp_path) == []
+
+
+def test_help_explains_groups_keys_and_commands(tmp_path):
+    text = caviar("--help", cwd=tmp_path).stdout
+    groups = ["dataset", "device", "executor", "model", "optimizer", "schedule", "sweep", "tracking", "train"]
+    assert re.findall(r"^([a-z]+): ", text, re.MULTILINE) == groups
+    commands = re.findall(r"^(python run.py.*?)(?:  |$)", text, re.MULTILINE)
+    assert len(commands) == 5
+    for name in ("train.early_stopping", "n_trials (in total)", "one_minus_log", "executor.workers"):
+        assert name in text
+
+
+def test_the_dry_run_shows_arms_stages_and_ranges(tmp_path):
+    line = "-m sweep=coarse_to_fine optimizer=sgd,adam sweep.dry_run=true train.batch_size=64"
+    text = caviar(*line.split(), cwd=tmp_path).stdout
+    assert "stage coarse: 12 trials of up to 5 epochs" in text
+    assert "stage fine: 12 trials of up to 20 epochs" in text
+    assert "arm optimizer=sgd:" in text
+    assert "optimizer.learning_rate  tag(log, interval(0.001, 1))" in text
+    assert "train.batch_size" not in text

@@ -1,0 +1,51 @@
+import pytest
+
+from pipeline.errors import InputError, nearest, one_of
+
+OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop"]
+KEYS = ["optimizer.learning_rate", "optimizer.momentum", "train.batch_size", "train.epochs", "model.norm_momentum"]
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "suggestion"),
+    [
+        ("adma", OPTIMIZERS, "adam"),
+        ("ADAMW", OPTIMIZERS, "adamw"),
+        ("rmspropp", OPTIMIZERS, "rmsprop"),
+        ("softmx", ["Softmax", "sigmoid"], "Softmax"),
+        ("optimizer.learning_rte", KEYS, "optimizer.learning_rate"),
+        ("train.learning_rate", KEYS, "optimizer.learning_rate"),
+        ("learning_rate", KEYS, "optimizer.learning_rate"),
+        ("optimizer.momentm", KEYS, "optimizer.momentum"),
+        ("model.momentum", KEYS, "model.norm_momentum"),
+        ("train.epoch", KEYS, "train.epochs"),
+        ("optimiser.learning_rate", ["optimizer", *KEYS], "optimizer.learning_rate"),
+    ],
+)
+def test_nearest_names_the_likely_intention(word, allowed, suggestion):
+    assert nearest(word, allowed) == f" Did you mean '{suggestion}'?"
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed"), [("zebra", OPTIMIZERS), ("adam", []), ("optimizer.zebra", KEYS), ("zebra.adam", KEYS)]
+)
+def test_nearest_is_silent_when_nothing_is_close(word, allowed):
+    assert nearest(word, allowed) == ""
+
+
+def test_nearest_takes_any_iterable_once():
+    assert nearest("sdg", (name for name in OPTIMIZERS)) == " Did you mean 'sgd'?"
+
+
+@pytest.mark.parametrize(
+    ("got", "allowed", "message"),
+    [
+        ("gpuu", ("cpu", "gpu"), "device.name=gpuu is not known. Allowed: cpu, gpu. Did you mean 'gpu'?"),
+        (None, ("cpu", "gpu"), "device.name=None is not known. Allowed: cpu, gpu."),
+        (16, (1, 2), "device.name=16 is not known. Allowed: 1, 2. Did you mean '1'?"),
+    ],
+)
+def test_one_of_says_received_allowed_and_nearest(got, allowed, message):
+    error = one_of("device.name", got, allowed)
+    assert isinstance(error, InputError)
+    assert str(error) == message

@@ -1,0 +1,63 @@
+"""The parent never imports TensorFlow; workers never import MLflow and are no forks."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, TINY
+
+HEAVY = {"tensorflow", "keras"}
+
+
+def imported(arguments: list[str], cwd) -> set[str]:
+    """Top-level modules that a run of run.py has imported when it ends."""
+    script = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print('\\nMODULES', *{m.split('.')[0] for m in sys.modules}))\n"
+        f"sys.argv = ['run.py', *{arguments!r}]\n"
+        f"runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=120)
+    line = next(line for line in result.stdout.splitlines() if line.startswith("MODULES"))
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"]], ids=" ".join)
+def test_the_quick_commands_import_nothing_heavy(arguments, tmp_path):
+    assert imported(arguments, tmp_path) & {*HEAVY, "mlflow", "sklearn", "matplotlib"} == set()
+
+
+@pytest.mark.parametrize("mode", [[], ["-m", "sweep.n_trials=2", "sweep.max_tier=1"]], ids=["run", "sweep"])
+def test_the_parent_never_imports_tensorflow(mode, tmp_path):
+    modules = imported([*mode, *TINY], tmp_path)
+    assert "mlflow" in modules  # it did the recording
+    assert modules & HEAVY == set()
+
+
+def test_a_worker_never_imports_mlflow_hydra_or_the_parents_main(tmp_path):
+    job = subprocess.run(
+        [sys.executable, "-c", COMPOSE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    child = subprocess.run([sys.executable, "-c", WORK, job], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(child.stdout.splitlines()[-1].split())
+    assert "tensorflow" in modules
+    assert modules & {"mlflow", "hydra", "omegaconf", "optuna"} == set()
+    assert (tmp_path / "model.h5").exists()
+
+
+COMPOSE = """
+import json, sys
+from hydra import compose, initialize_config_dir
+from pipeline import config
+config.register()
+with initialize_config_dir(str(config.__file__).replace("pipeline/config.py", "conf"), version_base="1.3"):
+    plain = config.plain(compose("config", ["dataset=blobs", "train.epochs=1"]))
+print(json.dumps({"kind": "train", "number": 0, "config": plain, "record": plain, "folder": sys.argv[1]}))
+"""
+WORK = """
+import json, sys
+from pipeline.launch import worker
+worker.perform(json.loads(sys.argv[1]), lambda event: None, lambda: False)
+print(*{name.split(".")[0] for name in sys.modules})
+"""

@@ -1,0 +1,108 @@
+"""The README tells the truth: its commands run, its examples work as they stand, its output looks like the program's."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\| `(python .+?)` \|", TEXT, re.MULTILINE)
+# Enough to see that a command works; its full length is a matter of minutes.
+SHORTER = {"python run.py": ["train.epochs=1"], "python run.py -m": ["train.epochs=1", "sweep.n_trials=2"]}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of what git has, with the files that the README tells a user to write."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for kind, suffix in (("models", ".py"), ("data", ".py")):
+        name = re.search(rf"`pipeline/{kind}/(\w+)\.py`:", TEXT)[1]
+        group = {"models": "model", "data": "dataset"}[kind]
+        source = re.search(rf"`pipeline/{kind}/{name}\.py`:\n\n```python\n(.+?)```", TEXT, re.DOTALL)[1]
+        config = re.search(rf"`conf/{group}/{name}\.yaml`.*?:\n\n```yaml\n(.+?)```", TEXT, re.DOTALL)[1]
+        (folder / f"pipeline/{kind}/{name}{suffix}").write_text(source)
+        (folder / f"conf/{group}/{name}.yaml").write_text(config)
+    return folder
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(line)
+    assert words[0] == "python"
+    return subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+def test_the_table_has_the_commands_worth_knowing():
+    assert len(COMMANDS) == 10
+
+
+@pytest.mark.parametrize("line", [*COMMANDS, "python run.py model=wide", "python run.py dataset=noise"])
+def test_a_command_works(line, clone):
+    if "<time>" in line:
+        line = line.replace("<time>", max((clone / "outputs/runs").iterdir()).name)
+    else:
+        mode = "python run.py -m" if " -m " in f"{line} " else "python run.py"
+        extra = [] if "dry_run" in line else SHORTER[mode]
+        extra = ["sweep.n_trials=3" if "coarse_to_fine" in line and "n_trials" in word else word for word in extra]
+        line = " ".join([line, *extra])
+    result = run(line, clone)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout
+
+
+def test_make_sweep_shows_what_the_readme_shows(clone):
+    """The command that a newcomer types first, but for the installing, which is what made this test run."""
+    venv = clone / "venv"
+    venv.mkdir()
+    (venv / "bin").symlink_to(Path(sys.executable).parent)
+    for stamp in ("pyproject.toml", "constraints.txt"):
+        assert (clone / stamp).exists()
+    (venv / ".installed").touch()
+    result = subprocess.run(["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=400)
+    assert result.returncode == 0, result.stdout + result.stderr
+    shown = re.search(r"```\n(sweep .+?)```", TEXT, re.DOTALL)[1]
+
+    def shape(text: str) -> list[str]:
+        """Lines with digits and ids left out, in an order that does not depend on which worker was faster."""
+        kept = [line for line in text.splitlines() if not line.startswith(("make", "compare", "model", "sweep "))]
+        return sorted(re.sub(r"[0-9.]+(e-?\d+)?", "#", line).strip() for line in kept if "…" not in line)
+
+    printed = set(shape(result.stdout))
+    missing = [line for line in shape(shown) if line and line not in printed]
+    assert not missing
+    sweep = next(p for p in (clone / "outputs/sweeps").iterdir() if p.name != "first" and (p / "23").exists())
+    assert (sweep / "best.yaml").exists()
+
+
+def test_every_make_command_named_is_a_target():
+    named = set(re.findall(r"`make (\w+)`", TEXT)) | set(re.findall(r"^make (\w+)", TEXT, re.MULTILINE))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"sweep", "test", "check", "ui", "help"} <= named <= targets
+
+
+def test_the_cuda_extra_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "'.[cuda]'" in TEXT
+    assert extras["cuda"][0].startswith("tensorflow[and-cuda]")
+
+
+def test_no_registry_address_is_pinned():
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.\-+]+", line) for line in pins)
+
+
+def test_the_map_of_folders_is_complete():
+    listed = set(re.findall(r"^(\w+(?:\.py)?)/?  +", re.search(r"## The folders\n\n```\n(.+?)```", TEXT, re.DOTALL)[1], re.M))
+    assert listed == {"run.py", "conf", "pipeline", "tests", "outputs"}

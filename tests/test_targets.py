@@ -1,0 +1,105 @@
+import sys
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.targets import arguments, call, locate
+
+MODULE = '''
+VALUE = 3
+
+def area(side, *, height, unit="cm"):
+    """Asked for by the tests."""
+    if height < 0:
+        raise ValueError(f"height={height} is negative\\nand this line is for developers")
+    if height == 13:
+        return None + 1
+    if height == 99:
+        raise RuntimeError("not the user's fault")
+    return side, height, unit
+
+class Box:
+    def __init__(self, width):
+        self.width = width
+'''
+
+
+@pytest.fixture
+def shapes(tmp_path, monkeypatch):
+    (tmp_path / "shapes_for_tests.py").write_text(MODULE)
+    (tmp_path / "broken_for_tests.py").write_text("import no_such_module_anywhere")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "shapes_for_tests"
+    sys.modules.pop("shapes_for_tests", None)
+
+
+def test_locate_imports_a_callable(shapes):
+    assert locate(f"{shapes}.area")(1, height=2) == (1, 2, "cm")
+    assert locate(f"{shapes}.Box")(5).width == 5
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("shapes_for_tests.aera", "shapes_for_tests has no callable 'aera'. Did you mean 'area'?"),
+        ("shapes_for_tests.VALUE", "has no callable 'VALUE'"),
+        ("no_such_package_anywhere.area", "_target_=no_such_package_anywhere.area can't be imported: No module"),
+        ("broken_for_tests.area", "can't be imported: No module named 'no_such_module_anywhere'"),
+        ("pipeline.models.mlp.dense_block", "pipeline.models.mlp has no callable 'dense_block'"),  # only imported there
+        ("pipeline.data.planar.np", "pipeline.data.planar has no callable 'np'"),
+        ("area", "_target_=area can't be imported"),
+        ("", "_target_= can't be imported"),
+    ],
+)
+def test_locate_refuses(shapes, target, message):
+    with pytest.raises(InputError) as raised:
+        locate(target)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "node", "kept"),
+    [
+        ("model", {"_target_": "m", "search": {}, "head": "softmax", "units": 3}, {"units": 3}),
+        ("schedule", {"_target_": "s", "search": {}, "warmup_epochs": 2, "decay": 0.1}, {"decay": 0.1}),
+        ("optimizer", {"_target_": "o", "search": {}, "head": 1, "warmup_epochs": 2}, {"head": 1, "warmup_epochs": 2}),
+        ("dataset", {"_target_": "d", "seed": 1}, {"seed": 1}),
+    ],
+)
+def test_arguments_leave_out_what_the_runner_reads(group, node, kept):
+    assert arguments(group, node) == kept
+
+
+def test_call_passes_config_and_given_arguments(shapes):
+    node = {"_target_": f"{shapes}.area", "height": 2, "head": "softmax", "search": {"height": {}}}
+    assert call("model", node, 7) == (7, 2, "cm")
+    assert call("model", node, 7, unit="m") == (7, 2, "m")
+    assert call("model", {"_target_": f"{shapes}.Box"}, width=1).width == 1
+
+
+def test_given_arguments_win_over_the_config(shapes):
+    assert call("dataset", {"_target_": f"{shapes}.area", "height": 2, "unit": "m"}, 1, unit="km")[2] == "km"
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"heigth": 2}, "Did you mean 'height'?"),
+        ({"height": 2, "zebra": 1}, "unexpected keyword argument 'zebra'."),
+        ({}, "missing a required"),
+        ({"side": 1, "height": 2}, "multiple values for argument 'side'"),
+        ({"height": -1}, "dataset: shapes_for_tests.area: height=-1 is negative"),
+        ({"height": 13}, "unsupported operand"),
+    ],
+)
+def test_call_refuses_on_one_line(shapes, node, message):
+    with pytest.raises(InputError) as raised:
+        call("dataset", {"_target_": f"{shapes}.area", **node}, 7)
+    assert message in str(raised.value)
+    assert str(raised.value).startswith("dataset: shapes_for_tests.area")
+    assert "\n" not in str(raised.value)
+
+
+def test_call_lets_other_errors_through(shapes):
+    with pytest.raises(RuntimeError, match="not the user's fault"):
+        call("dataset", {"_target_": f"{shapes}.area", "height": 99}, 7)
