@@ -66,9 +66,8 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
     """The command that a newcomer types first, but for the installing, which is what made this test run."""
     venv = clone / "venv"
     venv.mkdir()
-    (venv / "bin").symlink_to(Path(sys.executable).parent)
-    for stamp in ("pyproject.toml", "constraints.txt"):
-        assert (clone / stamp).exists()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (venv / name).symlink_to(Path(sys.prefix) / name)
     (venv / ".installed").touch()
     result = subprocess.run(["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -104,5 +103,7 @@ def test_no_registry_address_is_pinned():
 
 
 def test_the_map_of_folders_is_complete():
-    listed = set(re.findall(r"^(\w+(?:\.py)?)/?  +", re.search(r"## The folders\n\n```\n(.+?)```", TEXT, re.DOTALL)[1], re.M))
+    listed = set(
+        re.findall(r"^(\w+(?:\.py)?)/?  +", re.search(r"## The folders\n\n```\n(.+?)```", TEXT, re.DOTALL)[1], re.M)
+    )
     assert listed == {"run.py", "conf", "pipeline", "tests", "outputs"}

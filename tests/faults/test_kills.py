@@ -57,7 +57,9 @@ def result(folder: Path) -> dict:
     """Everything that must not depend on what was killed."""
     records = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
     asked = [(r["trial"], r["params"]) for r in records if r["record"] == "asked"]
-    ended = sorted((r["trial"], r["status"], r["best_epoch"], r["metrics"]["val_loss"]) for r in records if r["record"] == "ended")
+    ended = sorted(
+        (r["trial"], r["status"], r["best_epoch"], r["metrics"]["val_loss"]) for r in records if r["record"] == "ended"
+    )
     losses = {}
     for path in folder.glob("*/events.jsonl"):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -162,9 +164,15 @@ def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_pat
     while killed < 3:
         wait_for(lambda: folder.exists() and (folder / "0").exists())
         started = [e for e in events(folder) if e["event"] == "started"]
-        mine = [
-            e["pid"] for e in map(json.loads, (folder / "0/events.jsonl").read_text().splitlines()) if e["event"] == "started"
-        ] if started and (folder / "0/events.jsonl").exists() else []
+        mine = (
+            [
+                e["pid"]
+                for e in map(json.loads, (folder / "0/events.jsonl").read_text().splitlines())
+                if e["event"] == "started"
+            ]
+            if started and (folder / "0/events.jsonl").exists()
+            else []
+        )
         if len(mine) > killed:
             os.kill(mine[-1], signal.SIGKILL)
             killed += 1

@@ -22,7 +22,14 @@ def run(tmp_path_factory):
 
 def test_the_folder_has_the_documented_layout(run):
     _, _, trial = run
-    expected = [".hydra/config.yaml", ".hydra/overrides.yaml", "events.jsonl", "learning_curve.png", "model.h5", "state.h5"]
+    expected = [
+        ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
+        "events.jsonl",
+        "learning_curve.png",
+        "model.h5",
+        "state.h5",
+    ]
     assert files(trial) == expected
 
 
@@ -95,7 +102,9 @@ def test_inline_trains_the_same_in_this_process(run, tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stood(tmp_path):
     line = ["dataset=spirals", "train.epochs=40", "train.batch_size=16", "train.early_stopping=null"]
-    process = subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command(*line), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     for text in process.stdout:
         if text.split()[:1] == ["3"]:
             break
