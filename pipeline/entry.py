@@ -1,5 +1,6 @@
 """Between the command line and Hydra: exit statuses, and errors that a person can act on."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def guarded(main: Callable[[], Any]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.stdout.flush()
+        os._exit(130)  # the second Ctrl-C: not even libraries' own exit handlers are waited for
     except Exception as error:
         from pipeline.explain import explain
 
@@ -55,3 +57,5 @@ def guarded(main: Callable[[], Any]) -> None:
             raise
         print(message, file=sys.stderr)
         sys.exit(2)
+    finally:
+        gc.freeze()  # or the interpreter, on its way out, spends a second on what MLflow's import left

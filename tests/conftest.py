@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same results, and the same answer to device=gpu, on every machine
 
 ROOT = Path(__file__).parents[1]
 # Seconds instead of minutes: 900 points in the plane, a narrow net, large batches.

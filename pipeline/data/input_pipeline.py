@@ -33,7 +33,8 @@ def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: i
     return epochs.flat_map(epoch_of_indices).map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(split: Split, batch_size: int = 1024) -> tf.data.Dataset:
-    """(inputs, labels) of every example once, in order."""
+def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
+    """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
+    one costs more than evaluating a small model."""
     whole = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels))
-    return whole.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return whole.batch(batch_size).repeat().prefetch(tf.data.AUTOTUNE)

@@ -5,6 +5,7 @@ It speaks over the inherited socket FD, in pickled dicts. From the parent: a job
 away the socket closes and the worker ends at once, wherever it is.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -32,8 +33,13 @@ def main(connection: Connection) -> None:
             os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()
+    # The import makes a million objects that live as long as the process. Collecting in between costs a second, and
+    # later every clear_session() would go through them all.
+    gc.disable()
     import keras  # noqa: F401  while the parent checks data and store
 
+    gc.freeze()
+    gc.enable()
     while True:
         job = jobs.get()
         if job.get("stop"):

@@ -14,7 +14,8 @@ STEPS_PER_CALL = 256
 
 
 class SoloTrainer:
-    """Trains `model` (which ends in logits) with `optimizer` on endless `batches`.
+    """Trains `model` (which ends in logits) with `optimizer` on endless `batches`; `validation` is endless too, and
+    `validation_steps` batches of it are the whole split.
 
     The loop is the course's own, GradientTape and apply_gradients, rather than Model.fit: a learning rate given
     by step from outside, exact resume and training several models at once all need to stand inside it.
@@ -27,12 +28,13 @@ class SoloTrainer:
         *,
         batches: tf.data.Dataset,
         validation: tf.data.Dataset,
+        validation_steps: int,
         label_smoothing: float = 0.0,
     ) -> None:
         self.model, self.optimizer = model, optimizer
         optimizer.build(model.trainable_variables)
         self._iterator = iter(batches)
-        self._validation = validation
+        self._validation, self._validation_steps = iter(validation), tf.constant(validation_steps)
         self._label_smoothing = label_smoothing
         self._run_steps = tf.function(self._steps, reduce_retracing=True)
         self._run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
@@ -55,9 +57,10 @@ class SoloTrainer:
             count += n
         return loss_sum, correct, count
 
-    def _evaluate(self, dataset: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         loss_sum, correct, count = 0.0, 0, 0
-        for inputs, labels in dataset:
+        for _ in tf.range(steps):
+            inputs, labels = next(iterator)
             logits = self.model(inputs, training=False)
             loss_sum += tf.reduce_sum(cross_entropy(labels, logits))
             correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
@@ -83,7 +86,8 @@ class SoloTrainer:
 
     def evaluate(self) -> dict[str, float]:
         """val_loss, plain cross-entropy so that trials with other smoothing compare, and val_accuracy."""
-        loss_sum, correct, count = (float(value) for value in self._run_evaluation(self._validation))
+        totals = self._run_evaluation(self._validation, self._validation_steps)
+        loss_sum, correct, count = (float(value) for value in totals)
         return {"val_loss": loss_sum / count, "val_accuracy": correct / count}
 
     def weights(self) -> list[np.ndarray]:

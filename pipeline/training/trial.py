@@ -18,6 +18,8 @@ from pipeline.targets import call
 Job = dict[str, Any]  # number, config (plain, resolved), record (config for records), folder
 Emit = Callable[[dict[str, Any]], None]
 
+EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
+
 _splits: dict[str, Splits] = {}
 
 
@@ -105,7 +107,8 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
         batches=training_batches(
             splits.train, batch_size=settings["batch_size"], seed=seed, start_epoch=progress.epoch
         ),
-        validation=evaluation_batches(splits.validation),
+        validation=evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH),
+        validation_steps=steps_per_epoch(len(splits.validation), EVALUATION_BATCH),
         label_smoothing=settings["label_smoothing"],
     )
     if saved:

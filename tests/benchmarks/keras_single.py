@@ -4,6 +4,8 @@ In MLflow: parameters, every epoch's metrics, a learning curve, the config, and 
 less than Caviar elsewhere: no training state to resume from, no events on disk, no check of its input.
 """
 
+from typing import Any
+
 import keras
 import mlflow
 from matplotlib.figure import Figure
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 from tests.benchmarks import recipe
 
 options = recipe.arguments(__doc__, points=False)
-params = {"hidden_units": 64, "learning_rate": 1e-3, "batch_size": 32}
+params: dict[str, Any] = {"hidden_units": 64, "learning_rate": 1e-3, "batch_size": 32}
 splits = recipe.data()
 recipe.use_store(options.output)
 keras.utils.set_random_seed(recipe.SEED)

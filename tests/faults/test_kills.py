@@ -19,7 +19,7 @@ from tests.conftest import caviar, command
 pytestmark = pytest.mark.slow
 SEED = 20
 LINE = [
-    "-m", "sweep.name=s", "sweep.n_trials=6", "sweep.max_tier=1", "dataset=spirals", "train.epochs=60",
+    "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", "train.epochs=40",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=16",
 ]  # fmt: skip
 
@@ -90,7 +90,7 @@ def finish(folder: Path, undisturbed: dict) -> None:
     done = caviar(*LINE, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert result(folder / "outputs/sweeps/s") == undisturbed
-    assert mlflow_rows(folder) == [(n, "FINISHED", 60) for n in range(6)]
+    assert mlflow_rows(folder) == [(n, "FINISHED", 40) for n in range(4)]
 
 
 def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
@@ -105,23 +105,20 @@ def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
     assert process.returncode == 0, output
     assert "starts again: its worker process was killed by SIGKILL" in output
     assert result(folder) == undisturbed
-    assert mlflow_rows(tmp_path) == [(n, "FINISHED", 60) for n in range(6)]
+    assert mlflow_rows(tmp_path) == [(n, "FINISHED", 40) for n in range(4)]
 
 
-@pytest.mark.parametrize("whole_group", [False, True], ids=["2_parent", "3_group"])
-def test_a_killed_sweep_resumes_to_the_same_result(whole_group, tmp_path, undisturbed):
+def test_2_and_3_a_killed_sweep_resumes_to_the_same_result(tmp_path, undisturbed):
+    """First the parent alone, whose workers must go too, then the whole process group."""
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
-    for _ in range(3):
+    for kill in (os.kill, os.killpg):
         process = start(tmp_path)
         seen = len(events(folder)) if folder.exists() else 0
-        target = seen + rng.randrange(1, 90)
+        target = seen + rng.randrange(1, 60)
         wait_for(lambda target=target: folder.exists() and len(events(folder)) >= target)
         workers = children(process.pid)
-        if whole_group:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        kill(process.pid, signal.SIGKILL)
         process.wait()
         wait_for(lambda workers=workers: not any(map(alive, workers)), seconds=5)
     finish(tmp_path, undisturbed)
@@ -131,7 +128,7 @@ def test_a_killed_sweep_resumes_to_the_same_result(whole_group, tmp_path, undist
 def test_19_a_stopped_sweep_saves_its_state_and_resumes(signum, tmp_path, undisturbed):
     folder = tmp_path / "outputs/sweeps/s"
     process = start(tmp_path)
-    wait_for(lambda: folder.exists() and len(events(folder)) > 30)
+    wait_for(lambda: folder.exists() and len(events(folder)) > 20)
     began = time.monotonic()
     os.kill(process.pid, signum)
     output = process.communicate(timeout=30)[0]
@@ -140,7 +137,8 @@ def test_19_a_stopped_sweep_saves_its_state_and_resumes(signum, tmp_path, undist
     assert "the same command with sweep.name=s goes on" in output
     assert {status for _, status, _ in mlflow_rows(tmp_path)} <= {"KILLED", "FINISHED"}
     assert "interrupted" in (folder / "leaderboard.csv").read_text()
-    finish(tmp_path, undisturbed)
+    if signum == signal.SIGINT:  # what follows is the same for both
+        finish(tmp_path, undisturbed)
 
 
 def test_19_ctrl_c_twice_ends_at_once(tmp_path):
@@ -182,7 +180,7 @@ def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_pat
     ended = [e for e in map(json.loads, (folder / "0/events.jsonl").read_text().splitlines()) if e["event"] == "ended"]
     assert [e["status"] for e in ended] == ["failed"]
     assert ended[0]["reason"].endswith("3 times")
-    assert (folder / "leaderboard.csv").read_text().count("completed") == 5
+    assert (folder / "leaderboard.csv").read_text().count("completed") == 3
 
 
 def test_16_a_sweep_that_is_running_is_not_begun_twice(tmp_path):

@@ -1,0 +1,93 @@
+"""Warm workers: the same process trains one job after the other, and the pool survives what they do."""
+
+import os
+import signal
+
+import pytest
+
+from pipeline.launch.executors import LocalExecutor
+from tests.launch.jobs import job
+
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    executor = LocalExecutor([ENVIRONMENT, ENVIRONMENT], max_restarts=1)
+    yield executor
+    executor.close()
+
+
+def events_of(messages, number):
+    return [m["event"] for m in messages if m["job"] == number and "event" in m]
+
+
+def test_jobs_are_pulled_one_a_free_worker_and_workers_stay_warm(pool, tmp_path):
+    begun, messages, most = [], [], 0
+
+    def hand_out():
+        for number in range(5):
+            begun.append(number)
+            yield job(tmp_path, number)
+
+    def receive(message):
+        nonlocal most
+        messages.append(message)
+        done = sum("done" in m for m in messages)
+        most = max(most, len(begun) - done)
+
+    pool.run(hand_out(), receive)
+    assert begun == [0, 1, 2, 3, 4]
+    assert most <= 3  # two at work, and the next one handed to the worker that has just become free
+    pids = {event["pid"] for n in range(5) for event in events_of(messages, n) if event["event"] == "started"}
+    assert len(pids) == 2
+    for number in range(5):
+        kinds = [event["event"] for event in events_of(messages, number)]
+        assert kinds == ["started", "epoch", "ended"]
+        assert (tmp_path / str(number) / "model.h5").exists()
+
+
+def test_a_failing_job_says_why_and_the_others_go_on(pool, tmp_path):
+    messages = []
+    bad = job(tmp_path, 0)
+    bad["config"]["model"]["activation"] = "rleu"
+    worse = job(tmp_path, 1)
+    worse["config"]["dataset"]["_target_"] = "pipeline.data.planar.nothing"
+    pool.run([bad, worse, job(tmp_path, 2)], messages.append)
+    assert "Did you mean 'relu'?" in events_of(messages, 0)[-1]["reason"]
+    assert "has no callable 'nothing'" in events_of(messages, 1)[-1]["reason"]
+    assert events_of(messages, 2)[-1]["status"] == "completed"
+
+
+def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_path):
+    messages = []
+
+    def receive(message):
+        messages.append(message)
+        event = message.get("event", {})
+        if message["job"] == 0 and event.get("event") == "started":
+            os.kill(event["pid"], signal.SIGKILL)
+
+    slow = job(tmp_path, 0, epochs=10_000)
+    pool.run([slow, job(tmp_path, 1)], receive)
+    kinds = [event["event"] for event in events_of(messages, 0) if event["event"] != "epoch"]
+    assert kinds == ["started", "restarting", "started", "ended"]
+    last = events_of(messages, 0)[-1]
+    assert (last["status"], last["reason"].split(" (")[0]) == ("failed", "its worker process was killed by SIGKILL")
+    assert events_of(messages, 1)[-1]["status"] == "completed"
+
+
+def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(tmp_path):
+    executor = LocalExecutor([ENVIRONMENT], max_restarts=0)
+    messages = []
+
+    def receive(message):
+        messages.append(message)
+        if message.get("event", {}).get("event") == "epoch":
+            executor.stop()
+
+    executor.run([job(tmp_path, 0, epochs=10_000), job(tmp_path, 1)], receive)
+    assert events_of(messages, 0)[-1]["event"] == "interrupted"
+    assert events_of(messages, 1) == []
+    assert (tmp_path / "0/state.h5").exists()
+    executor.close()

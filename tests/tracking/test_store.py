@@ -1,0 +1,62 @@
+"""A store that can't be used is refused before training, with its name, and is left as it was."""
+
+import os
+import sqlite3
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.tracking import store
+
+
+def other_database(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+
+
+FILES = {
+    "text": (lambda p: p.write_text("hello" * 99), "is not a SQLite database"),
+    "torn": (lambda p: p.write_bytes(b"SQLite format 3\0" + b"\1" * 500), "is not a SQLite database"),
+    "another program's": (other_database, "not MLflow's"),
+    "a folder": (lambda p: p.mkdir(), "not a SQLite database|can't be read"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_is_no_store_is_refused_by_name(kind, tmp_path):
+    make, reason = FILES[kind]
+    path = tmp_path / "mlflow.db"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(InputError, match=reason) as refused:
+        store.check(f"sqlite:///{path}", tmp_path)
+    assert "mlflow.db" in str(refused.value)
+    assert before is None or path.read_bytes() == before
+
+
+def test_a_read_only_store_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"x")
+    path.chmod(0o400)
+    # Root, as whom tests may run, is let through whatever the file's mode says.
+    monkeypatch.setattr(os, "access", lambda p, mode: p != path or not mode & os.W_OK)
+    with pytest.raises(InputError, match="can't be read and written"):
+        store.check(f"sqlite:///{path}", tmp_path)
+
+
+def test_an_absent_store_is_fine_where_it_can_be_made(tmp_path):
+    store.check(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    store.check(f"sqlite:///{tmp_path}/new/mlflow.db", tmp_path / "new")
+    with pytest.raises(InputError, match="there is no folder"):
+        store.check(f"sqlite:///{tmp_path}/wrong/mlflow.db", tmp_path / "new")
+
+
+@pytest.mark.parametrize("uri", [None, "", "mlruns", "file:///tmp/mlruns", "ftp://host/x", "http://"])
+def test_what_is_no_store_address_is_refused(uri, tmp_path):
+    with pytest.raises(InputError, match="is not a tracking store"):
+        store.check(uri, tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no tracking server answers there"):
+        store.check("http://127.0.0.1:9", tmp_path)
