@@ -17,7 +17,7 @@ from pipeline.launch.executors import Executor, InlineExecutor, LocalExecutor
 from pipeline.models.heads import n_logits
 from pipeline.targets import call
 from pipeline.tracking import store
-from pipeline.tracking.display import console
+from pipeline.tracking.display import say
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 
@@ -81,7 +81,7 @@ def stopping(executor: Executor) -> Iterator[Stop]:
             executor.kill()
             raise KeyboardInterrupt
         stop.requested = True
-        console.print("stopping: running trials save their state (Ctrl-C again ends at once)", style="yellow")
+        say("stopping: running trials save their state (Ctrl-C again ends at once)", "yellow")
         executor.stop()
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -14,7 +14,7 @@ from pipeline.launch import folders, session
 from pipeline.launch.executors import Message
 from pipeline.saving import library_versions
 from pipeline.tracking.curves import learning_curve
-from pipeline.tracking.display import TrialDisplay, console, number
+from pipeline.tracking.display import TrialDisplay, number, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 
 
@@ -78,9 +78,6 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
 def _conclude(
     last: Mapping[str, Any], folder: Path, plain: dict[str, Any], address: str | None, problem: str | None
 ) -> None:
-    def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, markup=False)
-
     if last["event"] == "interrupted":
         say(f"interrupted; go on with the same command and resume={folder}", "yellow")
     elif last["status"] != "completed":

@@ -16,7 +16,7 @@ from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrid
 from pipeline.sweep.ranges import to_text
 from pipeline.sweep.space import Space
 from pipeline.sweep.stages import grid_points, random_points, refine
-from pipeline.tracking.display import SweepDisplay, console
+from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 from pipeline.tracking.recorder import Recorder
 
@@ -69,7 +69,7 @@ class Study:
         else:
             points = random_points(spaces, stage.n_trials or 0, seed, index)
             if len(points) < (stage.n_trials or 0):
-                console.print(f"the space has no more than {len(points)} different trials: each is tried once")
+                say(f"the space has no more than {len(points)} different trials: each is tried once")
         number = len(self.ledger.trials)
         new = [
             Trial(number + i, stage.name, arm, {**self.plan.arms[arm].crossed, **params})

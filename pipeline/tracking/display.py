@@ -11,6 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=160)
 
 
+def say(text: str, style: str | None = None) -> None:
+    """A line as it is: no markup read into it, and not wrapped, so that a path or an address can be copied."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
@@ -52,21 +57,20 @@ class TrialDisplay:
         kind = event["event"]
         if kind == "started":
             again = f", going on after epoch {event['resumed_after']}" if event["resumed_after"] else ""
-            console.print(f"{event['parameters']:,} parameters{again}", highlight=False)
-            console.print("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  left", highlight=False)
+            say(f"{event['parameters']:,} parameters{again}")
+            say("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  left")
             self._bar = _Bar("epochs", self._epochs)
         elif kind == "epoch":
             left = duration((self._epochs - event["epoch"]) * event["seconds"])
-            console.print(
+            say(
                 f"{event['epoch']:>5} {number(event['loss']):>8} {number(event['accuracy']):>9} "
                 f"{number(event['val_loss']):>9} {number(event['val_accuracy']):>13} "
-                f"{event['learning_rate']:>14.4g}  {left}",
-                highlight=False,
+                f"{event['learning_rate']:>14.4g}  {left}"
             )
             if self._bar:
                 self._bar.advance(event["epoch"])
         elif kind == "restarting":
-            console.print(f"starting again: {event['reason']}", style="yellow")
+            say(f"starting again: {event['reason']}", "yellow")
 
     def close(self) -> None:
         if self._bar:
@@ -83,7 +87,7 @@ class SweepDisplay:
 
     def stage(self, title: str, total: int, ended: int) -> None:
         self.close()
-        console.print(title, style="bold", highlight=False)
+        say(title, "bold")
         self._began, self._ended = time.monotonic(), ended
         self._bar = _Bar("trials", total)
         self._bar.advance(ended)
@@ -92,16 +96,16 @@ class SweepDisplay:
         shown = "  ".join(f"{key}={short(value)}" for key, value in params.items())
         kind = event["event"]
         if kind == "restarting":
-            console.print(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow", highlight=False)
+            say(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow")
         elif kind == "interrupted":
-            console.print(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow", highlight=False)
+            say(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow")
         elif kind == "ended":
             self._ended += 1
             if event["status"] == "completed":
                 text, style = f"{self._metric} {number(event['metrics'].get(self._metric))}", None
             else:
                 text, style = f"{event['status']}: {event['reason']}", "red"
-            console.print(f"  trial {number_:>3}  {text}  {shown}", style=style, highlight=False, markup=False)
+            say(f"  trial {number_:>3}  {text}  {shown}", style)
             if self._bar:
                 self._bar.advance(self._ended)
 

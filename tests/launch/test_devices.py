@@ -30,7 +30,7 @@ def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, visible, cor
 @pytest.mark.parametrize("visible", ["", "-1"])
 def test_a_gpu_that_is_not_there_is_refused(visible, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with pytest.raises(InputError, match="there is no GPU on this machine. Available: cpu"):
+    with pytest.raises(InputError, match=r"there is no GPU on this machine\. Available: cpu"):
         devices.plan("gpu", None, 1)
 
 

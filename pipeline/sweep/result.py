@@ -1,0 +1,99 @@
+"""The end of a sweep: its leaderboard, its winner, the winner's test result and the command that trains it again."""
+
+import shlex
+from typing import Any
+
+import yaml
+
+from pipeline import config as configs
+from pipeline.jsonl import write_atomically
+from pipeline.launch.executors import Executor, Message
+from pipeline.sweep.ledger import Trial
+from pipeline.sweep.plan import trial_config, trial_overrides
+from pipeline.sweep.study import Study
+from pipeline.tracking import compare, leaderboard
+from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.display import console, number, say
+from pipeline.tracking.recorder import Recorder
+
+
+def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: bool) -> int:
+    """Writes and prints the result; returns the exit status."""
+    rows, columns = study.rows()
+    leaderboard.write(study.folder / "leaderboard.csv", rows, columns)
+    recorder.artifact(None, study.folder / "leaderboard.csv")
+    metric = study.objective.metric
+    winner = next((t for t in study.ranked() if t.status == "completed"), None)
+    summary: dict[str, float] = {}
+    ended = [row for row in rows if row["status"] not in ("interrupted", "waiting")]
+    if ended:
+        console.print(leaderboard.table(ended, columns, metric))
+    if winner is not None:
+        summary[f"best_{metric}"] = winner.metrics[metric]
+        command = _reproduce(study, winner)
+        say(f"best: trial {winner.number}, {metric} {number(winner.metrics[metric])} in epoch {winner.best_epoch}")
+        if not interrupted:
+            summary |= _test(study, executor, winner)
+        _write_best(study, winner, command, summary)
+        for path in (study.folder / "best.yaml", study.trial_folder(winner) / "model.h5"):
+            if path.exists():
+                recorder.artifact(None, path)
+        curve = learning_curve(study.trial_folder(winner), f"{study.folder.name}, trial {winner.number}")
+        if curve:
+            recorder.artifact(None, curve)
+        say("model:    " + str(study.trial_folder(winner) / "model.h5"))
+        say("again:    " + command)
+    failed = sum(row["status"] in ("failed", "diverged") for row in rows)
+    if failed:
+        say(f"{failed} of {len(rows)} trials failed or diverged; leaderboard.csv lists them", "yellow")
+    status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
+    recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
+    address = compare.publish(study, recorder)
+    if address:
+        say(f"compare:  {address}   (after `make ui`)")
+    if interrupted:
+        say(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
+    problem = recorder.close()
+    if problem:
+        say(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
+    return 130 if interrupted else 0 if winner else 1
+
+
+def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
+    """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
+    arm = study.plan.arms[winner.arm]
+    config = configs.plain(trial_config(arm, winner.params, study.stage_of(winner).epochs))
+    folder = str(study.trial_folder(winner).absolute())
+    results: list[dict[str, Any]] = []
+    job = {"kind": "test", "number": winner.number, "config": config, "folder": folder}
+
+    def receive(message: Message) -> None:
+        if message.get("done"):
+            results.append(message["done"])
+        elif message.get("event", {}).get("event") == "ended":
+            say(f"test: not evaluated, {message['event']['reason']}", "yellow")
+
+    executor.run([job], receive)
+    if not results:
+        return {}
+    result = results[0]
+    say(f"test: accuracy {number(result['accuracy'])}, loss {number(result['loss'])} on {result['n']} examples")
+    return {"test_accuracy": result["accuracy"], "test_loss": result["loss"]}
+
+
+def _reproduce(study: Study, trial: Trial) -> str:
+    stage = study.stage_of(trial)
+    overrides = trial_overrides(study.plan, study.plan.arms[trial.arm], trial.params, stage.epochs)
+    return shlex.join(["python", "run.py", *overrides])
+
+
+def _write_best(study: Study, winner: Trial, command: str, summary: dict[str, float]) -> None:
+    best = {
+        "trial": winner.number,
+        "command": command,
+        "params": winner.params,
+        "best_epoch": winner.best_epoch,
+        "metrics": {**winner.metrics, **{k: v for k, v in summary.items() if k.startswith("test_")}},
+        "model": str(study.trial_folder(winner).relative_to(study.folder) / "model.h5"),
+    }
+    write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])
