@@ -14,6 +14,8 @@ def area(side, *, height, unit="cm"):
         raise ValueError(f"height={height} is negative\\nand this line is for developers")
     if height == 13:
         return None + 1
+    if height == 14:
+        raise ValueError
     if height == 99:
         raise RuntimeError("not the user's fault")
     return side, height, unit
@@ -90,6 +92,7 @@ def test_given_arguments_win_over_the_config(shapes):
         ({"side": 1, "height": 2}, "multiple values for argument 'side'"),
         ({"height": -1}, "dataset: shapes_for_tests.area: height=-1 is negative"),
         ({"height": 13}, "unsupported operand"),
+        ({"height": 14}, "dataset: shapes_for_tests.area: ValueError"),
     ],
 )
 def test_call_refuses_on_one_line(shapes, node, message):

@@ -261,6 +261,7 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
         (["sweep.metric=val_loss"], {}, None, ["sweep.metric=val_loss", "sweep.direction=maximize"]),
         # a group before the keys in it
         (["optimizer=sgd,adam"], {RATE: 0.1, "optimizer": "sgd"}, None, ["optimizer=sgd", f"{RATE}=0.1"]),
+        (["model.activation=relu,tanh", "optimizer=sgd,adam"], {}, None, ["optimizer=sgd", "model.activation=relu"]),
         ([f"{UNITS}=choice([8,4],[2])"], {UNITS: [8, 4]}, None, [f"{UNITS}=[8,4]"]),
     ],
 )

@@ -1,0 +1,95 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.splits import Split
+
+N = 23
+# The input says which example it is, so that a batch shows its order.
+SPLIT = Split(
+    np.stack([np.arange(N), 100 + np.arange(N)], axis=1).astype(np.float32), (np.arange(N) % 5).astype(np.int32)
+)
+
+
+def take(batches, n):
+    return [(inputs.numpy(), labels.numpy()) for inputs, labels in itertools.islice(batches, n)]
+
+
+def order(batch_size, n_epochs, seed=0, start_epoch=0):
+    """The indices of the examples, epoch by epoch and batch by batch."""
+    steps = steps_per_epoch(N, batch_size)
+    batches = take(training_batches(SPLIT, batch_size=batch_size, seed=seed, start_epoch=start_epoch), steps * n_epochs)
+    indices = [inputs[:, 0].astype(int).tolist() for inputs, _ in batches]
+    return [indices[i : i + steps] for i in range(0, len(indices), steps)]
+
+
+def flat(epoch):
+    return list(itertools.chain(*epoch))
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "steps"), [(10, 5, 2), (11, 5, 3), (1, 5, 1), (5, 5, 1), (6, 5, 2), (1437, 32, 45), (7, 1, 7)]
+)
+def test_steps_per_epoch(n, batch_size, steps):
+    assert steps_per_epoch(n, batch_size) == steps
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 8, N, 100])
+def test_each_epoch_is_another_permutation_in_batches_of_which_the_last_may_be_partial(batch_size):
+    epochs = order(batch_size, 3)
+    assert [sorted(flat(epoch)) for epoch in epochs] == [list(range(N))] * 3
+    for epoch in epochs:
+        full, rest = divmod(N, batch_size)
+        assert [len(batch) for batch in epoch] == [batch_size] * full + [rest] * (rest > 0)
+    assert len({tuple(flat(epoch)) for epoch in epochs}) == 3
+    assert list(range(N)) not in map(flat, epochs)
+
+
+def test_the_order_is_a_pure_function_of_seed_and_epoch():
+    epochs = order(5, 4, seed=7)
+    assert order(5, 4, seed=7) == epochs
+    tf.random.set_seed(1)
+    np.random.seed(1)
+    assert order(5, 4, seed=7) == epochs
+    assert order(5, 4, seed=8) != epochs
+    # and not of the batch size: the same permutation, cut otherwise
+    assert [flat(epoch) for epoch in order(8, 4, seed=7)] == [flat(epoch) for epoch in epochs]
+
+
+@pytest.mark.parametrize("start_epoch", [1, 2, 5])
+def test_starting_at_an_epoch_equals_skipping_those_before(start_epoch):
+    assert order(5, 2, start_epoch=start_epoch) == order(5, start_epoch + 2)[start_epoch:]
+
+
+def test_the_largest_seed_works():
+    assert sorted(flat(order(5, 1, seed=2**31 - 1)[0])) == list(range(N))
+
+
+def test_batches_carry_inputs_with_their_labels():
+    for inputs, labels in take(training_batches(SPLIT, batch_size=4, seed=0), 12):
+        assert (inputs.dtype, labels.dtype) == (np.float32, np.int32)
+        np.testing.assert_array_equal(inputs[:, 1], inputs[:, 0] + 100)
+        np.testing.assert_array_equal(labels, inputs[:, 0] % 5)
+
+
+def test_training_batches_do_not_end():
+    assert len(take(training_batches(SPLIT, batch_size=5, seed=0), 1000)) == 1000
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(1024, [N]), (10, [10, 10, 3]), (N, [N]), (1, [1] * N)])
+def test_evaluation_batches_hold_every_example_in_order_again_and_again(batch_size, sizes):
+    batches = take(evaluation_batches(SPLIT, batch_size=batch_size), 3 * steps_per_epoch(N, batch_size))
+    assert [len(labels) for _, labels in batches] == 3 * sizes
+    np.testing.assert_array_equal(np.concatenate([inputs for inputs, _ in batches]), np.tile(SPLIT.inputs, (3, 1)))
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), np.tile(SPLIT.labels, 3))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: training_batches(SPLIT, batch_size=5, seed=0), lambda: evaluation_batches(SPLIT, batch_size=5)]
+)
+def test_the_last_step_is_a_prefetch(make):
+    # The next batch is made while the model trains on this one; anything behind it would wait again.
+    assert type(make()).__name__ == "_PrefetchDataset"

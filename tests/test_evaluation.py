@@ -1,0 +1,80 @@
+import keras
+import numpy as np
+import pytest
+
+from pipeline.data.splits import Split
+from pipeline.evaluation import evaluate, probabilities
+
+# A "model" that gives its inputs back: the inputs of the tests are the outputs they are about.
+identity = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
+one_column = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+
+
+def split(inputs, labels):
+    return Split(np.array(inputs, np.float32), np.array(labels, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "expected"),
+    [
+        (
+            [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.2, 0.3, 0.5]],
+            [0, 1, 2, 2],
+            {
+                "loss": -np.log([0.7, 0.6, 0.3, 0.5]).mean(),
+                "accuracy": 0.75,
+                "n": 4,
+                "confusion": [[1, 0, 0], [0, 1, 0], [1, 0, 1]],
+            },
+        ),
+        ([[1, 0, 0]], [0], {"loss": 0, "accuracy": 1, "n": 1, "confusion": [[1, 0, 0], [0, 0, 0], [0, 0, 0]]}),
+        # Certain and wrong: a large loss, not an infinite one.
+        (
+            [[1, 0, 0]],
+            [1],
+            {"loss": -np.log(1e-12), "accuracy": 0, "n": 1, "confusion": [[0, 0, 0], [1, 0, 0], [0, 0, 0]]},
+        ),
+    ],
+)
+def test_evaluate(inputs, labels, expected):
+    found = evaluate(identity, split(inputs, labels), 3)
+    assert found["confusion"] == expected.pop("confusion")
+    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sigmoid_column_is_the_probability_of_class_one():
+    inputs = [[0.9], [0.2], [0.5], [0.6]]
+    np.testing.assert_allclose(
+        probabilities(one_column, np.float32(inputs)), [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.4, 0.6]], rtol=1e-6
+    )
+    found = evaluate(one_column, split(inputs, [1, 1, 0, 0]), 2)
+    # At exactly one half it is class 0, as in training.
+    assert found["confusion"] == [[1, 1], [1, 1]]
+    assert found["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.5, 0.4]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 1023, 1024, 1025, 3000])
+def test_any_number_of_examples_comes_back_in_order(n):
+    inputs = np.random.default_rng(0).uniform(size=(n, 3)).astype(np.float32)
+    np.testing.assert_array_equal(probabilities(identity, inputs), inputs)
+
+
+def test_a_confusion_matrix_adds_up():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 500)
+    found = evaluate(identity, split(rng.uniform(size=(500, 3)), labels), 3)
+    confusion = np.array(found["confusion"])
+    assert confusion.sum() == found["n"] == 500
+    assert confusion.sum(1).tolist() == np.bincount(labels).tolist()  # rows are the true classes
+    assert np.trace(confusion) / 500 == found["accuracy"]
+
+
+def test_results_are_plain_numbers():
+    found = evaluate(identity, split([[0.5, 0.3, 0.2]], [0]), 3)
+    assert {key: type(value) for key, value in found.items()} == {
+        "loss": float,
+        "accuracy": float,
+        "n": int,
+        "confusion": list,
+    }
+    assert all(type(count) is int for row in found["confusion"] for count in row)

@@ -1,0 +1,97 @@
+"""Small models on real data, trained in well under a second."""
+
+import contextlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.planar import blobs
+from pipeline.models.heads import n_logits
+from pipeline.models.layers import normalized
+from pipeline.models.mlp import mlp
+from pipeline.training.solo import SoloTrainer
+
+BATCH_SIZE = 16
+
+with contextlib.suppress(RuntimeError):  # bits differ from run to run on a GPU
+    tf.config.set_visible_devices([], "GPU")
+
+
+@pytest.fixture(scope="session")
+def splits():
+    """Three overlapping clouds; 90 training examples are 5 batches of 16 and one of 10."""
+    fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
+    return blobs(n_classes=3, examples_per_class=50, spread=0.6, **fractions, seed=0)
+
+
+@pytest.fixture(scope="session")
+def two_classes():
+    fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
+    return blobs(n_classes=2, examples_per_class=50, spread=0.9, **fractions, seed=0)
+
+
+@pytest.fixture(scope="session")
+def steps(splits):
+    return steps_per_epoch(len(splits.train), BATCH_SIZE)
+
+
+@pytest.fixture
+def make_model():
+    """A network from raw inputs to logits with weights that follow from `seed`."""
+
+    def make(splits, *, seed=0, head="softmax", hidden_layers=1, dropout_rate=0.0, norm_placement="before_activation"):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input(splits.input_shape)
+        logits = mlp(
+            normalized(inputs, *splits.normalization()),
+            n_logits(head, splits.n_classes),
+            hidden_units=8,
+            hidden_layers=hidden_layers,
+            activation="relu",
+            norm_placement=norm_placement,
+            norm_momentum=0.9,
+            norm_epsilon=1e-3,
+            dropout_rate=dropout_rate,
+        )
+        return keras.Model(inputs, logits)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer():
+    """A SoloTrainer of `model` on `splits`."""
+
+    def make(model, optimizer, splits, *, start_epoch=0, **settings):
+        batches = training_batches(splits.train, batch_size=BATCH_SIZE, seed=0, start_epoch=start_epoch)
+        return SoloTrainer(
+            model,
+            optimizer,
+            batches=batches,
+            validation=evaluation_batches(splits.validation, batch_size=BATCH_SIZE),
+            validation_steps=steps_per_epoch(len(splits.validation), BATCH_SIZE),
+            **settings,
+        )
+
+    return make
+
+
+@pytest.fixture
+def batches_of():
+    """The batches that make_trainer's trainer sees."""
+    return lambda splits: training_batches(splits.train, batch_size=BATCH_SIZE, seed=0)
+
+
+@pytest.fixture(scope="session")
+def rates(steps):
+    """The learning rates of an epoch of a constant schedule."""
+    return lambda rate: np.full(steps, rate, np.float32)
+
+
+@pytest.fixture(scope="session")
+def conf():
+    return Path(__file__).parents[2] / "conf"

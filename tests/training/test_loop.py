@@ -1,0 +1,217 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.objective import Objective
+from pipeline.training import checkpoint, loop
+from pipeline.training.progress import Progress
+
+ACCURACY, LOSS = Objective(), Objective("val_loss", "minimize")
+
+
+class Scripted:
+    """Goes through epochs with given (val_accuracy, val_loss); its only weight is the number of epochs done."""
+
+    def __init__(self, script, epoch=0, stops_in=None):
+        self.script, self.epoch, self.stops_in, self.rates = script, epoch, stops_in, []
+
+    def train_epoch(self, rates, should_stop):
+        if self.epoch == self.stops_in:
+            return None
+        self.rates.append(rates)
+        self.epoch += 1
+        return {"loss": 1.0, "accuracy": 0.5}
+
+    def evaluate(self):
+        accuracy, loss = self.script[self.epoch - 1]
+        return {"val_accuracy": accuracy, "val_loss": loss}
+
+    def weights(self):
+        return [np.array([self.epoch])]
+
+    def state(self):
+        return {"model/0000": np.array([self.epoch]), "optimizer/0000": np.array([self.epoch])}
+
+
+def train(trainer, folder, **changes):
+    events = []
+    settings = {
+        "epochs": len(getattr(trainer, "script", [])),
+        "rates": lambda epoch: np.float32([0.1, 0.1 / (1 + epoch)]),
+        "objective": ACCURACY,
+        "patience": None,
+        "state_path": folder / "state.h5",
+        "checkpoint_seconds": 1e9,
+        "progress": Progress(),
+        "best": [],
+        "emit": events.append,
+    }
+    return loop.train(trainer, **{**settings, **changes}), events
+
+
+def accuracies(*values):
+    return [(value, 1.0) for value in values]
+
+
+STOPPED = "stopped early: {} epochs without a better one"
+
+
+@pytest.mark.parametrize(
+    ("script", "objective", "patience", "epochs", "best_epoch", "reason"),
+    [
+        (accuracies(0.1, 0.2, 0.3), ACCURACY, None, 3, 3, None),
+        (accuracies(0.3, 0.2, 0.1), ACCURACY, None, 3, 1, None),
+        (accuracies(0.1, 0.3, 0.2, 0.3), ACCURACY, None, 4, 2, None),
+        ([(0.5, 1.0), (0.5, 0.8), (0.5, 0.9)], ACCURACY, None, 3, 2, None),  # ties go to the lower val_loss
+        ([(0.5, 1.0), (0.9, 2.0), (0.1, 0.5)], LOSS, None, 3, 3, None),
+        ([(0.5, 1.0), (0.9, 2.0), (0.1, 0.5)], Objective("val_loss", "maximize"), None, 3, 2, None),
+        (accuracies(0.1, 0.3, 0.2, 0.2, 0.2, 0.9), ACCURACY, 3, 5, 2, STOPPED.format(3)),
+        (accuracies(0.1, 0.3, 0.2, 0.2, 0.4, 0.2), ACCURACY, 3, 6, 5, None),
+        (accuracies(0.1, 0.1, 0.9), ACCURACY, 1, 2, 1, STOPPED.format(1)),
+        (accuracies(0.1, 0.2, 0.2), ACCURACY, 1, 3, 2, None),  # patience ends in the last epoch: nothing was saved
+        (accuracies(0.1, 0.2, 0.3), ACCURACY, 1, 3, 3, None),
+    ],
+)
+def test_the_best_epoch_and_early_stopping(tmp_path, script, objective, patience, epochs, best_epoch, reason):
+    outcome, events = train(Scripted(script), tmp_path, objective=objective, patience=patience)
+    assert (outcome.status, outcome.reason) == ("completed", reason)
+    assert (outcome.progress.epoch, outcome.progress.best_epoch) == (epochs, best_epoch)
+    assert outcome.best == [best_epoch]  # the weights of that epoch, not the last
+    best = script[best_epoch - 1]
+    assert (outcome.progress.best_metrics["val_accuracy"], outcome.progress.best_metrics["val_loss"]) == best
+    assert [event["epoch"] for event in events] == list(range(1, epochs + 1))
+
+    state, saved, progress = checkpoint.load(tmp_path / "state.h5")
+    assert state["model/0000"] == [epochs]
+    assert saved == [best_epoch]
+    assert progress == outcome.progress
+
+
+def test_an_event_tells_the_epoch(tmp_path):
+    trainer = Scripted([(0.1, 0.9), (0.2, 0.8)])
+    outcome, events = train(trainer, tmp_path)
+    seconds = [event.pop("seconds") for event in events]
+    assert min(seconds) >= 0
+    assert outcome.progress.seconds == pytest.approx(sum(seconds))
+    common = {"event": "epoch", "loss": 1.0, "accuracy": 0.5}
+    assert events == [
+        {**common, "epoch": 1, "val_accuracy": 0.1, "val_loss": 0.9, "learning_rate": pytest.approx(0.1)},
+        {**common, "epoch": 2, "val_accuracy": 0.2, "val_loss": 0.8, "learning_rate": pytest.approx(0.05)},
+    ]
+    np.testing.assert_allclose(trainer.rates, [[0.1, 0.1], [0.1, 0.05]])
+
+
+@pytest.mark.parametrize(("checkpoint_seconds", "saved"), [(0, [None, 1, 2]), (1e9, [None, None, None])])
+def test_the_state_is_saved_by_the_clock_and_at_the_end(tmp_path, checkpoint_seconds, saved):
+    seen = []
+
+    def look(event):
+        found = checkpoint.load(tmp_path / "state.h5")
+        seen.append(found and found[2].epoch)
+
+    train(Scripted(accuracies(0.1, 0.2, 0.3)), tmp_path, checkpoint_seconds=checkpoint_seconds, emit=look)
+    assert seen == saved
+    assert checkpoint.load(tmp_path / "state.h5")[2].epoch == 3
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_loss"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_a_metric_that_is_not_finite_ends_the_trial_as_diverged(tmp_path, name, value, epoch):
+    script = accuracies(0.2, 0.3, 0.1, 0.4, 0.5)
+    script[epoch - 1] = (value, 1.0) if name == "val_accuracy" else (0.99, value)
+    outcome, events = train(Scripted(script), tmp_path, checkpoint_seconds=0)
+    assert (outcome.status, outcome.reason) == ("diverged", f"{name} is {value} in epoch {epoch}")
+    assert [event["epoch"] for event in events] == list(range(1, epoch + 1))
+    assert events[-1][name] == value or math.isnan(value)
+    # What counts and what is on disk is the last finite epoch.
+    assert outcome.progress.epoch == epoch - 1
+    best_epoch = {1: 0, 2: 1, 4: 2}[epoch]
+    assert (outcome.progress.best_epoch, outcome.best) == (best_epoch, [best_epoch] if best_epoch else [])
+    found = checkpoint.load(tmp_path / "state.h5")
+    if epoch == 1:
+        assert found is None
+    else:
+        assert (found[0]["model/0000"], found[1], found[2].epoch) == ([epoch - 1], [best_epoch], epoch - 1)
+
+
+def test_a_loss_that_explodes_keeps_the_last_finite_state(tmp_path, make_model, make_trainer, splits, steps):
+    trainer = make_trainer(make_model(splits), keras.optimizers.SGD(0.1), splits)
+    outcome, events = train(
+        trainer,
+        tmp_path,
+        epochs=5,
+        rates=lambda epoch: np.full(steps, 0.1 if epoch < 2 else 1e30, np.float32),
+        checkpoint_seconds=0,
+    )
+    assert outcome.status == "diverged"
+    assert outcome.progress.epoch == len(events) - 1 == 2
+    assert not all(np.isfinite(weight).all() for weight in trainer.weights())  # what diverged is the model itself
+    state, best, progress = checkpoint.load(tmp_path / "state.h5")
+    assert progress.epoch == 2
+    assert all(np.isfinite(array).all() for array in [*state.values(), *best, *outcome.best])
+    assert len(outcome.best) == len(trainer.weights())
+
+
+SCRIPT = accuracies(0.1, 0.4, 0.3, 0.2, 0.5)
+
+
+@pytest.mark.parametrize("done", range(len(SCRIPT)))
+def test_a_request_to_stop_saves_the_state_and_resuming_equals_not_stopping(tmp_path, done):
+    whole, whole_events = train(Scripted(SCRIPT), tmp_path)
+    requests, events = iter([False] * done + [True]), []
+    with pytest.raises(loop.Interrupted):
+        train(Scripted(SCRIPT), tmp_path, should_stop=lambda: next(requests), emit=events.append)
+    state, best, progress = checkpoint.load(tmp_path / "state.h5")
+    assert (state["model/0000"], progress.epoch, len(events)) == ([done], done, done)
+
+    resumed = Scripted(SCRIPT, epoch=int(state["model/0000"][0]))
+    outcome, more = train(resumed, tmp_path, progress=progress, best=best)
+    assert (outcome.status, outcome.reason, outcome.best) == ("completed", None, whole.best)
+    assert outcome.progress.best_metrics == whole.progress.best_metrics
+    assert (outcome.progress.epoch, outcome.progress.best_epoch) == (5, 5)
+    for one, other in zip([*events, *more], whole_events, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+@pytest.mark.parametrize(("checkpoint_seconds", "saved"), [(0, 2), (1e9, None)])
+def test_a_stop_in_mid_epoch_leaves_the_last_checkpoint(tmp_path, checkpoint_seconds, saved):
+    with pytest.raises(loop.Interrupted):
+        train(Scripted(SCRIPT, stops_in=2), tmp_path, checkpoint_seconds=checkpoint_seconds)
+    found = checkpoint.load(tmp_path / "state.h5")
+    assert (found and found[2].epoch) == saved
+
+
+@pytest.mark.parametrize(
+    ("progress", "patience", "reason"),
+    [(Progress(5, 2, {"val_accuracy": 0.4, "val_loss": 1.0}), None, None),
+     (Progress(4, 2, {"val_accuracy": 0.4, "val_loss": 1.0}), 2, STOPPED.format(2))],
+)  # fmt: skip
+def test_what_was_over_stays_over(tmp_path, progress, patience, reason):
+    trainer = Scripted(SCRIPT, epoch=progress.epoch)
+    outcome, events = train(trainer, tmp_path, progress=progress, best=[np.array([2])], patience=patience)
+    assert (outcome.status, outcome.reason, outcome.best, events) == ("completed", reason, [2], [])
+
+
+def test_a_real_model_interrupted_and_resumed_equals_uninterrupted(tmp_path, make_model, make_trainer, splits, rates):
+    def fresh(start_epoch=0, seed=0):
+        model = make_model(splits, seed=seed, dropout_rate=0.3)
+        return make_trainer(model, keras.optimizers.Adam(0.01), splits, start_epoch=start_epoch)
+
+    settings = {"epochs": 4, "rates": lambda epoch: rates(0.01)}
+    (tmp_path / "whole").mkdir()
+    whole, whole_events = train(fresh(), tmp_path / "whole", **settings)
+    requests, events = iter([False, False, True]), []
+    with pytest.raises(loop.Interrupted):
+        train(fresh(), tmp_path, **settings, should_stop=lambda: next(requests), emit=events.append)
+    state, best, progress = checkpoint.load(tmp_path / "state.h5")
+    trainer = fresh(start_epoch=progress.epoch, seed=1)
+    trainer.restore(state)
+    outcome, more = train(trainer, tmp_path, **settings, progress=progress, best=best)
+    for one, other in zip([*events, *more], whole_events, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    assert outcome.progress.best_epoch == whole.progress.best_epoch
+    for one, other in zip(outcome.best, whole.best, strict=True):
+        np.testing.assert_array_equal(one, other)
