@@ -12,7 +12,7 @@ sweep: $(VENV)/.installed ## install, then run the default sweep (about a minute
 	$(BIN)/python run.py -m
 
 test: $(VENV)/.installed-dev ## install, then run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint types test ## lint, format check, types and tests
 

@@ -4,7 +4,7 @@ One way of data: YAML (conf/) -> composed config -> trials -> worker: splits -> 
 recorder -> MLflow, with state.h5 and model.h5 on the way.
 
 entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
-config                    the typed schema of what the runner reads, and the limits of values
+config, limits            the typed schema of what the runner reads; what each value may be
 targets, objective        calling what a `_target_` names; what "better" means
 data/                     one file a data set, each a function that returns Splits; input_pipeline makes tf.data
 models/                   one file an architecture, each from normalised inputs to logits

@@ -54,4 +54,5 @@ def call(group: str, node: dict[str, Any], *positional: Any, **given: Any) -> An
     try:
         return function(*positional, **keywords)
     except (TypeError, ValueError) as error:  # Keras checks most arguments itself, and says so on its first line
-        raise InputError(f"{group}: {node['_target_']}: {str(error).strip().splitlines()[0]}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{group}: {node['_target_']}: {reason}") from error

@@ -10,8 +10,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from pipeline import config as configs
-from pipeline.config import LIMITS, Number, check, differences, leaves, limit, plain, recorded, unknown_key
+from pipeline.config import check, differences, leaves, plain, recorded, unknown_key
 from pipeline.errors import InputError
+from pipeline.limits import LIMITS, Number, limit
 from pipeline.sweep.ranges import declared, distribution, parse
 from pipeline.targets import arguments, locate
 

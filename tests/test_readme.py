@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands run, its examples work as they stand, its output looks like the program's."""
+"""The README tells the truth: its commands run, its examples work as they stand, its output is the program's."""
 
 import re
 import shlex

@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline import config as configs
+from pipeline import limits
 from pipeline.errors import InputError
 from pipeline.sweep.ranges import declared, distribution, is_arm, to_text
 from pipeline.sweep.space import Interval, Space
@@ -104,12 +105,12 @@ def _space(config: DictConfig, given: Space, pinned: set[str]) -> Space:
             raise InputError(f"{key} is a group: compare its choices as arms, {key}=a,b, rather than sampling them.")
         if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
             raise configs.unknown_key(key, config)
-        rule = configs.LIMITS.get(key)
-        whole = isinstance(rule, configs.Number) and rule.integer
+        rule = limits.LIMITS.get(key)
+        whole = isinstance(rule, limits.Number) and rule.integer
         if whole and isinstance(dist, Interval) and not dist.integer:
             raise InputError(f"{key}={dist}: it must be {rule}. Write int(interval(low, high)).")
         for end in [dist.low, dist.high] if isinstance(dist, Interval) else dist.values:
-            configs.limit(key, end)
+            limits.limit(key, end)
     return space
 
 

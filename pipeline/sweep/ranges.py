@@ -80,7 +80,7 @@ def declared(config: Mapping[str, Any], max_tier: int) -> Space:
         search = node.get("search") if isinstance(node, dict) else None
         for key, entry in (search or {}).items():
             name = f"{group}.{key}"
-            if not isinstance(entry, dict) or set(entry) != {"tier", "range"} or not isinstance(entry["tier"], int):
+            if not isinstance(entry, dict) or set(entry) != {"tier", "range"} or entry["tier"] not in (1, 2, 3, 4):
                 raise InputError(f"{group}.search.{key}={entry} must be {{tier: 1, range: '...'}}.")
             if key not in node:
                 raise InputError(f"{group}.search.{key}: {name} is not in the config, so it can't be searched.")

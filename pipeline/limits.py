@@ -1,0 +1,102 @@
+"""What a value may be, by key: one table for the values themselves, both ends of their ranges and every choice."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import InputError, one_of
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number between `low` and `high`, both included unless `open`; null allowed if `nullable`."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open: str = ""  # which bounds are excluded: "low", "high" or both
+    integer: bool = False
+    nullable: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        if value is None:
+            return self.nullable
+        if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
+            return False
+        above = value > self.low if "low" in self.open else value >= self.low
+        below = value < self.high if "high" in self.open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        bounds = []
+        if self.low > float("-inf"):
+            bounds.append(f"{'above' if 'low' in self.open else 'at least'} {self.low}")
+        if self.high < float("inf"):
+            bounds.append(f"{'below' if 'high' in self.open else 'at most'} {self.high}")
+        kind = "a whole number" if self.integer else "a number"
+        return " ".join([kind, " and ".join(bounds)]).strip() + (" or null" if self.nullable else "")
+
+
+_FRACTION = Number(0, 1, open="high")
+_POSITIVE = Number(0, open="low")
+_COUNT = Number(1, integer=True)
+
+LIMITS: dict[str, Number | tuple[str, ...]] = {
+    "seed": Number(0, 2**31 - 1, integer=True),
+    "train.batch_size": _COUNT,
+    "train.epochs": _COUNT,
+    "train.label_smoothing": _FRACTION,
+    "train.early_stopping.patience": _COUNT,
+    "train.checkpoint_seconds": Number(0),
+    "dataset.validation_fraction": Number(0, 1, open="low high"),
+    "dataset.test_fraction": Number(0, 1, open="low high"),
+    "dataset.n_classes": Number(2, integer=True),
+    "dataset.examples_per_class": _COUNT,
+    "model.hidden_units": _COUNT,
+    "model.hidden_layers": Number(0, integer=True),
+    "model.norm_placement": ("none", "before_activation", "after_activation"),
+    "model.norm_momentum": _FRACTION,
+    "model.norm_epsilon": _POSITIVE,
+    "model.dropout_rate": _FRACTION,
+    "model.head": ("softmax", "sigmoid"),
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.momentum": _FRACTION,
+    "optimizer.beta_1": _FRACTION,
+    "optimizer.beta_2": _FRACTION,
+    "optimizer.rho": _FRACTION,
+    "optimizer.epsilon": _POSITIVE,
+    "optimizer.weight_decay": Number(0, nullable=True),
+    "optimizer.clipnorm": Number(0, open="low", nullable=True),
+    "optimizer.initial_accumulator_value": Number(0),
+    "schedule.decay": _POSITIVE,
+    "schedule.warmup_epochs": Number(0),
+    "schedule.epochs_per_step": _COUNT,
+    "schedule.final_fraction": Number(0, 1),
+    "device.name": ("auto", "cpu", "gpu"),
+    "device.precision": ("float32", "mixed_float16", "mixed_bfloat16"),
+    "sweep.strategy": ("random", "grid"),
+    "sweep.direction": ("maximize", "minimize"),
+    "sweep.n_trials": Number(1, integer=True, nullable=True),
+    "sweep.max_tier": Number(0, 4, integer=True),
+    "sweep.points": Number(1, integer=True, nullable=True),
+    "sweep.keep": Number(0, 1, open="low", nullable=True),
+    "sweep.margin": Number(0, nullable=True),
+    "sweep.stages.*.n_trials": Number(1, integer=True, nullable=True),
+    "sweep.stages.*.epochs": Number(1, integer=True, nullable=True),
+    "executor.kind": ("local", "inline"),
+    "executor.workers": Number(1, integer=True, nullable=True),
+    "executor.max_restarts": Number(0, integer=True),
+    "tracking.kind": ("mlflow", "none"),
+}
+
+
+def limit(key: str, value: Any) -> None:
+    """Raises InputError if `value` is outside what LIMITS allows for `key`; a list is checked item by item."""
+    if isinstance(value, list) and value:
+        for item in value:
+            limit(key, item)
+        return
+    rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
+    if isinstance(rule, tuple) and value not in rule:
+        raise one_of(key, value, rule)
+    if isinstance(rule, Number) and not rule.accepts(value):
+        raise InputError(f"{key}={value} must be {rule}.")
