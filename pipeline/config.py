@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.resolvers.oc import env
 
 from pipeline.errors import InputError, nearest, one_of
 from pipeline.limits import limit
@@ -105,11 +106,24 @@ def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+# What the runner reads itself in groups whose other keys are the target's affair.
+REQUIRED = {
+    "dataset": ["_target_"],
+    "model": ["_target_", "head"],
+    "optimizer": ["_target_", "learning_rate"],
+    "schedule": ["_target_"],
+}
+
+
 def check(config: dict[str, Any]) -> None:
     """Refuses values outside their limits and targets outside `allowed_targets`, before anything is run.
 
     A target is imported and called, so a config from a stranger could otherwise run any code there is.
     """
+    for group, keys in REQUIRED.items():
+        for key in keys:
+            if key not in config.get(group, {}):
+                raise InputError(f"{group}.{key} is missing: the runner needs it.")
     for key, value in leaves(config):
         if key.split(".")[1:2] != ["search"]:
             limit(key, value)
@@ -140,20 +154,13 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 def recorded(config: DictConfig) -> dict[str, Any]:
     """The config for records that others read: resolved, except what comes from the environment, which may be
-    a secret and stays as `${oc.env:NAME}`."""
-
-    def mask(node: Any) -> None:
-        keys = list(node) if isinstance(node, DictConfig) else range(len(node))
-        for key in keys:
-            raw = OmegaConf.to_container(node, resolve=False)[key]  # type: ignore[index]
-            if isinstance(raw, str) and "oc.env:" in raw:
-                node[key] = raw.replace("${", "\\${")
-            elif isinstance(node[key], DictConfig | ListConfig):
-                mask(node[key])
-
-    copy = DictConfig(OmegaConf.to_container(config, resolve=False))
-    mask(copy)
-    return plain(copy)
+    a secret and stays as `${oc.env:NAME}`, however it is reached."""
+    copy = DictConfig(OmegaConf.to_container(config, resolve=False))  # untyped: the mask is no number
+    OmegaConf.register_new_resolver("oc.env", lambda *words: f"${{oc.env:{','.join(map(str, words))}}}", replace=True)
+    try:
+        return plain(copy)
+    finally:
+        OmegaConf.register_new_resolver("oc.env", env, replace=True)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -21,6 +21,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return str(error)
     if isinstance(error, YAMLError):
         return _one_line(f"a YAML file is not understood: {error}")
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return "a group is chosen by the name of a file in conf/, not by a number."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     text = str(error)

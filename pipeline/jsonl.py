@@ -1,11 +1,14 @@
 """Append-only files of JSON lines that survive a crash: the ledger and every trial's event log."""
 
+import errno
 import json
 import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import InputError
 
 
 def _finite(value: Any) -> Any:
@@ -19,21 +22,32 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
 def _valid(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            record = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        record = _object(line)
+        if record is not None:
+            yield line, record
+        elif any(_object(later) is not None for later in lines[number:]):
+            # A crash tears the end only. Cutting here would lose what stands whole behind it.
+            raise InputError(f"{path}: line {number} is damaged, but lines follow it. Mend or delete that line.")
+        else:
             return
-        if not isinstance(record, dict):
-            return
-        yield line, record
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of `path`, oldest first, up to the first line that is torn or no JSON object."""
+    """The objects of `path`, oldest first, without a tail that a crash left torn.
+
+    Raises InputError, naming the line, if one in the middle is no JSON object.
+    """
     return (record for _, record in _valid(path))
 
 
@@ -52,7 +66,11 @@ class JsonLines:
 
     def append(self, *records: dict[str, Any]) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
-        self._file.write(b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records))
+        data = b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records)
+        before = self._file.seek(0, os.SEEK_END)
+        if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it
+            self._file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
         if self._durable:
             os.fsync(self._file.fileno())
 

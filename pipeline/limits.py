@@ -1,5 +1,6 @@
 """What a value may be, by key: one table for the values themselves, both ends of their ranges and every choice."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ class Number:
         if value is None:
             return self.nullable
         if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
+            return False
+        if not math.isfinite(value):
             return False
         above = value > self.low if "low" in self.open else value >= self.low
         below = value < self.high if "high" in self.open else value <= self.high

@@ -287,7 +287,7 @@ ENV = "${oc.env:CAVIAR_SECRET}"
         ({"uri": ENV}, {"uri": ENV}),
         (
             {"uri": f"https://me:{ENV}@host/${{path}}", "path": "x"},
-            {"uri": f"https://me:{ENV}@host/${{path}}", "path": "x"},
+            {"uri": f"https://me:{ENV}@host/x", "path": "x"},
         ),
         ({"a": {"b": {"c": ENV, "d": "${e}"}}, "e": 1}, {"a": {"b": {"c": ENV, "d": 1}}, "e": 1}),
         ({"list": [ENV, {"in": ENV}, [ENV], "plain"]}, {"list": [ENV, {"in": ENV}, [ENV], "plain"]}),
@@ -295,7 +295,10 @@ ENV = "${oc.env:CAVIAR_SECRET}"
         ({"again": "${uri}", "uri": ENV}, {"again": ENV, "uri": ENV}),
         ({"uri": "${oc.env:NO_SUCH_VARIABLE_HERE}"}, {"uri": "${oc.env:NO_SUCH_VARIABLE_HERE}"}),
         ({"uri": "${oc.env:NO_SUCH_VARIABLE_HERE,fallback}"}, {"uri": "${oc.env:NO_SUCH_VARIABLE_HERE,fallback}"}),
-        ({"n": "${oc.decode:${oc.env:CAVIAR_SECRET}}"}, {"n": "${oc.decode:${oc.env:CAVIAR_SECRET}}"}),
+        ({"n": "${oc.decode:${oc.env:CAVIAR_SECRET}}"}, {"n": ENV}),
+        ({"a": "${oc.env :CAVIAR_SECRET}"}, {"a": ENV}),
+        ({"n": "oc.env", "a": "${${n}:CAVIAR_SECRET}"}, {"n": "oc.env", "a": ENV}),
+        ({"o": {"p": ENV}, "q": "${o}"}, {"o": {"p": ENV}, "q": {"p": ENV}}),
         ({"a": 1, "b": "${a}", "c": None, "d": {}, "e": []}, {"a": 1, "b": 1, "c": None, "d": {}, "e": []}),
     ],
 )

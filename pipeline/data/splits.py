@@ -82,8 +82,16 @@ def stratified(
             f"dataset.validation_fraction={validation_fraction} and dataset.test_fraction={test_fraction} of "
             f"{n} examples leave a part with fewer than one example for each of the {n_classes} classes."
         )
+    rarest = int(np.bincount(labels, minlength=n_classes).min())
+    if rarest < 3:
+        raise InputError(f"a class has {rarest} examples; it needs at least 3, one for each of the three parts.")
     rest, test = train_test_split(np.arange(n), test_size=n_test, stratify=labels, random_state=seed)
     train, validation = train_test_split(rest, test_size=n_validation, stratify=labels[rest], random_state=seed)
+    for part, index in (("training", train), ("validation", validation), ("test", test)):
+        if missing := n_classes - len(np.unique(labels[index])):
+            raise InputError(
+                f"the {part} part has no example of {missing} of the {n_classes} classes; raise its fraction."
+            )
     inputs, labels = inputs.astype(np.float32), labels.astype(np.int32)
     parts = (Split(inputs[index], labels[index]) for index in (train, validation, test))
     return Splits(next(parts), next(parts), next(parts), class_names)

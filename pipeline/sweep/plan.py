@@ -70,6 +70,10 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         if override.is_add() or override.is_force_add() or override.is_delete():
             raise InputError(f"{override.input_line}: a range is for a key that the config has; drop the + or ~.")
         (crossed if is_arm(override) else sampled).append(override)
+    for key in {o.key_or_group for o in (*crossed, *sampled)}:
+        given = [str(o.input_line) for o in overrides if o.key_or_group == key]
+        if len(given) > 1:
+            raise InputError(f"{key} is given more than once: {'  '.join(given)}. Keep one.")
     lines = [str(o.input_line) for o in pins]
     space_given = {o.key_or_group: distribution(o) for o in sampled}
     arms = []
@@ -79,14 +83,19 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         pinned = {o.key_or_group for o in (*pins, *crossed)}
         arms.append(Arm(chosen, config, _space(config, space_given, pinned)))
     sweep = arms[0].config.sweep
+    if not sweep.stages:
+        raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
+    staged = [name for name, stage in sweep.stages.items() if stage.epochs is not None]
+    if staged and any("train.epochs" in (*arm.crossed, *arm.space) for arm in arms):
+        raise InputError(
+            f"train.epochs can't be searched: stage {staged[0]} sets the epochs (sweep.stages.{staged[0]}.epochs)."
+        )
     shares = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
     if sweep.strategy == "grid" and len(shares) == 1:
         # Counted here, so that a grid too large is refused before anything is written.
         spaces = [arm.space for arm in arms]
         shares = {name: len(grid_points(spaces, n, sweep.points or 5)) for name, n in shares.items()}
     stages = [Stage(name, shares[name], stage.epochs) for name, stage in sweep.stages.items()]
-    if not stages:
-        raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
     if any(stage.n_trials is None for stage in stages) and sweep.strategy == "random":
         raise InputError("sweep.n_trials is null: random search needs the number of trials, such as sweep.n_trials=24.")
     if len(stages) > 1 and (sweep.keep is None or sweep.margin is None or sweep.strategy != "random"):
@@ -130,8 +139,8 @@ def trial_config(arm: Arm, params: dict[str, Any], epochs: int | None) -> DictCo
 
 def trial_overrides(plan: Plan, arm: Arm, params: dict[str, Any], epochs: int | None) -> list[str]:
     """The overrides with which `python run.py` trains this trial by itself."""
-    kept = [p for p in plan.pins if not p.startswith(("sweep=", "sweep.", "executor"))]
-    if any(p.startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in plan.pins):
+    kept = [p for p in plan.pins if not p.lstrip("+~").startswith(("sweep=", "sweep.", "executor"))]
+    if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in plan.pins):
         # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
         kept += [f"sweep.{key}={arm.config.sweep[key]}" for key in ("metric", "direction")]
     if epochs is not None:

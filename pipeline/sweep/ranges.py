@@ -1,5 +1,7 @@
 """From Hydra's sweep grammar, in YAML and on the command line alike, to spaces and arms."""
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +18,8 @@ from hydra.errors import HydraException
 
 from pipeline.errors import InputError, one_of
 from pipeline.sweep.space import SCALES, Choice, Distribution, Interval, Space
+
+MOST_VALUES = 10_000  # a list that nobody means, and that would fill memory
 
 
 def distribution(override: Override) -> Distribution:
@@ -40,11 +44,18 @@ def distribution(override: Override) -> Distribution:
         if getattr(sweep, "tags", None):
             raise InputError(f"{override.key_or_group}: a scale goes with interval(), not with a list of values.")
         # Not override.sweep_iterator(): shuffle(...) would make it random, and trials are functions of the seed.
-        return Choice(tuple(map(_plain, sweep.list if isinstance(sweep, ChoiceSweep) else sweep.range())))
+        values = tuple(map(_plain, itertools.islice(_values(sweep), MOST_VALUES + 1)))
+        if len(values) > MOST_VALUES:
+            raise InputError(f"{override.input_line}: more than {MOST_VALUES} values. Write int(interval(low, high)).")
+        return Choice(values)
     raise InputError(
         f"{override.key_or_group}: '{override.input_line}' is not a range. "
         f"Write interval(low, high), tag(log, interval(low, high)) (scales: {', '.join(SCALES)}) or choice(a, b)."
     )
+
+
+def _values(sweep: ChoiceSweep | RangeSweep) -> Iterable[Any]:
+    return sweep.list if isinstance(sweep, ChoiceSweep) else sweep.range()
 
 
 def _plain(value: Any) -> Any:
@@ -97,10 +108,16 @@ def to_text(value: Any) -> str:
         return "[" + ",".join(map(to_text, value)) + "]"
     if isinstance(value, float):
         return repr(value)
-    text = str(value)
-    if (
-        isinstance(value, str)
-        and not text.replace("_", "").replace(".", "").replace("/", "").replace("-", "").isalnum()
-    ):
-        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return text
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{to_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, str) and not _bare(value):
+        return "'" + value.replace("'", "\\'") + "'"
+    return str(value)
+
+
+def _bare(text: str) -> bool:
+    """Whether Hydra reads the text back as this very string without quotes around it."""
+    return re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) is not None and text.lower() not in _WORDS
+
+
+_WORDS = ("true", "false", "null", "nan", "inf")

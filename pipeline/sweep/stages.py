@@ -45,12 +45,12 @@ def random_points(spaces: Sequence[Space], n_trials: int, seed: int, stage: int)
     """(arm, parameters) of `n_trials` trials: every arm is tried on the same draws before the next point.
 
     A point that all arms have seen is drawn again, so that a small space of choices is not tried twice; where
-    nothing new is found in 100 draws the list ends short.
+    nothing new is found in 1,000 draws the list ends short.
     """
     trials: list[tuple[int, Params]] = []
     seen: set[str] = set()
     for point in range(-(-n_trials // len(spaces))):
-        for attempt in range(100):
+        for attempt in range(1000):
             params = [
                 {key: dist.at(draw(seed, stage, point, attempt, key)) for key, dist in space.items()}
                 for space in spaces

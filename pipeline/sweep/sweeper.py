@@ -14,7 +14,7 @@ from pipeline.launch import folders, session
 from pipeline.launch.executors import Executor
 from pipeline.sweep.ledger import Ledger
 from pipeline.sweep.plan import Plan, make_plan
-from pipeline.sweep.ranges import parse
+from pipeline.sweep.ranges import parse, to_text
 from pipeline.sweep.result import conclude
 from pipeline.sweep.study import Study
 from pipeline.tracking.display import SweepDisplay, say
@@ -50,7 +50,8 @@ class CaviarSweeper(Sweeper):
         return config
 
     def _arm_values(self, override: Override) -> list[Any]:
-        return [_unquoted(value) for value in override.sweep_iterator()]
+        values = [_unquoted(value) for value in override.sweep_iterator()]
+        return list({to_text(value): value for value in values}.values())  # a value named twice is one arm
 
 
 def _unquoted(value: Any) -> Any:

@@ -30,9 +30,13 @@ def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Prog
 def load(path: Path) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
     """What save() wrote; None if there is no file or it is damaged, because a trial can always begin again."""
     try:
-        hdf5.check(path)
-    except InputError:
+        return _load(path)
+    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError):
         return None
+
+
+def _load(path: Path) -> tuple[dict[str, np.ndarray], Weights, Progress]:
+    hdf5.check(path)
     with h5py.File(path, "r") as file:
         state = {f"{group}/{name}": file[group][name][()] for group in ("model", "optimizer") for name in file[group]}
         best = [file["best"][name][()] for name in sorted(file["best"])] if "best" in file else []

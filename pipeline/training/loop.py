@@ -17,7 +17,7 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class Interrupted(Exception):
-    """Training was asked to stop; the state is saved and the same command goes on from it."""
+    """Training was asked to stop: between epochs with its state saved, within one with the last checkpoint's."""
 
 
 @dataclass

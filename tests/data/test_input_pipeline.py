@@ -15,6 +15,9 @@ SPLIT = Split(
 
 
 def take(batches, n):
+    options = tf.data.Options()
+    options.autotune.enabled = False  # an iterator that tunes itself may take as long to free as it lived
+    batches = batches.with_options(options)
     return [(inputs.numpy(), labels.numpy()) for inputs, labels in itertools.islice(batches, n)]
 
 

@@ -62,17 +62,27 @@ def make_model():
     return make
 
 
+def plain(dataset):
+    """An iterator that tunes itself may take as long to free as it lived, and a hundred tests leave a hundred."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def batches(splits, start_epoch=0):
+    return plain(training_batches(splits.train, batch_size=BATCH_SIZE, seed=0, start_epoch=start_epoch))
+
+
 @pytest.fixture
 def make_trainer():
     """A SoloTrainer of `model` on `splits`."""
 
     def make(model, optimizer, splits, *, start_epoch=0, **settings):
-        batches = training_batches(splits.train, batch_size=BATCH_SIZE, seed=0, start_epoch=start_epoch)
         return SoloTrainer(
             model,
             optimizer,
-            batches=batches,
-            validation=evaluation_batches(splits.validation, batch_size=BATCH_SIZE),
+            batches=batches(splits, start_epoch),
+            validation=plain(evaluation_batches(splits.validation, batch_size=BATCH_SIZE)),
             validation_steps=steps_per_epoch(len(splits.validation), BATCH_SIZE),
             **settings,
         )
@@ -83,7 +93,7 @@ def make_trainer():
 @pytest.fixture
 def batches_of():
     """The batches that make_trainer's trainer sees."""
-    return lambda splits: training_batches(splits.train, batch_size=BATCH_SIZE, seed=0)
+    return batches
 
 
 @pytest.fixture(scope="session")
