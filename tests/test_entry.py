@@ -27,6 +27,9 @@ MISTAKES = [
     ("device=tpu", "device=tpu is not known. Allowed: auto, cpu, gpu."),
     ("+optimizer.foo=1", "not recognized: {'foo': 1}"),
     ("+model.foo=1", "unexpected keyword argument 'foo'"),
+    ("optimizer=5", "a group is chosen by the name of a file in conf/"),
+    ("~dataset._target_", "dataset._target_ is missing"),
+    ("optimizer.learning_rate=inf", "must be a number above 0."),
     ("foo", "'foo' is not understood: write key=value"),
     # types and limits
     ("train.epochs=abc", "train.epochs=abc must be a whole number."),

@@ -1,8 +1,11 @@
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines, commit, read, write_atomically
 
 RECORDS = [{"i": 0, "text": "naïve\nline"}, {"i": 1, "nested": {"a": [1, 2.5, None]}}, {"i": 2, "text": "\r\x1e }"}]
@@ -123,3 +126,28 @@ def test_commit_moves_the_file(tmp_path):
     (tmp_path / "path").write_bytes(b"old")
     commit(tmp_path / "temporary", tmp_path / "path")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"path": b"new"}
+
+
+@pytest.mark.parametrize("open_it", [lambda path: list(read(path)), lambda path: JsonLines(path, durable=True)])
+def test_a_line_damaged_in_the_middle_is_named_and_nothing_behind_it_is_lost(path, open_it):
+    path.write_bytes(b'{"n": 1}\n{"n": 2\xff\n{"n": 3}\n')
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        open_it(path)
+    assert path.read_bytes().endswith(b'{"n": 3}\n')
+
+
+def test_a_full_disk_leaves_no_half_line(path):
+    """A file-size limit stands for it: the third append has room for half of its line."""
+    script = (
+        "import resource, sys; from pathlib import Path; from pipeline.jsonl import JsonLines\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (25, 10_000))\n"
+        "log = JsonLines(Path(sys.argv[1]), durable=True)\n"
+        "log.append({'n': 100}); log.append({'n': 200})\n"
+        "try: log.append({'n': 300})\n"
+        "except OSError as error: print(error.strerror)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "log.append({'n': 400})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert done.stdout in ("No space left on device\n", "File too large\n")
+    assert [record["n"] for record in read(path)] == [100, 200, 400]

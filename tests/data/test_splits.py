@@ -173,3 +173,12 @@ def test_digits():
     # Label and picture belong together: the mean 0 has a hole, the mean 1 has none.
     centre = [splits.train.inputs[splits.train.labels == c, 3:5, 3:5].mean() for c in (0, 1)]
     assert centre[0] < 4 < 12 < centre[1]
+
+
+@pytest.mark.parametrize(
+    ("rare", "message"), [(1, "a class has 1 examples"), (3, "has no example of 1 of the 2 classes")]
+)
+def test_a_class_too_rare_for_every_part_is_refused(rare, message):
+    labels = np.array([0] * (100 - rare) + [1] * rare)
+    with pytest.raises(InputError, match=message):
+        stratified(np.zeros((100, 2)), labels, ("a", "b"), validation_fraction=0.1, test_fraction=0.1, seed=0)

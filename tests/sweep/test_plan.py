@@ -166,6 +166,12 @@ def test_stages(lines, stages):
         (["optimizer=momentum,adam", "optimizer.momentum=interval(0,0.9)"], "optimizer.momentum is not in the config."),
         (["+model.foo=1,2"], "+model.foo=1,2: a range is for a key that the config has; drop the + or ~."),
         (["++train.epochs=choice(1,2)"], "drop the + or ~."),
+        ([f"{RATE}=0.1,0.2", f"{RATE}=interval(0.3,0.4)"], "optimizer.learning_rate is given more than once"),
+        ([f"{RATE}=0.1", f"{RATE}=interval(0.3,0.4)"], "optimizer.learning_rate is given more than once"),
+        (["sweep=coarse_to_fine", "train.epochs=choice(1,50)"], "train.epochs can't be searched: stage coarse sets"),
+        (["model.hidden_layers=range(1,400000000)"], "more than 10000 values. Write int(interval(low, high))."),
+        (["~sweep.stages.random"], "sweep.stages is empty"),
+        (["~model.head"], "model.head is missing: the runner needs it."),
         # ends and choices within the limits of the key
         ([f"{BATCH}=choice(0,16)"], "train.batch_size=0 must be a whole number at least 1."),
         ([f"{BATCH}=16,0"], "train.batch_size=0 must be"),
@@ -257,6 +263,7 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
         ([], {RATE: 1e-4, UNITS: 12}, None, [f"{RATE}=0.0001", f"{UNITS}=12"]),
         (["train.epochs=7", "sweep.name=x", "sweep.n_trials=3", "executor=inline"], {}, None, ["train.epochs=7"]),
         (["train.epochs=7"], {}, 5, ["train.epochs=5"]),
+        (["++sweep.n_trials=3"], {}, None, []),
         (["sweep=random"], {}, None, ["sweep.metric=val_accuracy", "sweep.direction=maximize"]),
         (["sweep.metric=val_loss"], {}, None, ["sweep.metric=val_loss", "sweep.direction=maximize"]),
         # a group before the keys in it

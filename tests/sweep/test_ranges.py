@@ -228,6 +228,7 @@ VALUES = [
     "outputs/sweeps/first",
     "sqlite:///outputs/mlflow.db",
     "http://127.0.0.1:5000",
+    *("true", "False", "null", "nan", "inf", "1", "1e3", "-5", "10_000", "é", "a b's"),
 ]
 
 
