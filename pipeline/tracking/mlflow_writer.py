@@ -1,6 +1,5 @@
 """All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.jsonl import read
-from pipeline.tracking.store import sqlite_path
+from pipeline.tracking.store import create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -64,7 +63,7 @@ class MlflowWriter:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
         path = sqlite_path(self.uri)
-        with _lock(path):
+        with lock(path):
             import logging
 
             logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -73,7 +72,7 @@ class MlflowWriter:
             from mlflow.tracking import MlflowClient
 
             if path is not None and not path.exists():
-                _create(path)
+                create(path)
             self._client = MlflowClient(self.uri)
             found = self._client.get_experiment_by_name(self._experiment)
             # A server knows itself where artifacts go.
@@ -203,29 +202,3 @@ class MlflowWriter:
         except Exception:
             return False
         return True
-
-
-def _create(path: Path) -> None:
-    """Makes MLflow's tables in a file beside `path` and moves it there: a database whose first migration is cut
-    off, by Ctrl-C or a mistake found meanwhile, can never be opened again."""
-    from mlflow.tracking import MlflowClient
-
-    new = path.with_suffix(".new")
-    for leftover in (new, new.with_name(new.name + "-journal")):
-        leftover.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{new}").search_experiments()
-    new.replace(path)
-
-
-@contextlib.contextmanager
-def _lock(path: Path | None) -> Any:
-    """Only one process creates or migrates a database: started together, all of them fail."""
-    if path is None:
-        yield
-        return
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,9 +1,11 @@
-"""Is the tracking store usable? Asked before anything trains, and without importing MLflow."""
+"""The tracking store: is it usable (asked before anything trains, without importing MLflow), and its making."""
 
+import contextlib
 import os
 import socket
 import sqlite3
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import InputError
@@ -60,3 +62,29 @@ def _check_file(path: Path, output_dir: Path) -> None:
         raise InputError(f"tracking.uri: {path} is not a SQLite database ({error}). Move it away.") from None
     if tables and not {"experiments", "runs"} <= tables:
         raise InputError(f"tracking.uri: {path} is a SQLite database, but not MLflow's. Name another file.")
+
+
+def create(path: Path) -> None:
+    """Makes MLflow's tables in a file beside `path` and moves it there: a database whose first migration is cut
+    off, by Ctrl-C or a mistake found meanwhile, can never be opened again."""
+    from mlflow.tracking import MlflowClient
+
+    new = path.with_suffix(".new")
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{new}").search_experiments()
+    new.replace(path)
+
+
+@contextlib.contextmanager
+def lock(path: Path | None) -> Any:
+    """Only one process creates or migrates a database: started together, all of them fail."""
+    if path is None:
+        yield
+        return
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

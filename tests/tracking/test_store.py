@@ -51,7 +51,7 @@ def test_an_absent_store_is_fine_where_it_can_be_made(tmp_path):
         store.check(f"sqlite:///{tmp_path}/wrong/mlflow.db", tmp_path / "new")
 
 
-@pytest.mark.parametrize("uri", [None, "", "mlruns", "file:///tmp/mlruns", "ftp://host/x", "http://"])
+@pytest.mark.parametrize("uri", [None, "", "mlruns", "file:///srv/mlruns", "ftp://host/x", "http://"])
 def test_what_is_no_store_address_is_refused(uri, tmp_path):
     with pytest.raises(InputError, match="is not a tracking store"):
         store.check(uri, tmp_path)
