@@ -51,7 +51,7 @@ def make_recorder(config: dict[str, Any], **resumed: Any) -> Recorder:
         return NoRecorder()
     if not tracking["uri"] or not tracking["experiment"]:
         raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
-    artifacts = Path(config["output_dir"]) / "mlartifacts" / tracking["experiment"]
+    artifacts = Path(config["output_dir"]) / "mlartifacts"  # a run has its own folder there, by its id
     return MlflowRecorder(MlflowWriter(tracking["uri"], tracking["experiment"], artifacts, **resumed))
 
 
