@@ -19,7 +19,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """The message for the user; None if the error is not the user's."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, YAMLError):
+    if isinstance(error, YAMLError | UnicodeDecodeError):
         return _one_line(f"a YAML file is not understood: {error}")
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return "a group is chosen by the name of a file in conf/, not by a number."

@@ -53,6 +53,7 @@ def call(group: str, node: dict[str, Any], *positional: Any, **given: Any) -> An
         raise InputError(f"{group}: {node['_target_']} does not take this config: {error}.{hint}") from None
     try:
         return function(*positional, **keywords)
-    except (TypeError, ValueError) as error:  # Keras checks most arguments itself, and says so on its first line
+    # Keras checks most arguments itself, and says so on its first line.
+    except (TypeError, ValueError, MemoryError, OverflowError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{group}: {node['_target_']}: {reason}") from error

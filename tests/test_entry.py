@@ -62,7 +62,7 @@ MISTAKES = [
     ("-m optimizer=sgd,adma", "Did you mean 'adam'?"),
     ("-m model.head=softmax,sigmoid", "model.head=sigmoid is for 2 classes"),
     # the sweep itself
-    ("-m sweep.n_trials=0", "sweep.n_trials=0 must be a whole number at least 1 or null."),
+    ("-m sweep.n_trials=0", "sweep.n_trials=0 must be a whole number at least 1 and at most 100000"),
     ("-m sweep.n_trials=null", "random search needs the number of trials"),
     ("-m sweep.n_trials=3,4", "sweep sets up the sweep and can't be searched."),
     ("-m sweep=coarse_to_fine sweep.n_trials=2", "It must be at least 3."),

@@ -25,6 +25,8 @@ from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 def check_tracking(config: dict[str, Any]) -> None:
     tracking = config["tracking"]
     if tracking["kind"] == "mlflow":
+        if not tracking["uri"] or not tracking["experiment"]:
+            raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
         store.check(tracking["uri"], Path(config["output_dir"]))
 
 
@@ -49,8 +51,6 @@ def make_recorder(config: dict[str, Any], **resumed: Any) -> Recorder:
     tracking = config["tracking"]
     if tracking["kind"] == "none":
         return NoRecorder()
-    if not tracking["uri"] or not tracking["experiment"]:
-        raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
     artifacts = Path(config["output_dir"]) / "mlartifacts"  # a run has its own folder there, by its id
     return MlflowRecorder(MlflowWriter(tracking["uri"], tracking["experiment"], artifacts, **resumed))
 

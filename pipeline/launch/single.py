@@ -1,9 +1,10 @@
 """`python run.py`: one trial, from the composed config to its folder and its MLflow run."""
 
+import fcntl
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,6 +17,8 @@ from pipeline.saving import library_versions
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.display import TrialDisplay, number, say
 from pipeline.tracking.mlflow_writer import TrackedRun
+
+_lock: TextIO | None = None
 
 
 def run_single(config: DictConfig, overrides: list[str]) -> int:
@@ -36,7 +39,7 @@ def run_single(config: DictConfig, overrides: list[str]) -> int:
 def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], executor: session.Executor) -> int:
     splits = session.load_data(plain)
     if plain["resume"]:
-        folder = _resumable(Path(plain["resume"]), config)
+        folder = _resumable(Path(plain["resume"]), config, splits.fingerprint)
     else:
         folder = folders.new_folder(Path(plain["output_dir"]) / "runs")
         folders.write_config(folder, config, overrides)
@@ -97,12 +100,19 @@ def _conclude(
         say(f"tracking: not all was recorded, {problem}", "yellow")
 
 
-def _resumable(folder: Path, config: DictConfig) -> Path:
+def _resumable(folder: Path, config: DictConfig, fingerprint: str) -> Path:
     """The folder of a run to go on with. Raises InputError if there is none, it has ended, or the config differs."""
     path = folder / ".hydra/config.yaml"
     if not path.is_file():
         raise InputError(f"resume={folder}: no run was started there. Runs are folders in outputs/runs/.")
-    ended = [event for event in read(folder / "events.jsonl") if event["event"] == "ended"]
+    global _lock
+    _lock = path.open()  # held as long as the process: two at once would mix their events
+    try:
+        fcntl.flock(_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise InputError(f"resume={folder}: another process is going on with this run.") from None
+    events = list(read(folder / "events.jsonl"))
+    ended = [event for event in events if event["event"] == "ended"]
     if ended:
         raise InputError(f"resume={folder}: this run has ended ({ended[-1]['status']}); start a new one.")
     before = configs.recorded(OmegaConf.merge(OmegaConf.load(path), {"resume": None}))  # type: ignore[arg-type]
@@ -113,4 +123,6 @@ def _resumable(folder: Path, config: DictConfig) -> Path:
     changed = configs.differences(before, now)
     if changed:
         raise InputError(f"resume={folder}: the config is not the one this run began with ({'; '.join(changed[:5])}).")
+    if any(e.get("data_fingerprint", fingerprint) != fingerprint for e in events):
+        raise InputError(f"resume={folder}: the data is not the data that this run began with.")
     return folder

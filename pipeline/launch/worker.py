@@ -17,8 +17,9 @@ from typing import Any
 
 
 def main(connection: Connection) -> None:
-    # Ctrl-C goes to the whole process group; the parent decides what it means.
+    # Ctrl-C, and often SIGTERM, goes to the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
     stop = threading.Event()
 

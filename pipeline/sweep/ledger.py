@@ -46,8 +46,11 @@ class Ledger:
         except OSError:
             self._lock.close()
             raise InputError(f"sweep.name={folder.name} is running in another process. Use another name.") from None
-        for record in read(path):
-            self._apply(record)
+        for number, record in enumerate(read(path), start=1):
+            try:
+                self._apply(record)
+            except (KeyError, TypeError):
+                raise InputError(f"{path}: record {number} is none of a ledger's. Restore the file.") from None
         self._file = JsonLines(path, durable=True)
 
     def _apply(self, record: dict[str, Any]) -> None:

@@ -86,9 +86,10 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     if not sweep.stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
     staged = [name for name, stage in sweep.stages.items() if stage.epochs is not None]
-    if staged and any("train.epochs" in (*arm.crossed, *arm.space) for arm in arms):
+    said = {o.key_or_group for o in pins}.union(*((*arm.crossed, *arm.space) for arm in arms))
+    if staged and "train.epochs" in said:
         raise InputError(
-            f"train.epochs can't be searched: stage {staged[0]} sets the epochs (sweep.stages.{staged[0]}.epochs)."
+            f"train.epochs does not apply: stage {staged[0]} sets its own, sweep.stages.{staged[0]}.epochs."
         )
     shares = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
     if sweep.strategy == "grid" and len(shares) == 1:
@@ -114,6 +115,8 @@ def _space(config: DictConfig, given: Space, pinned: set[str]) -> Space:
             raise InputError(f"{key} is a group: compare its choices as arms, {key}=a,b, rather than sampling them.")
         if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
             raise configs.unknown_key(key, config)
+        if key.endswith("_target_"):
+            raise InputError(f"{key} can't be searched: it names what is run. Compare files of its group as arms.")
         rule = limits.LIMITS.get(key)
         whole = isinstance(rule, limits.Number) and rule.integer
         if whole and isinstance(dist, Interval) and not dist.integer:
@@ -176,4 +179,5 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
             s.name: {"epochs": s.epochs, **({} if s is last else {"n_trials": s.n_trials})} for s in plan.stages
         },
         "arms": arms,
+        "order": list(arms),  # a trial knows its arm by its place
     }

@@ -1,6 +1,7 @@
 """Which points a stage tries, and how the next stage's region follows from its results."""
 
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.sweep.space import Space
 
 Params = dict[str, Any]
+MOST_TRIALS = 100_000  # beyond this a sweep is a slip of the pen, and its list alone fills memory
 
 
 def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, int | None]:
@@ -67,14 +69,15 @@ def random_points(spaces: Sequence[Space], n_trials: int, seed: int, stage: int)
 def grid_points(spaces: Sequence[Space], n_trials: int | None, points: int) -> list[tuple[int, Params]]:
     """(arm, parameters) of every grid point. Raises InputError if there are more than `n_trials`."""
     axes = [{key: dist.grid(points) for key, dist in space.items()} for space in spaces]
-    grids = [[dict(zip(arm, values, strict=True)) for values in itertools.product(*arm.values())] for arm in axes]
-    total = sum(map(len, grids))
-    if n_trials is not None and total > n_trials:
+    total = sum(math.prod(map(len, arm.values())) for arm in axes)
+    if total > (n_trials or MOST_TRIALS):
         shape = " x ".join(f"{key} ({len(values)})" for key, values in axes[0].items())
         raise InputError(
             f"sweep=grid has {total} trials ({shape}{f', {len(spaces)} arms' if len(spaces) > 1 else ''}), "
-            f"but sweep.n_trials={n_trials}. Pin a key, lower sweep.points or sweep.max_tier, or raise sweep.n_trials."
+            f"but {f'sweep.n_trials={n_trials}' if n_trials else f'{MOST_TRIALS} are the most'}. "
+            "Pin a key, lower sweep.points or sweep.max_tier, or raise sweep.n_trials."
         )
+    grids = [[dict(zip(arm, values, strict=True)) for values in itertools.product(*arm.values())] for arm in axes]
     rows = itertools.zip_longest(*grids)
     return [(arm, params) for row in rows for arm, params in enumerate(row) if params is not None]
 

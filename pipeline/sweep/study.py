@@ -93,6 +93,7 @@ class Study:
         for trial in trials:
             arm = self.plan.arms[trial.arm]
             config = trial_config(arm, trial.params, stage.epochs)
+            configs.check(configs.plain(config))
             folder = self.trial_folder(trial)
             if not (folder / ".hydra").exists():
                 overrides = trial_overrides(self.plan, arm, trial.params, stage.epochs)

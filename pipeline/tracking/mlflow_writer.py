@@ -26,6 +26,7 @@ class TrackedRun:
     run_id: str | None = None
     pending: list[dict[str, Any]] = field(default_factory=list)
     first_pending: float | None = None
+    has_params: bool = False
     logged_epoch: int = 0
 
 
@@ -91,8 +92,6 @@ class MlflowWriter:
         """The id of a run, which is created with its parameters when it is first asked for."""
         run = self.runs[number]
         if run.run_id is None:
-            from mlflow.entities import Param
-
             tags = {
                 "mlflow.runName": run.name,
                 "mlflow.source.name": "run.py",
@@ -104,16 +103,21 @@ class MlflowWriter:
             # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
             began = next((int(1000 * (e["time"] - (e.get("seconds") or 0))) for e in run.pending), None)
             run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
+        if not run.has_params:  # apart from the id: creating may succeed, this fail, and both be tried again
+            from mlflow.entities import Param
+
             params = [Param(key, str(value)[:6000]) for key, value in run.params.items()]
             for start in range(0, len(params), 100):  # MLflow's limit for one call
                 self._client.log_batch(run.run_id, params=params[start : start + 100])
+            run.has_params = True
         return run.run_id
 
     def open(self, run: TrackedRun) -> None:
         """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before."""
         self.runs[run.number] = run
         if run.number is None:
-            run.run_id = self._known_parent
+            run.run_id = run.run_id or self._known_parent
+            run.has_params = run.has_params or run.run_id is not None
             run_id = self.stored(None)
             self._client.update_run(run_id, status="RUNNING")
             self._on_parent(run_id)
@@ -148,10 +152,10 @@ class MlflowWriter:
         from mlflow.entities import Metric, RunTag
 
         run_id = self.stored(run.number)
-        metrics, tags, ended = [], [], None
+        metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
         for event in run.pending:
-            if event["event"] == "epoch" and event["epoch"] > run.logged_epoch:
-                run.logged_epoch = event["epoch"]
+            if event["event"] == "epoch" and event["epoch"] > logged_epoch:
+                logged_epoch = event["epoch"]
                 at = int(event["time"] * 1000)
                 metrics += [
                     Metric(name, event[name], at, event["epoch"]) for name in METRICS if event.get(name) is not None
@@ -174,7 +178,7 @@ class MlflowWriter:
             status = {"completed": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].get("time", time.time()))
             self._client.set_terminated(run_id, status[ended["status"]] if ended else "KILLED", end)
-        run.pending, run.first_pending = [], None
+        run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
         if ended:
             self._on_recorded(run.number, run_id)
 

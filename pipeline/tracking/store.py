@@ -33,7 +33,10 @@ def check(uri: str | None, output_dir: Path) -> None:
             "or tracking=none."
         )
     if parts.scheme in ("http", "https"):
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        try:
+            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        except ValueError as error:
+            raise InputError(f"tracking.uri={uri}: {error}.") from None
         try:
             socket.create_connection((parts.hostname, port), timeout=5).close()
         except OSError as error:

@@ -13,8 +13,9 @@ from pipeline.training.progress import Progress
 Weights = list[np.ndarray]
 
 
-def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Progress) -> None:
-    """Writes groups `model/`, `optimizer/` (one dataset a variable) and `best/` (the best epoch's weights)."""
+def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Progress, identity: str = "") -> None:
+    """Writes groups `model/`, `optimizer/` (one dataset a variable) and `best/` (the best epoch's weights), for the
+    trial that `identity` stands for (its config and data)."""
 
     def fill(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
@@ -22,22 +23,26 @@ def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Prog
                 file[name] = array
             for i, array in enumerate(best):
                 file[f"best/{i:04d}"] = array
+            file.attrs["identity"] = identity
             file.attrs["progress"] = json.dumps(progress.to_dict())
 
     hdf5.write(path, fill)
 
 
-def load(path: Path) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
-    """What save() wrote; None if there is no file or it is damaged, because a trial can always begin again."""
+def load(path: Path, identity: str | None = None) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
+    """What save() wrote; None if there is no file, it is damaged, or it is another trial's, for a trial can always
+    begin again."""
     try:
-        return _load(path)
+        return _load(path, identity)
     except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError):
         return None
 
 
-def _load(path: Path) -> tuple[dict[str, np.ndarray], Weights, Progress]:
+def _load(path: Path, identity: str | None) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
     hdf5.check(path)
     with h5py.File(path, "r") as file:
+        if identity is not None and file.attrs["identity"] != identity:
+            return None
         state = {f"{group}/{name}": file[group][name][()] for group in ("model", "optimizer") for name in file[group]}
         best = [file["best"][name][()] for name in sorted(file["best"])] if "best" in file else []
         return state, best, Progress(**json.loads(file.attrs["progress"]))

@@ -41,19 +41,21 @@ def train(
     checkpoint_seconds: float,
     progress: Progress,
     best: list[np.ndarray],
+    identity: str = "",
     emit: Emit,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Trains from `progress` (and `best`, its weights) up to `epochs` epochs.
 
     rates: the learning rates [steps] of an epoch counted from 0.
-    A metric that is not finite ends the trial as `diverged`; what is on disk then is the last finite state.
+    A metric that is not finite ends the trial as `diverged`; what is on disk then is the last checkpoint, which
+    was finite, if there was one. identity: what the checkpoint belongs to.
     Raises Interrupted when `should_stop` turns true.
     """
     saved_at = time.monotonic()
 
     def save() -> None:
-        checkpoint.save(state_path, trainer.state(), best, progress)
+        checkpoint.save(state_path, trainer.state(), best, progress, identity)
 
     while progress.epoch < epochs and not progress.patience_is_over(patience):
         if should_stop():

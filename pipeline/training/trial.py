@@ -1,5 +1,6 @@
 """One trial, from its config to its files. The only place in a worker that reads the config."""
 
+import hashlib
 import json
 import os
 import time
@@ -75,6 +76,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
 
 def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) -> None:
     import keras
+    import tensorflow as tf
 
     from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
     from pipeline.models.layers import with_probabilities
@@ -91,6 +93,10 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(config["device"]["precision"])
+    if config["device"]["name"] == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise InputError(
+            "device=gpu: TensorFlow sees no GPU. Install the extra: pip install -c constraints.txt -e '.[cuda]'."
+        )
     splits = load_splits(config)
     model = build_model(config, splits)
     optimizer = call("optimizer", config["optimizer"])
@@ -98,7 +104,11 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
     if config["device"]["precision"] == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
 
-    saved = checkpoint.load(folder / "state.h5")
+    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train", "device")]
+    aim = [config["sweep"][name] for name in ("metric", "direction")]
+    text = json.dumps([trained_by, aim, splits.fingerprint], sort_keys=True)
+    identity = hashlib.sha256(text.encode()).hexdigest()
+    saved = checkpoint.load(folder / "state.h5", identity)
     progress = saved[2] if saved else Progress()
     steps = steps_per_epoch(len(splits.train), settings["batch_size"])
     trainer = SoloTrainer(
@@ -119,6 +129,7 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
             "pid": os.getpid(),
             "parameters": model.count_params(),
             "resumed_after": progress.epoch,
+            "data_fingerprint": splits.fingerprint,
         }
     )
     stopping = settings["early_stopping"]
@@ -132,6 +143,7 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
         checkpoint_seconds=settings["checkpoint_seconds"],
         progress=progress,
         best=saved[1] if saved else [],
+        identity=identity,
         emit=emit,
         should_stop=should_stop,
     )

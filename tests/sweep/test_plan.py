@@ -168,7 +168,7 @@ def test_stages(lines, stages):
         (["++train.epochs=choice(1,2)"], "drop the + or ~."),
         ([f"{RATE}=0.1,0.2", f"{RATE}=interval(0.3,0.4)"], "optimizer.learning_rate is given more than once"),
         ([f"{RATE}=0.1", f"{RATE}=interval(0.3,0.4)"], "optimizer.learning_rate is given more than once"),
-        (["sweep=coarse_to_fine", "train.epochs=choice(1,50)"], "train.epochs can't be searched: stage coarse sets"),
+        (["sweep=coarse_to_fine", "train.epochs=choice(1,50)"], "train.epochs does not apply: stage coarse sets"),
         (["model.hidden_layers=range(1,400000000)"], "more than 10000 values. Write int(interval(low, high))."),
         (["~sweep.stages.random"], "sweep.stages is empty"),
         (["~model.head"], "model.head is missing: the runner needs it."),
@@ -190,7 +190,7 @@ def test_stages(lines, stages):
         (["dataset._target_=os.system"], "dataset._target_=os.system is not allowed"),
         # stages and totals
         (["sweep.n_trials=null"], "sweep.n_trials is null: random search needs the number of trials"),
-        (["sweep.n_trials=0"], "sweep.n_trials=0 must be a whole number at least 1 or null."),
+        (["sweep.n_trials=0"], "sweep.n_trials=0 must be a whole number at least 1 and at most 100000"),
         (["sweep=coarse_to_fine", "sweep.n_trials=2"], "sweep.n_trials=2 is the total of all stages (coarse, medium"),
         (["sweep=coarse_to_fine", "sweep.strategy=grid"], "a sweep of several stages needs sweep.strategy=random"),
         (["sweep=coarse_to_fine", "sweep.keep=null"], "needs sweep.strategy=random, sweep.keep and sweep.margin."),
@@ -226,7 +226,7 @@ def test_trial_config_sets_the_parameters_and_leaves_the_arm_alone():
     "lines",
     [
         [],
-        ["sweep=coarse_to_fine", "sweep.name=first", "executor.workers=3", "train.epochs=7"],
+        ["sweep=coarse_to_fine", "sweep.name=first", "executor.workers=3", "train.batch_size=7"],
         ["optimizer=sgd,momentum", "optimizer.clipnorm=1.5", "model.norm_placement=none,after_activation"],
         ["model=softmax_regression", "dataset=blobs", "sweep.max_tier=0", "optimizer.learning_rate=0.5,0.25"],
         [f"{UNITS}=choice([64,32],[128])", "model.activation=choice(relu,tanh)", "train.early_stopping=null"],
@@ -333,7 +333,10 @@ def test_header_tells_what_changed(before, after, changes):
 def test_header_tells_other_data_and_other_arms():
     assert differences(header_of(data="a"), header_of(data="b")) == ["data: was a, is b"]
     one, two = header_of("optimizer=adam,sgd"), header_of("optimizer=adam,sgd,lion")
-    assert {line.split(".")[1] for line in differences(one, two)} == {"optimizer=lion"}
+    changed = differences(one, two)
+    assert {line.split(".")[1] for line in changed if line.startswith("arms.")} == {"optimizer=lion"}
+    (moved,) = differences(one, header_of("optimizer=sgd,adam"))  # a trial knows its arm by its place
+    assert moved.startswith("order: was")
     assert set(two["arms"]) == {"optimizer=adam", "optimizer=sgd", "optimizer=lion"}
 
 
