@@ -97,4 +97,4 @@ def run_address(config: dict[str, Any], recorder: Recorder, number: int) -> str 
     experiment, run = recorder.experiment_id(), recorder.run_id(number)
     if experiment is None or run is None:
         return None
-    return f"{config['tracking']['ui']}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+    return f"{store.ui(config['tracking'])}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"

@@ -14,6 +14,7 @@ from pipeline.jsonl import read
 from pipeline.launch import folders, session
 from pipeline.launch.executors import Message
 from pipeline.saving import library_versions
+from pipeline.tracking import store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.display import TrialDisplay, number, say
 from pipeline.tracking.mlflow_writer import TrackedRun
@@ -95,7 +96,7 @@ def _conclude(
         say(f"model:    {folder / 'model.h5'}")
         say(f"next:     python -m pipeline evaluate {folder / 'model.h5'}")
     if address:
-        say(f"compare:  {address}   (after `make ui`)")
+        say(f"compare:  {address}{store.ui_hint(plain['tracking'])}")
     if problem:
         say(f"tracking: not all was recorded, {problem}", "yellow")
 

@@ -11,7 +11,7 @@ from pipeline.launch.executors import Executor, Message
 from pipeline.sweep.ledger import Trial
 from pipeline.sweep.plan import trial_config, trial_overrides
 from pipeline.sweep.study import Study
-from pipeline.tracking import compare, leaderboard
+from pipeline.tracking import compare, leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.display import console, number, say
 from pipeline.tracking.recorder import Recorder
@@ -50,7 +50,7 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
     recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
     address = compare.publish(study, recorder)
     if address:
-        say(f"compare:  {address}   (after `make ui`)")
+        say(f"compare:  {address}{store.ui_hint(study.config['tracking'])}")
     if interrupted:
         say(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
     problem = recorder.close()

@@ -13,6 +13,8 @@ import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from pipeline.tracking import store
+
 if TYPE_CHECKING:
     from pipeline.sweep.study import Study
     from pipeline.tracking.recorder import Recorder
@@ -41,7 +43,7 @@ def publish(study: "Study", recorder: "Recorder") -> str | None:
         order = {"orderByKey": view["orderByKey"], "orderByAsc": json.dumps(view["orderByAsc"])}
         query = urlencode({"searchFilter": view["searchFilter"], **order}, quote_via=quote)
         page = PAGE.format(experiment=experiment, query=query)
-    return f"{study.config['tracking']['ui']}/{page}"
+    return f"{store.ui(study.config['tracking'])}/{page}"
 
 
 def _children(parent: str) -> str:

@@ -18,6 +18,22 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
+def ui(tracking: dict[str, Any]) -> str:
+    """Where the MLflow UI of the store is: a server shows its own."""
+    uri = tracking["uri"]
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else tracking["ui"]
+
+
+def ui_hint(tracking: dict[str, Any]) -> str:
+    """What must be started for that address to answer, in brackets; empty for a server."""
+    uri = tracking["uri"]
+    if uri.startswith(("http://", "https://")):
+        return ""
+    if uri == "sqlite:///outputs/mlflow.db":
+        return "   (after `make ui`)"
+    return f"   (after `mlflow ui --backend-store-uri {uri}`)"
+
+
 def check(uri: str | None, output_dir: Path) -> None:
     """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's.
 

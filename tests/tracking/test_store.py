@@ -60,3 +60,16 @@ def test_what_is_no_store_address_is_refused(uri, tmp_path):
 def test_a_server_that_does_not_answer_is_refused(tmp_path):
     with pytest.raises(InputError, match="no tracking server answers there"):
         store.check("http://127.0.0.1:9", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "address", "hint"),
+    [
+        ("sqlite:///outputs/mlflow.db", "http://127.0.0.1:5000", "   (after `make ui`)"),
+        ("sqlite:///mine.db", "http://127.0.0.1:5000", "   (after `mlflow ui --backend-store-uri sqlite:///mine.db`)"),
+        ("http://127.0.0.1:5987/", "http://127.0.0.1:5987", ""),
+    ],
+)
+def test_the_printed_address_is_that_of_the_store(uri, address, hint):
+    tracking = {"uri": uri, "ui": "http://127.0.0.1:5000"}
+    assert (store.ui(tracking), store.ui_hint(tracking)) == (address, hint)
