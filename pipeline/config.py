@@ -163,6 +163,15 @@ def recorded(config: DictConfig) -> dict[str, Any]:
         OmegaConf.register_new_resolver("oc.env", env, replace=True)
 
 
+def essential(config: DictConfig) -> dict[str, Any]:
+    """What a resumed run or sweep must have in common with its beginning, as in records: all but where and how
+    trials run and are recorded."""
+    values = recorded(config)
+    for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume"):
+        values.pop(name, None)
+    return values
+
+
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """`key: was A, is B` for every value that differs between two configs."""
     before, after = dict(leaves(old)), dict(leaves(new))

@@ -1,7 +1,7 @@
 """Training, validation and test examples, and what the rest of the program asks of them."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -28,7 +28,6 @@ class Splits:
     validation: Split
     test: Split
     class_names: tuple[str, ...]
-    input_names: tuple[str, ...] = field(default=())
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -15,11 +15,11 @@ from pipeline.jsonl import JsonLines
 from pipeline.launch import devices
 from pipeline.launch.executors import Executor, InlineExecutor, LocalExecutor
 from pipeline.models.heads import n_logits
-from pipeline.targets import call
 from pipeline.tracking import store
 from pipeline.tracking.display import say
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
+from pipeline.training.trial import load_splits
 
 
 def check_tracking(config: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def check_tracking(config: dict[str, Any]) -> None:
 
 def load_data(config: dict[str, Any]) -> Splits:
     """The data set, loaded here once to be checked and fingerprinted before a worker trains on it."""
-    splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
+    splits = load_splits(config)  # arms mostly share one data set
     n_logits(config["model"]["head"], splits.n_classes)
     return splits
 

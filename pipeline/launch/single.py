@@ -116,12 +116,8 @@ def _resumable(folder: Path, config: DictConfig, fingerprint: str) -> Path:
     ended = [event for event in events if event["event"] == "ended"]
     if ended:
         raise InputError(f"resume={folder}: this run has ended ({ended[-1]['status']}); start a new one.")
-    before = configs.recorded(OmegaConf.merge(OmegaConf.load(path), {"resume": None}))  # type: ignore[arg-type]
-    now = configs.recorded(OmegaConf.merge(config, {"resume": None}))  # type: ignore[arg-type]
-    for unrelated in ("executor", "tracking", "output_dir", "allowed_targets"):
-        before.pop(unrelated, None)
-        now.pop(unrelated, None)
-    changed = configs.differences(before, now)
+    before = DictConfig(OmegaConf.load(path))
+    changed = configs.differences(configs.essential(before), configs.essential(config))
     if changed:
         raise InputError(f"resume={folder}: the config is not the one this run began with ({'; '.join(changed[:5])}).")
     if any(e.get("data_fingerprint", fingerprint) != fingerprint for e in events):

@@ -161,9 +161,7 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
     """
     arms = {}
     for index, arm in enumerate(plan.arms):
-        fixed = configs.recorded(arm.config)
-        for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume"):
-            fixed.pop(name)
+        fixed = configs.essential(arm.config)
         fixed["device"].pop("name")
         sweep = fixed.pop("sweep")
         for group in fixed.values():

@@ -93,7 +93,8 @@ class Study:
         for trial in trials:
             arm = self.plan.arms[trial.arm]
             config = trial_config(arm, trial.params, stage.epochs)
-            configs.check(configs.plain(config))
+            plain = configs.plain(config)
+            configs.check(plain)
             folder = self.trial_folder(trial)
             if not (folder / ".hydra").exists():
                 overrides = trial_overrides(self.plan, arm, trial.params, stage.epochs)
@@ -103,7 +104,7 @@ class Study:
             yield {
                 "kind": "train",
                 "number": trial.number,
-                "config": configs.plain(config),
+                "config": plain,
                 "record": configs.recorded(config),
                 "folder": str(folder.absolute()),
             }

@@ -104,7 +104,8 @@ def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) 
     if config["device"]["precision"] == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
 
-    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train", "device")]
+    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
+    trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
     aim = [config["sweep"][name] for name in ("metric", "direction")]
     text = json.dumps([trained_by, aim, splits.fingerprint], sort_keys=True)
     identity = hashlib.sha256(text.encode()).hexdigest()
