@@ -19,6 +19,36 @@ def activation(name: str) -> keras.layers.Layer:
         raise one_of("model.activation", name, names) from None
 
 
+def weight_penalty(l2: float) -> keras.regularizers.Regularizer | None:
+    """l2 * sum(w ** 2) of a layer's kernel, added to the loss (Goodfellow et al. 2016, section 7.1.1)."""
+    return keras.regularizers.L2(l2) if l2 else None
+
+
+def with_bias(norm_placement: str) -> bool:
+    """Whether the layer in front of a normed activation has a bias: batch norm's beta would do the same right
+    behind it. Raises InputError for an unknown placement."""
+    if norm_placement not in NORM_PLACEMENTS:
+        raise one_of("model.norm_placement", norm_placement, NORM_PLACEMENTS)
+    return norm_placement != "before_activation"
+
+
+def normed_activation(
+    x: keras.KerasTensor, *, activation_name: str, norm_placement: str, norm_momentum: float, norm_epsilon: float
+) -> keras.KerasTensor:
+    """Batch norm and activation in the order that `norm_placement` says; the last axis is that of the units.
+
+    norm_placement: `before_activation` normalises the pre-activation z (Ioffe & Szegedy 2015, section 3.2);
+    `after_activation` normalises a = g(z); `none` leaves batch norm out.
+    """
+
+    def norm(tensor: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.layers.BatchNormalization(momentum=norm_momentum, epsilon=norm_epsilon)(tensor)
+
+    x = norm(x) if norm_placement == "before_activation" else x
+    x = activation(activation_name)(x)
+    return norm(x) if norm_placement == "after_activation" else x
+
+
 def dense_block(
     x: keras.KerasTensor,
     units: int,
@@ -28,25 +58,17 @@ def dense_block(
     norm_momentum: float,
     norm_epsilon: float,
     dropout_rate: float,
+    l2: float,
 ) -> keras.KerasTensor:
-    """Dense, batch norm, activation, dropout: [batch, n] -> [batch, units].
-
-    norm_placement: `before_activation` normalises the pre-activation z (Ioffe & Szegedy 2015, section 3.2). Its
-    beta then does what the dense layer's bias would, so there is none. `after_activation` normalises a = g(z),
-    where the bias still matters; `none` leaves batch norm out.
-    """
-    if norm_placement not in NORM_PLACEMENTS:
-        raise one_of("model.norm_placement", norm_placement, NORM_PLACEMENTS)
-
-    def norm(tensor: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.layers.BatchNormalization(momentum=norm_momentum, epsilon=norm_epsilon)(tensor)
-
-    x = keras.layers.Dense(units, use_bias=norm_placement != "before_activation")(x)
-    if norm_placement == "before_activation":
-        x = norm(x)
-    x = activation(activation_name)(x)
-    if norm_placement == "after_activation":
-        x = norm(x)
+    """Dense, batch norm, activation, dropout: [batch, n] -> [batch, units]."""
+    x = keras.layers.Dense(units, use_bias=with_bias(norm_placement), kernel_regularizer=weight_penalty(l2))(x)
+    x = normed_activation(
+        x,
+        activation_name=activation_name,
+        norm_placement=norm_placement,
+        norm_momentum=norm_momentum,
+        norm_epsilon=norm_epsilon,
+    )
     return keras.layers.Dropout(dropout_rate)(x) if dropout_rate else x
 
 
