@@ -56,6 +56,7 @@ class Sweep:
     points: int | None = None
     keep: float | None = None
     margin: float | None = None
+    keep_models: int | None = 5
     stages: dict[str, Stage] = field(default_factory=dict)
 
 
@@ -64,6 +65,9 @@ class Executor:
     kind: str = MISSING
     workers: int | None = None
     max_restarts: int = 0
+    fuse: str = "auto"
+    xla: str = "auto"
+    cohort_size: int | None = None
 
 
 @dataclass

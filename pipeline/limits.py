@@ -94,6 +94,10 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "executor.kind": ("local", "inline"),
     "executor.workers": Number(1, integer=True, nullable=True),
     "executor.max_restarts": Number(0, integer=True),
+    "executor.fuse": ("auto", "always", "never"),
+    "executor.xla": ("auto", "always", "never"),
+    "executor.cohort_size": Number(1, integer=True, nullable=True),
+    "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),
 }
 

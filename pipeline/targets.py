@@ -10,7 +10,7 @@ from pipeline.errors import InputError, nearest
 # Keys of a group that the runner itself reads; everything else goes to the target.
 RUNNER_KEYS = {
     "dataset": {"_target_", "search"},
-    "model": {"_target_", "search", "head"},
+    "model": {"_target_", "search", "head", "widths"},
     "optimizer": {"_target_", "search"},
     "schedule": {"_target_", "search", "warmup_epochs"},
 }

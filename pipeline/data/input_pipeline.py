@@ -16,6 +16,11 @@ def steps_per_epoch(n_examples: int, batch_size: int) -> int:
     return -(-n_examples // batch_size)
 
 
+def epoch_order(n_examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
+    """The order of an epoch's examples, int32 [n_examples]: a pure function of (seed, epoch)."""
+    return tf.random.experimental.stateless_shuffle(tf.range(n_examples), seed=tf.stack([seed, epoch]))
+
+
 def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
     """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`.
 
@@ -25,8 +30,7 @@ def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: i
     n = len(split)
 
     def epoch_of_indices(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=tf.stack([seed, epoch]))
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return tf.data.Dataset.from_tensor_slices(epoch_order(n, seed, epoch)).batch(batch_size)
 
     with tf.device("/CPU:0"):
         inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)

@@ -34,6 +34,10 @@ class Splits:
         return self.train.inputs.shape[1:]
 
     @property
+    def nbytes(self) -> int:
+        return sum(s.inputs.nbytes + s.labels.nbytes for s in (self.train, self.validation, self.test))
+
+    @property
     def n_classes(self) -> int:
         return len(self.class_names)
 

@@ -1,8 +1,10 @@
 """Which processor each worker gets. No TensorFlow: the parent decides before a worker exists."""
 
+import contextlib
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from pipeline.errors import InputError
 
@@ -22,6 +24,21 @@ def gpus() -> list[str]:
 
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory(device: str, workers: int) -> float:
+    """Bytes that a worker's cohort may take: half of its share of the memory, or most of its GPU's."""
+    if device != "cpu" and gpus() and shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+        listing = subprocess.run(query, capture_output=True, text=True, check=False, timeout=30).stdout.split()
+        totals = [int(word) for word in listing if word.isdigit()]
+        if totals:
+            return 0.7 * min(totals) * 2**20
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = Path("/sys/fs/cgroup/memory.max")  # a container's, if there is one
+    with contextlib.suppress(OSError, ValueError):
+        total = min(total, int(limit.read_text()))
+    return 0.5 * total / workers
 
 
 def plan(device: str, workers: int | None, n_jobs: int) -> list[dict[str, str]]:

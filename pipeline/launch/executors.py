@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Job = dict[str, Any]
-Message = dict[str, Any]  # {"job": number, "event": {...}} and at last {"job": number, "done": result}
+# {"job": number, "trial": number, "event": {...}}, {"job": number, "cohort": {...}}, at last {"job": number, "done": …}
+Message = dict[str, Any]
 Receive = Callable[[Message], None]
 
 
@@ -48,7 +49,7 @@ class InlineExecutor:
             if self._stopping:
                 return
             number = job["number"]
-            result = perform(job, lambda event, n=number: receive({"job": n, "event": event}), lambda: self._stopping)
+            result = perform(job, lambda message, n=number: receive({"job": n, **message}), lambda: self._stopping)
             receive({"job": number, "done": result})
 
     def stop(self) -> None:
@@ -77,9 +78,11 @@ class _Worker:
         theirs.close()
         self.connection = Connection(ours.detach())
         self.job: Job | None = None
+        self.open: set[int] = set()  # trials of the job that have not ended
 
     def begin(self, job: Job) -> None:
         self.job = job
+        self.open = {trial["number"] for trial in job.get("trials", [])}
         with contextlib.suppress(OSError):  # it died idle; the next wait() sees that and replaces it
             self.connection.send(job)
 
@@ -112,28 +115,33 @@ def _python_path() -> str:
 
 
 class LocalExecutor:
-    """Spawned worker processes on this machine, started at once and kept until close().
+    """Spawned worker processes on this machine, one for each of `environments`, kept until close(). The first starts
+    at once, another when there is a job for it: importing TensorFlow takes seconds of a core.
 
-    A worker that dies is replaced and its job started again, up to `max_restarts` times; the others go on.
+    A worker that dies is replaced; the others go on. Of the trials it was at, those that had not ended start again:
+    in two halves, for their number may be what it died of, and one that dies alone up to `max_restarts` times.
     """
 
     def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:
         self._environments, self._max_restarts = environments, max_restarts
-        self._workers = [_Worker(environment) for environment in environments]
+        self._workers = [_Worker(environments[0])]
         self._stopping = False
 
     def run(self, jobs: Iterable[Job], receive: Receive) -> None:
         source = iter(jobs)
         again: list[Job] = []
-        restarts: dict[int, int] = {}
+        deaths: dict[int, int] = {}  # of a trial alone
         exhausted = False
         while True:
-            for worker in self._workers:
-                if worker.job is None and not self._stopping and (again or not exhausted):
+            for i, environment in enumerate(self._environments):
+                busy_now = i < len(self._workers) and self._workers[i].job is not None
+                if not busy_now and not self._stopping and (again or not exhausted):
                     job = again.pop(0) if again else next(source, None)
                     exhausted = exhausted or job is None
                     if job is not None:
-                        worker.begin(job)
+                        if i == len(self._workers):
+                            self._workers.append(_Worker(environment))
+                        self._workers[i].begin(job)
             busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
             if not busy:
                 return
@@ -143,20 +151,38 @@ class LocalExecutor:
                     message = worker.connection.recv()
                 except (EOFError, OSError):
                     job, reason = self._replace(worker)
-                    number = job["number"]
-                    restarts[number] = restarts.get(number, 0) + 1
-                    if restarts[number] <= self._max_restarts and not self._stopping:
-                        again.append(job)
-                        receive({"job": number, "event": {"event": "restarting", "reason": reason}})
-                    elif self._stopping:
-                        receive({"job": number, "event": {"event": "interrupted"}})
-                    else:
-                        reason = f"{reason}, {restarts[number]} times" if restarts[number] > 1 else reason
-                        receive({"job": number, "event": {"event": "ended", "status": "failed", "reason": reason}})
+                    again += self._after_death(job, worker.open, reason, deaths, receive)
                     continue
                 if "done" in message:
                     worker.job = None
+                elif message.get("event", {}).get("event") in ("ended", "paused"):
+                    worker.open.discard(message["trial"])
                 receive(message)
+
+    def _after_death(
+        self, job: Job, open_trials: set[int], reason: str, deaths: dict[int, int], receive: Receive
+    ) -> list[Job]:
+        """Says what becomes of the trials of a job whose worker died; returns the jobs to be done again."""
+        if "trials" not in job:
+            receive({"job": job["number"], "done": {"error": reason}})
+            return []
+        trials = [trial for trial in job["trials"] if trial["number"] in open_trials]
+        event: dict[str, Any] = {"event": "restarting", "reason": reason}
+        if self._stopping:
+            event = {"event": "interrupted"}
+        elif len(trials) == 1:
+            number = trials[0]["number"]
+            deaths[number] = deaths.get(number, 0) + 1
+            if deaths[number] > self._max_restarts:
+                times = f", {deaths[number]} times" if deaths[number] > 1 else ""
+                event = {"event": "ended", "status": "failed", "reason": reason + times}
+        for trial in trials:
+            receive({"job": job["number"], "trial": trial["number"], "event": event})
+        if event["event"] != "restarting":
+            return []
+        half = -(-len(trials) // 2)
+        parts = [part for part in (trials[:half], trials[half:]) if part]
+        return [{**job, "number": part[0]["number"], "trials": part} for part in parts]
 
     def _replace(self, dead: _Worker) -> tuple[Job, str]:
         """Starts a new worker in a dead one's place; returns the job it was at and why it died."""

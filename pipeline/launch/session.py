@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines
@@ -19,7 +20,6 @@ from pipeline.tracking import store
 from pipeline.tracking.display import say
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
-from pipeline.training.trial import load_splits
 
 
 def check_tracking(config: dict[str, Any]) -> None:

@@ -61,7 +61,8 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
             if not last["input_error"]:
                 recorder.event(0, event)
 
-    job = {"kind": "train", "number": 0, "config": plain, "record": record, "folder": str(folder.absolute())}
+    trial = {"number": 0, "config": plain, "record": record, "folder": str(folder.absolute())}
+    job = {"kind": "train", "number": 0, "trials": [trial], "export": True}
     try:
         with session.stopping(executor):
             executor.run([job], receive)

@@ -1,7 +1,8 @@
 """The worker process: `python -m pipeline.launch.worker FD`, warm from job to job.
 
 It speaks over the inherited socket FD, in pickled dicts. From the parent: a job, `{"stop": True}`. To the parent:
-`{"job": number, "event": {...}}`, and `{"job": number, "done": result}` once the job is over. When the parent goes
+`{"job": number, "trial": number, "event": {...}}`, `{"job": number, "cohort": {...}}`, and at last
+`{"job": number, "done": result}`. When the parent goes
 away the socket closes and the worker ends at once, wherever it is.
 """
 
@@ -46,22 +47,47 @@ def main(connection: Connection) -> None:
         if job.get("stop"):
             return
         number = job["number"]
-        result = perform(job, lambda event, n=number: connection.send({"job": n, "event": event}), stop.is_set)
+        result = perform(job, lambda message, n=number: connection.send({"job": n, **message}), stop.is_set)
         connection.send({"job": number, "done": result})
 
 
 def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:
-    """Does one job of any kind, in this process: `executor=inline` calls it too."""
-    if job["kind"] == "test":
-        from pipeline.evaluation import evaluate
-        from pipeline.saving import load_model
-        from pipeline.training.trial import load_splits
+    """Does one job of any kind, in this process: `executor=inline` calls it too. The result of a job that is not
+    training is what it found, or `{"error": reason}`."""
+    if job["kind"] == "train":
+        from pipeline.training.cohort import run_trials
 
-        splits = load_splits(job["config"])
-        return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes)
-    from pipeline.training.trial import run_trial
+        return run_trials(job, send, should_stop)
+    from pipeline.training.trial import reason_of
 
-    return run_trial(job, send, should_stop)
+    try:
+        return _KINDS[job["kind"]](job)
+    except Exception as error:
+        return {"error": reason_of(error)[0]}
+
+
+def _test(job: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.data.sources import load_splits
+    from pipeline.evaluation import evaluate
+    from pipeline.saving import load_model
+
+    splits = load_splits(job["config"])
+    return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes)
+
+
+def _export(job: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.training.trial import export
+
+    return {"model": export(job)}
+
+
+def _measure(job: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.training.cohort import measure
+
+    return measure(job)
+
+
+_KINDS = {"test": _test, "export": _export, "measure": _measure}
 
 
 if __name__ == "__main__":

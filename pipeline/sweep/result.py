@@ -5,11 +5,10 @@ from typing import Any
 
 import yaml
 
-from pipeline import config as configs
 from pipeline.jsonl import write_atomically
 from pipeline.launch.executors import Executor, Message
 from pipeline.sweep.ledger import Trial
-from pipeline.sweep.plan import trial_config, trial_overrides
+from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
 from pipeline.tracking import compare, leaderboard, store
 from pipeline.tracking.curves import learning_curve
@@ -32,6 +31,7 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
         summary[f"best_{metric}"] = winner.metrics[metric]
         command = _reproduce(study, winner)
         say(f"best: trial {winner.number}, {metric} {number(winner.metrics[metric])} in epoch {winner.best_epoch}")
+        _export(study, executor)
         if not interrupted:
             summary |= _test(study, executor, winner)
         _write_best(study, winner, command, summary)
@@ -59,24 +59,33 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
     return 130 if interrupted else 0 if winner else 1
 
 
-def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
-    """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
-    arm = study.plan.arms[winner.arm]
-    config = configs.plain(trial_config(arm, winner.params, study.stage_of(winner).epochs))
-    folder = str(study.trial_folder(winner).absolute())
+def _run(executor: Executor, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of jobs that are not training."""
     results: list[dict[str, Any]] = []
-    job = {"kind": "test", "number": winner.number, "config": config, "folder": folder}
 
     def receive(message: Message) -> None:
-        if message.get("done"):
+        if "done" in message:
             results.append(message["done"])
-        elif message.get("event", {}).get("event") == "ended":
-            say(f"test: not evaluated, {message['event']['reason']}", "yellow")
 
-    executor.run([job], receive)
-    if not results:
+    executor.run(jobs, receive)
+    return results
+
+
+def _export(study: Study, executor: Executor) -> None:
+    """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5."""
+    completed = [t for t in study.ranked() if t.status == "completed"][: study.config["sweep"]["keep_models"]]
+    missing = [t for t in completed if not (study.trial_folder(t) / "model.h5").exists()]
+    for result in _run(executor, [{"kind": "export", **study.job_of(trial)} for trial in missing]):
+        if "error" in result:
+            say(f"model.h5 was not written: {result['error']}", "yellow")
+
+
+def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
+    """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
+    (result,) = _run(executor, [{"kind": "test", **study.job_of(winner)}]) or [{"error": "interrupted"}]
+    if "error" in result:
+        say(f"test: not evaluated, {result['error']}", "yellow")
         return {}
-    result = results[0]
     say(f"test: accuracy {number(result['accuracy'])}, loss {number(result['loss'])} on {result['n']} examples")
     return {"test_accuracy": result["accuracy"], "test_loss": result["loss"]}
 

@@ -6,11 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from pipeline import config as configs
 from pipeline.errors import InputError
-from pipeline.launch import folders, session
+from pipeline.launch import devices, folders, session
 from pipeline.launch.executors import Executor, Message
 from pipeline.objective import Objective
+from pipeline.sweep.cohorts import cohorts
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
 from pipeline.sweep.ranges import to_text
@@ -31,6 +34,7 @@ class Study:
         self.plan, self.folder, self.ledger = plan, folder, ledger
         first = plan.arms[0].config
         self.config = configs.plain(first)
+        self.workers = self.config["executor"]["workers"] or devices.cores()
         self.objective = Objective(first.sweep.metric, first.sweep.direction)
         now = header(plan, fingerprint)
         if ledger.header is None:
@@ -51,7 +55,7 @@ class Study:
             display.stage(self._title(stage, trials, spaces, missing), len(trials), len(trials) - len(missing))
             if missing:
                 executor.run(
-                    self._jobs(stage, missing, recorder),
+                    self._jobs(stage, trials, recorder),
                     lambda message: self._receive(message, recorder, display),
                 )
             display.close()
@@ -90,29 +94,45 @@ class Study:
         return title
 
     def _jobs(self, stage: Stage, trials: list[Trial], recorder: Recorder) -> Iterator[dict[str, Any]]:
-        for trial in trials:
-            arm = self.plan.arms[trial.arm]
-            config = trial_config(arm, trial.params, stage.epochs)
-            plain = configs.plain(config)
-            configs.check(plain)
-            folder = self.trial_folder(trial)
-            if not (folder / ".hydra").exists():
-                overrides = trial_overrides(self.plan, arm, trial.params, stage.epochs)
-                folders.write_config(folder, config, overrides)
-            self.ledger.add({"record": "started", "trial": trial.number})
-            recorder.open(self.tracked(trial))
-            yield {
-                "kind": "train",
-                "number": trial.number,
-                "config": plain,
-                "record": configs.recorded(config),
-                "folder": str(folder.absolute()),
-            }
+        """A job a cohort, of those of its trials that have not ended."""
+        composed = [trial_config(self.plan.arms[t.arm], t.params, stage.epochs) for t in trials]
+        plain = [configs.plain(config) for config in composed]
+        for config in plain:
+            configs.check(config)
+        executor = self.config["executor"]
+        alone = executor["fuse"] == "never"
+        for cohort in cohorts(plain, self.workers, 1 if alone else executor["cohort_size"]):
+            missing = [place for place in cohort if trials[place].status is None]
+            if not missing:
+                continue
+            jobs = [self._job(stage, trials[place], composed[place], plain[place]) for place in missing]
+            self.ledger.add(*[{"record": "started", "trial": job["number"]} for job in jobs])
+            for place in missing:
+                recorder.open(self.tracked(trials[place]))
+            settings = {key: executor[key] for key in ("fuse", "xla", "cohort_size")}
+            settings["memory"] = devices.memory(self.config["device"]["name"], self.workers)
+            first = jobs[0]["number"]
+            yield {"kind": "train", "number": first, "trials": jobs, "planned": len(cohort), **settings}
+
+    def _job(self, stage: Stage, trial: Trial, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
+        folder = self.trial_folder(trial)
+        if not (folder / ".hydra").exists():
+            overrides = trial_overrides(self.plan, self.plan.arms[trial.arm], trial.params, stage.epochs)
+            folders.write_config(folder, config, overrides)
+        record = configs.recorded(config)
+        return {"number": trial.number, "config": plain, "record": record, "folder": str(folder.absolute())}
+
+    def job_of(self, trial: Trial) -> dict[str, Any]:
+        """A trial's part of a job, for what is done after training."""
+        config = trial_config(self.plan.arms[trial.arm], trial.params, self.stage_of(trial).epochs)
+        return self._job(self.stage_of(trial), trial, config, configs.plain(config))
 
     def _receive(self, message: Message, recorder: Recorder, display: SweepDisplay) -> None:
+        if "cohort" in message:
+            display.cohort(message["cohort"])
         if "event" not in message:
             return
-        trial = self.ledger.trials[message["job"]]
+        trial = self.ledger.trials[message["trial"]]
         event = session.stamped(self.trial_folder(trial), message["event"])
         if event["event"] == "ended":
             facts = {"metrics": event.get("metrics", {}), "best_epoch": event.get("best_epoch", 0)}

@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from pipeline import config as configs
 from pipeline.errors import InputError
-from pipeline.launch import folders, session
+from pipeline.launch import devices, folders, session
 from pipeline.launch.executors import Executor
+from pipeline.sweep.cohorts import of_first_stage
 from pipeline.sweep.ledger import Ledger
 from pipeline.sweep.plan import Plan, make_plan
 from pipeline.sweep.ranges import parse, to_text
@@ -64,8 +65,8 @@ def run_sweep(plan: Plan) -> int:
     session.check_tracking(config)
     if config["sweep"]["dry_run"]:
         return describe(plan, config)
-    total = sum(stage.n_trials or 10**6 for stage in plan.stages)
-    executor = session.make_executor(config, total)
+    workers, size = config["executor"]["workers"] or devices.cores(), config["executor"]["cohort_size"]
+    executor = session.make_executor(config, _most_jobs(plan, config, workers, size))
     try:
         fingerprint = "/".join(
             dict.fromkeys(session.load_data(configs.plain(arm.config)).fingerprint for arm in plan.arms)
@@ -106,6 +107,13 @@ def _run(study: Study, executor: Executor) -> int:
             return conclude(study, executor, recorder, stop.requested)
     finally:
         display.close()
+
+
+def _most_jobs(plan: Plan, config: dict[str, Any], workers: int, size: int | None) -> int:
+    """How many workers have something to do: as many as there are cohorts, if trials are going to be fused."""
+    if config["executor"]["fuse"] == "never":
+        return sum(stage.n_trials or 10**6 for stage in plan.stages)
+    return len(of_first_stage(plan, workers, size))
 
 
 def describe(plan: Plan, config: dict[str, Any]) -> int:

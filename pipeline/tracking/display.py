@@ -109,6 +109,13 @@ class SweepDisplay:
             if self._bar:
                 self._bar.advance(self._ended)
 
+    def cohort(self, cohort: dict[str, Any]) -> None:
+        """How a cohort trains, and why."""
+        trials = cohort["trials"]
+        shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
+        mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[cohort["mode"]]
+        say(f"  {shown}: {mode}, {cohort['reason']}", "dim")
+
     def close(self) -> None:
         if self._bar:
             self._bar.close()

@@ -15,7 +15,7 @@ Weights = list[np.ndarray]
 
 def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Progress, identity: str = "") -> None:
     """Writes groups `model/`, `optimizer/` (one dataset a variable) and `best/` (the best epoch's weights), for the
-    trial that `identity` stands for (its config and data)."""
+    trial that `identity` stands for (its config and data). A state of {} keeps the best weights only."""
 
     def fill(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
@@ -36,6 +36,15 @@ def load(path: Path, identity: str | None = None) -> tuple[dict[str, np.ndarray]
         return _load(path, identity)
     except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError):
         return None
+
+
+def load_best(path: Path) -> tuple[Weights, Progress]:
+    """The best epoch's weights, in the order of model.weights. Raises InputError if there are none."""
+    hdf5.check(path)
+    with hdf5.opened(path) as file:
+        if "best" not in file or "progress" not in file.attrs:
+            raise InputError(f"{path}: no weights of a best epoch are in it.")
+        return [file["best"][name][()] for name in sorted(file["best"])], Progress(**json.loads(file.attrs["progress"]))
 
 
 def _load(path: Path, identity: str | None) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:

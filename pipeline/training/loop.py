@@ -1,17 +1,16 @@
-"""The epochs of one trial: train, validate, keep the best, stop early, save the state."""
+"""The epochs of a cohort, of one trial or many: train, validate, keep the best, stop early, save the state."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.objective import Objective
 from pipeline.training import checkpoint
 from pipeline.training.progress import Progress, not_finite
-from pipeline.training.solo import SoloTrainer
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -20,66 +19,155 @@ class Interrupted(Exception):
     """Training was asked to stop: between epochs with its state saved, within one with the last checkpoint's."""
 
 
-@dataclass
-class Outcome:
-    """status: `completed` or `diverged`, with the reason; best: weights of the best epoch, empty if none was."""
+class Trainer(Protocol):
+    """What trains the trials of a cohort, counted from 0; SoloTrainer has one."""
 
-    status: str
-    reason: str | None
+    @property
+    def size(self) -> int: ...
+
+    def epoch(self, rates: np.ndarray, should_stop: Callable[[], bool]) -> list[dict[str, float]] | None:
+        """Trains an epoch at learning rates [P, steps] and validates; metrics a trial, None if asked to stop."""
+
+    def weights(self, i: int) -> list[np.ndarray]:
+        """What predicting needs, in the order of model.weights."""
+
+    def state(self, i: int) -> dict[str, np.ndarray]:
+        """Everything that training changes."""
+
+    def keep(self, indices: list[int]) -> None:
+        """Goes on with these trials only."""
+
+
+@dataclass
+class Member:
+    """A trial of a cohort.
+
+    rates: the learning rates [steps] of an epoch counted from 0. progress, and `best`, its best epoch's weights:
+    where it begins. identity: what its checkpoint belongs to.
+    """
+
+    number: int
+    rates: Callable[[int], np.ndarray]
+    patience: int | None
+    state_path: Path
+    identity: str
+    emit: Emit
     progress: Progress
     best: list[np.ndarray] = field(default_factory=list)
 
 
+@dataclass
+class Outcome:
+    """status: `completed`, `diverged`, with the reason, or `paused`, which is to go on from its state.h5."""
+
+    status: str
+    reason: str | None = None
+
+
 def train(
-    trainer: SoloTrainer,
+    trainer: Trainer,
+    members: list[Member],
     *,
     epochs: int,
-    rates: Callable[[int], np.ndarray],
+    until: int | None = None,
     objective: Objective,
-    patience: int | None,
-    state_path: Path,
     checkpoint_seconds: float,
-    progress: Progress,
-    best: list[np.ndarray],
-    identity: str = "",
-    emit: Emit,
+    finished: Callable[[Member, Outcome], None],
     should_stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Trains from `progress` (and `best`, its weights) up to `epochs` epochs.
+) -> None:
+    """Trains members, all at the same epoch, up to `epochs` epochs, or only `until` this one.
 
-    rates: the learning rates [steps] of an epoch counted from 0.
-    A metric that is not finite ends the trial as `diverged`; what is on disk then is the last checkpoint, which
-    was finite, if there was one. identity: what the checkpoint belongs to.
-    Raises Interrupted when `should_stop` turns true.
+    A member that ends is handed to `finished` at once, its state saved: after its last epoch, when its patience is
+    over, paused at `until`, or `diverged` with a metric that is not finite; of the last only the best weights are
+    saved. The others go on, and the trainer lets go of those that ended once that saves time.
+    Raises Interrupted when `should_stop` turns true, with every running member's state saved if between epochs.
     """
+    running = list(members)
+    places = {member.number: i for i, member in enumerate(members)}  # in the trainer
     saved_at = time.monotonic()
+    slowest = quickest = 0.0
 
-    def save() -> None:
-        checkpoint.save(state_path, trainer.state(), best, progress, identity)
+    def save(member: Member) -> None:
+        state = trainer.state(places[member.number])
+        checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
 
-    while progress.epoch < epochs and not progress.patience_is_over(patience):
+    def end(member: Member, outcome: Outcome) -> None:
+        running.remove(member)
+        if outcome.status != "diverged":
+            save(member)
+        elif member.best:
+            checkpoint.save(member.state_path, {}, member.best, member.progress, member.identity)
+        finished(member, outcome)
+
+    def settle() -> None:
+        """Ends the members that are done."""
+        for member in list(running):
+            progress = member.progress
+            if progress.epoch >= epochs:
+                end(member, Outcome("completed"))
+            elif progress.patience_is_over(member.patience):
+                reason = f"stopped early: {member.patience} epochs without a better one"
+                end(member, Outcome("completed", reason))
+            elif until is not None and progress.epoch >= until:
+                end(member, Outcome("paused"))
+
+    settle()
+    while running:
         if should_stop():
-            save()
+            for member in running:
+                save(member)
             raise Interrupted
+        epoch = running[0].progress.epoch
+        live = {places[member.number]: member.rates(epoch) for member in running}
+        nothing = np.zeros_like(next(iter(live.values())))
+        rates = np.stack([live.get(i, nothing) for i in range(trainer.size)])
         began = time.perf_counter()
-        epoch_rates = rates(progress.epoch)
-        trained = trainer.train_epoch(epoch_rates, should_stop)
-        if trained is None:  # in mid-epoch: the last checkpoint is what a resume starts from
+        results = trainer.epoch(rates, should_stop)
+        if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
             raise Interrupted
-        metrics = {**trained, **trainer.evaluate()}
         seconds = time.perf_counter() - began
-        progress.seconds += seconds
-        bad = not_finite(metrics)
-        if bad is None and progress.update(metrics, objective):
-            best = trainer.weights()
-        epoch = progress.epoch if bad is None else progress.epoch + 1
-        rate = float(epoch_rates[-1])
-        emit({"event": "epoch", "epoch": epoch, **metrics, "learning_rate": rate, "seconds": seconds})
-        if bad is not None:
-            return Outcome("diverged", f"{bad} is {metrics[bad]} in epoch {epoch}", progress, best)
-        if time.monotonic() - saved_at >= checkpoint_seconds:
-            save()
+        quickest = min(quickest, seconds) if slowest else seconds
+        slowest = max(slowest, seconds)
+        share = seconds / len(running)
+        for member in list(running):
+            i = places[member.number]
+            _take(member, results[i], float(rates[i][-1]), share, seconds, objective, lambda i=i: trainer.weights(i))
+            if (bad := not_finite(results[i])) is not None:
+                reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
+                end(member, Outcome("diverged", reason))
+        settle()
+        if running and time.monotonic() - saved_at >= checkpoint_seconds:
+            for member in running:
+                save(member)
             saved_at = time.monotonic()
-    save()
-    reason = None if progress.epoch >= epochs else f"stopped early: {patience} epochs without a better one"
-    return Outcome("completed", reason, progress, best)
+        if running and _worth_compacting(len(running), trainer.size, (until or epochs) - epoch - 1, quickest, slowest):
+            trainer.keep([places[member.number] for member in running])
+            places = {member.number: i for i, member in enumerate(running)}
+            slowest = 0.0
+
+
+def _take(
+    member: Member,
+    metrics: dict[str, float],
+    rate: float,
+    share: float,
+    seconds: float,
+    objective: Objective,
+    weights: Callable[[], list[np.ndarray]],
+) -> None:
+    """One more epoch of a member. seconds: what the epoch took for the whole cohort; share: this member's part."""
+    progress = member.progress
+    progress.seconds += share
+    finite = not_finite(metrics) is None
+    if finite and progress.update(metrics, objective):
+        member.best = weights()
+    epoch = progress.epoch if finite else progress.epoch + 1
+    times = {"seconds": share} if share == seconds else {"seconds": share, "cohort_seconds": seconds}
+    member.emit({"event": "epoch", "epoch": epoch, **metrics, "learning_rate": rate, **times})
+
+
+def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
+    """Whether going on without the trials that ended saves more than it costs: a new size is compiled anew, which
+    took as much longer as the first epoch did."""
+    saved = epochs_left * quickest * (1 - running / size)
+    return running <= size / 2 and saved > slowest - quickest

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.training.layer_calls import prepare
 from pipeline.training.losses import cross_entropy, predicted
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
@@ -32,6 +33,7 @@ class SoloTrainer:
         label_smoothing: float = 0.0,
     ) -> None:
         self.model, self.optimizer = model, optimizer
+        prepare(model, stacked=False)
         optimizer.build(model.trainable_variables)
         # There is one replica here. Keras would sum gradients over it through a custom gradient, which TensorFlow
         # registers for ever together with this trainer's graph: 5 MB a trial in a worker that stays warm.
@@ -70,38 +72,50 @@ class SoloTrainer:
             count += tf.size(labels)
         return loss_sum, correct, count
 
-    def train_epoch(
-        self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
-    ) -> dict[str, float] | None:
-        """Trains a step for each of the learning rates [steps].
+    @property
+    def size(self) -> int:
+        return 1
 
-        Returns loss (as trained on, with smoothing and regularisation) and accuracy, both over the epoch's
-        examples as the weights moved; None if `should_stop` turned true between two calls.
+    def epoch(
+        self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    ) -> list[dict[str, float]] | None:
+        """Trains a step for each of the learning rates [1, steps], then validates.
+
+        Returns, as the one trial's, loss (as trained on, with smoothing and regularisation) and accuracy, both over
+        the epoch's examples as the weights moved, val_loss, plain cross-entropy so that trials with other smoothing
+        compare, and val_accuracy; None if `should_stop` turned true between two calls.
         """
         totals = np.zeros(3)
-        for start in range(0, len(rates), STEPS_PER_CALL):
+        for start in range(0, rates.shape[1], STEPS_PER_CALL):
             if should_stop():
                 return None
-            results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
+            results = self._run_steps(self._iterator, tf.constant(rates[0, start : start + STEPS_PER_CALL]))
             totals += [float(value) for value in results]
         loss_sum, correct, count = totals.tolist()
-        return {"loss": loss_sum / count, "accuracy": correct / count}
+        return [{"loss": loss_sum / count, "accuracy": correct / count, **self.evaluate()}]
+
+    def rehearse(self, rates: np.ndarray, steps: int) -> None:
+        """Trains `steps` steps, for their time."""
+        self._run_steps(self._iterator, tf.constant(rates[0, :steps]))[0].numpy()
 
     def evaluate(self) -> dict[str, float]:
-        """val_loss, plain cross-entropy so that trials with other smoothing compare, and val_accuracy."""
+        """val_loss and val_accuracy as the weights are."""
         totals = self._run_evaluation(self._validation, self._validation_steps)
         loss_sum, correct, count = (float(value) for value in totals)
         return {"val_loss": loss_sum / count, "val_accuracy": correct / count}
 
-    def weights(self) -> list[np.ndarray]:
+    def weights(self, i: int = 0) -> list[np.ndarray]:
         """What predicting needs, in the order of model.weights."""
         return self.model.get_weights()
 
-    def state(self) -> dict[str, np.ndarray]:
+    def keep(self, indices: list[int]) -> None:
+        """The one trial goes on."""
+
+    def state(self, i: int = 0) -> dict[str, np.ndarray]:
         """Everything that training changes: weights, optimizer slots, seeds of random layers."""
         return {name: variable.numpy() for name, variable in self._variables()}
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
+    def restore(self, i: int, state: dict[str, np.ndarray]) -> None:
         """Sets what state() gave. Raises ValueError if names or shapes are not this model's."""
         variables = dict(self._variables())
         shapes = {name: tuple(v.shape) for name, v in variables.items()}

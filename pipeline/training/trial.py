@@ -1,4 +1,4 @@
-"""One trial, from its config to its files. The only place in a worker that reads the config."""
+"""One trial as a worker sees it: from its config to its data, model and optimizer, and to its model.h5."""
 
 import hashlib
 import json
@@ -9,64 +9,184 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.data.input_pipeline import steps_per_epoch
+from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines
 from pipeline.models.heads import n_logits
+from pipeline.models.layers import normalized, with_probabilities
 from pipeline.objective import Objective
+from pipeline.saving import library_versions, save_model
 from pipeline.targets import call
+from pipeline.training import checkpoint
+from pipeline.training.loop import Member, Outcome
+from pipeline.training.progress import Progress
+from pipeline.training.schedules import factors
 
 Job = dict[str, Any]  # number, config (plain, resolved), record (config for records), folder
-Emit = Callable[[dict[str, Any]], None]
-
-EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
-
-_splits: dict[str, Splits] = {}
+Send = Callable[[dict[str, Any]], None]
 
 
-def load_splits(config: dict[str, Any]) -> Splits:
-    """The data set of a config. A warm worker keeps the last one: a sweep's trials mostly share it."""
-    key = json.dumps([config["dataset"], config["seed"]], sort_keys=True)
-    if key not in _splits:
-        _splits.clear()
-        _splits[key] = call("dataset", config["dataset"], seed=config["seed"])
-    return _splits[key]
+class Trial:
+    """A trial to be trained. Its log takes every event before `send` does.
 
-
-def run_trial(job: Job, send: Emit, should_stop: Callable[[], bool]) -> None:
-    """Trains the trial and writes its folder; every event goes to events.jsonl and then to `send`.
-
-    The last event is `ended` with status completed, diverged or failed, or `interrupted`. Nothing is raised:
-    a trial that fails costs itself only.
+    Building raises InputError for a config that can't be trained.
     """
-    folder = Path(job["folder"])
-    log = JsonLines(folder / "events.jsonl", durable=False)
 
-    def emit(event: dict[str, Any]) -> None:
+    def __init__(self, job: Job, send: Send) -> None:
+        self.number, self.config, self.record = job["number"], job["config"], job["record"]
+        self.folder = Path(job["folder"])
+        self._log: JsonLines | None = None
+        self._send = send
+
+    def emit(self, event: dict[str, Any]) -> None:
         event = {"time": time.time(), **event}
-        log.append(event)
-        send(event)
+        self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
+        self._log.append(event)
+        self._send(event)
 
-    from pipeline.training.loop import Interrupted
+    def close(self) -> None:
+        if self._log:
+            self._log.close()
 
-    try:
-        _train(job, folder, emit, should_stop)
-    except Interrupted:
-        emit({"event": "interrupted"})
-    except Exception as error:
-        reason, user = _reason(error)
+    def build(self, models: dict[str, keras.Model]) -> None:
+        """Loads the data, makes model and optimizer, reads state.h5.
+
+        models: those already built, by what they follow from; most trials of a sweep begin with the same weights.
+        """
+        config = self.config
+        keras.config.set_dtype_policy(config["device"]["precision"])
+        if config["device"]["name"] == "gpu" and not tf.config.list_physical_devices("GPU"):
+            raise InputError(
+                "device=gpu: TensorFlow sees no GPU. Install the extra: pip install -c constraints.txt -e '.[cuda]'."
+            )
+        self.splits = load_splits(config)
+        kept = {key: value for key, value in config["model"].items() if key != "search"}
+        key = json.dumps([kept, config["dataset"], config["seed"], config["device"]["precision"]], sort_keys=True)
+        if key not in models:
+            models[key] = build_model(config, self.splits)
+        self.model = models[key]
+        self.optimizer = call("optimizer", config["optimizer"])
+        self.steps = steps_per_epoch(len(self.splits.train), config["train"]["batch_size"])
+        saved = checkpoint.load(self.folder / "state.h5", self.identity)
+        self.state, self.best, self.progress = saved or (None, [], Progress())
+
+    @property
+    def identity(self) -> str:
+        """What state.h5 belongs to: all that decides how the trial trains, not where."""
+        config = self.config
+        trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
+        trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
+        aim = [config["sweep"][name] for name in ("metric", "direction")]
+        text = json.dumps([trained_by, aim, self.splits.fingerprint], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def objective(self) -> Objective:
+        return Objective(self.config["sweep"]["metric"], self.config["sweep"]["direction"])
+
+    def member(self) -> Member:
+        config = self.config
+        stopping, epochs = config["train"]["early_stopping"], config["train"]["epochs"]
+        base = config["optimizer"]["learning_rate"]
+
+        def rates(epoch: int) -> np.ndarray:
+            return base * factors(config["schedule"], epoch, epochs, self.steps)
+
+        return Member(
+            self.number,
+            rates,
+            stopping["patience"] if stopping else None,
+            self.folder / "state.h5",
+            self.identity,
+            self.emit,
+            self.progress,
+            self.best,
+        )
+
+    def started(self, **details: Any) -> None:
+        self.emit(
+            {
+                "event": "started",
+                "pid": os.getpid(),
+                "parameters": self.model.count_params(),
+                "resumed_after": self.progress.epoch,
+                "data_fingerprint": self.splits.fingerprint,
+                **details,
+            }
+        )
+
+    def ended(self, member: Member, outcome: Outcome) -> None:
+        progress = member.progress
+        self.emit(
+            {
+                "event": "paused" if outcome.status == "paused" else "ended",
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "epochs": progress.epoch,
+                "best_epoch": progress.best_epoch,
+                "metrics": progress.best_metrics,
+                "seconds": progress.seconds,
+            }
+        )
+
+    def failed(self, error: Exception) -> None:
+        """Nothing is raised further: a trial that fails costs itself only."""
+        reason, user = reason_of(error)
         if not user:
-            (folder / "traceback.txt").write_text(traceback.format_exc())
-        emit({"event": "ended", "status": "failed", "reason": reason, "input_error": user})
-    finally:
-        log.close()
+            (self.folder / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+        self.emit({"event": "ended", "status": "failed", "reason": reason, "input_error": user})
 
 
-def _reason(error: Exception) -> tuple[str, bool]:
+def export(job: Job) -> str:
+    """Writes model.h5, the best epoch's model, from the trial's state.h5; returns its path.
+
+    Raises InputError if there are no weights, or they are not those of this config.
+    """
+    folder, config = Path(job["folder"]), job["config"]
+    weights, progress = checkpoint.load_best(folder / "state.h5")
+    splits = load_splits(config)
+    model = build_model(config, splits)
+    try:
+        model.set_weights(weights)
+    except ValueError:
+        raise InputError(f"{folder / 'state.h5'}: its weights are not those of the config beside it.") from None
+    attributes = {
+        "caviar_config": job["record"],
+        "metrics": progress.best_metrics,
+        "epoch": progress.best_epoch,
+        "class_names": list(splits.class_names),
+        "input_shape": list(splits.input_shape),
+        "input_dtype": str(splits.train.inputs.dtype),
+        "data_fingerprint": splits.fingerprint,
+        "library_versions": library_versions(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    save_model(with_probabilities(model, config["model"]["head"]), folder / "model.h5", attributes)
+    return str(folder / "model.h5")
+
+
+def build_model(config: dict[str, Any], splits: Splits) -> keras.Model:
+    """The Keras model of a config, from raw inputs to logits, with the weights that follow from its seed."""
+    # A worker builds many models: without this layer names count up, and structures would not compare.
+    keras.backend.clear_session(free_memory=False)
+    keras.utils.set_random_seed(config["seed"])
+    keras.config.set_dtype_policy(config["device"]["precision"])
+    inputs = keras.Input(splits.input_shape, name="inputs")
+    x = normalized(inputs, *splits.normalization())
+    logits = call("model", config["model"], x, n_logits(config["model"]["head"], splits.n_classes))
+    return keras.Model(inputs, logits)
+
+
+def reason_of(error: Exception) -> tuple[str, bool]:
     """One line that says why a trial failed, and whether its config is to blame."""
     if isinstance(error, InputError):
         return str(error), True
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if out_of_memory(error):
         return "out of memory; try a smaller train.batch_size or model", False
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or ''}".rstrip(": "), False
@@ -74,115 +194,5 @@ def _reason(error: Exception) -> tuple[str, bool]:
     return f"{type(error).__name__}: {first}", False
 
 
-def _train(job: Job, folder: Path, emit: Emit, should_stop: Callable[[], bool]) -> None:
-    import keras
-    import tensorflow as tf
-
-    from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
-    from pipeline.models.layers import with_probabilities
-    from pipeline.saving import library_versions, save_model
-    from pipeline.training import checkpoint
-    from pipeline.training.loop import train
-    from pipeline.training.progress import Progress
-    from pipeline.training.schedules import factors
-    from pipeline.training.solo import SoloTrainer
-
-    config = job["config"]
-    settings, seed, head = config["train"], config["seed"], config["model"]["head"]
-    # A worker trains many models: without this Keras remembers every one, and layer names count up.
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy(config["device"]["precision"])
-    if config["device"]["name"] == "gpu" and not tf.config.list_physical_devices("GPU"):
-        raise InputError(
-            "device=gpu: TensorFlow sees no GPU. Install the extra: pip install -c constraints.txt -e '.[cuda]'."
-        )
-    splits = load_splits(config)
-    model = build_model(config, splits)
-    optimizer = call("optimizer", config["optimizer"])
-    base_rate = config["optimizer"]["learning_rate"]
-    if config["device"]["precision"] == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-
-    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
-    trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
-    aim = [config["sweep"][name] for name in ("metric", "direction")]
-    text = json.dumps([trained_by, aim, splits.fingerprint], sort_keys=True)
-    identity = hashlib.sha256(text.encode()).hexdigest()
-    saved = checkpoint.load(folder / "state.h5", identity)
-    progress = saved[2] if saved else Progress()
-    steps = steps_per_epoch(len(splits.train), settings["batch_size"])
-    trainer = SoloTrainer(
-        model,
-        optimizer,
-        batches=training_batches(
-            splits.train, batch_size=settings["batch_size"], seed=seed, start_epoch=progress.epoch
-        ),
-        validation=evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH),
-        validation_steps=steps_per_epoch(len(splits.validation), EVALUATION_BATCH),
-        label_smoothing=settings["label_smoothing"],
-    )
-    if saved:
-        trainer.restore(saved[0])
-    emit(
-        {
-            "event": "started",
-            "pid": os.getpid(),
-            "parameters": model.count_params(),
-            "resumed_after": progress.epoch,
-            "data_fingerprint": splits.fingerprint,
-        }
-    )
-    stopping = settings["early_stopping"]
-    outcome = train(
-        trainer,
-        epochs=settings["epochs"],
-        rates=lambda epoch: base_rate * factors(config["schedule"], epoch, settings["epochs"], steps),
-        objective=Objective(config["sweep"]["metric"], config["sweep"]["direction"]),
-        patience=stopping["patience"] if stopping else None,
-        state_path=folder / "state.h5",
-        checkpoint_seconds=settings["checkpoint_seconds"],
-        progress=progress,
-        best=saved[1] if saved else [],
-        identity=identity,
-        emit=emit,
-        should_stop=should_stop,
-    )
-    best = outcome.progress
-    if outcome.best:
-        model.set_weights(outcome.best)
-        attributes = {
-            "caviar_config": job["record"],
-            "metrics": best.best_metrics,
-            "epoch": best.best_epoch,
-            "class_names": list(splits.class_names),
-            "input_shape": list(splits.input_shape),
-            "input_dtype": str(splits.train.inputs.dtype),
-            "data_fingerprint": splits.fingerprint,
-            "library_versions": library_versions(),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        save_model(with_probabilities(model, head), folder / "model.h5", attributes)
-    emit(
-        {
-            "event": "ended",
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "epochs": best.epoch,
-            "best_epoch": best.best_epoch,
-            "metrics": best.best_metrics,
-            "seconds": best.seconds,
-        }
-    )
-
-
-def build_model(config: dict[str, Any], splits: Splits) -> Any:
-    """The Keras model of a config, from raw inputs to logits, with fresh weights."""
-    import keras
-
-    from pipeline.models.layers import normalized
-
-    inputs = keras.Input(splits.input_shape, name="inputs")
-    x = normalized(inputs, *splits.normalization())
-    logits = call("model", config["model"], x, n_logits(config["model"]["head"], splits.n_classes))
-    return keras.Model(inputs, logits)
+def out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

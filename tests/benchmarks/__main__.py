@@ -1,7 +1,8 @@
-"""`python -m tests.benchmarks [sweep|single] [--repeats N] [--trials N] [--epochs N] [--plain]`: both without a name.
+"""`python -m tests.benchmarks NAME...` measures Caviar against its peers; `all` is the table of targets.
 
-Needs the `bench` extra (optuna, keras-tuner). Seconds are wall time of whole processes: compare them on a machine
-that does nothing else.
+Needs the `bench` extra (optuna, keras-tuner, hydra-joblib-launcher). Compare seconds on a machine that does nothing
+else. Peers come in two variants, both by default: plain, as most scripts are written, and tuned, as fast as a user can
+make Keras. A target is meant for the plain variant; beside the tuned one it stands in brackets.
 """
 
 import argparse
@@ -12,36 +13,65 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import contests
-from tests.benchmarks.stopwatch import Failed, ready_store, table, timed
+from tests.benchmarks.cohorts import REPORTS
+from tests.benchmarks.epochs import EPOCHS, SINGLE
+from tests.benchmarks.readings import table
+from tests.benchmarks.stopwatch import Failed, ready_store, timed
+from tests.benchmarks.sweeps import SWEEPS
+
+CONTESTS = {**SWEEPS, **EPOCHS, **SINGLE}
+TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
+LIBRARIES = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner", "hydra-core", "hydra-joblib-launcher")
+
+
+def arguments() -> argparse.Namespace:
+    nothing = argparse.Namespace(trials=None, epochs=None)
+    lines = [f"  {name:11} {contest.title(nothing)}" for name, contest in CONTESTS.items()]
+    lines += [f"  {name:11} {(report.__doc__ or '').splitlines()[0]}" for name, report in REPORTS.items()]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        epilog="\n".join(["names:", *lines, f"  {'all':11} {' '.join(TABLE)}"]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choices = [*CONTESTS, *REPORTS, "all"]
+    parser.add_argument("names", nargs="+", metavar="NAME", choices=choices, help="what to measure, see below")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each contender (3)")
+    parser.add_argument("--trials", type=int, help="trials of a sweep, or the most at once in a report")
+    parser.add_argument("--peer-trials", type=int, help="run the peers on so many trials and extrapolate their time")
+    parser.add_argument("--epochs", type=int, help="epochs of a trial")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of Caviar's side only")
+    variants = parser.add_mutually_exclusive_group()
+    for name, value in (("plain", (True,)), ("tuned", (False,)), ("both", (True, False))):
+        variants.add_argument(f"--{name}", dest="variants", action="store_const", const=value, default=(True, False))
+    return parser.parse_args()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("contest", nargs="?", choices=sorted(contests.CONTESTS), help="default: all")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each contender (3)")
-    parser.add_argument("--trials", type=int, default=24, help="trials of a sweep (24)")
-    parser.add_argument("--epochs", type=int, default=20, help="epochs of a trial (20)")
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="the peers' Keras as most scripts have it (arrays into fit, a call a step), not as fast as it can be",
-    )
-    options = parser.parse_args()
-    libraries = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner")
+    options = arguments()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in libraries))
+    print(", ".join(f"{name} {version(name)}" for name in LIBRARIES))
+    names = list(dict.fromkeys(n for name in options.names for n in (TABLE if name == "all" else [name])))
     try:
-        with tempfile.TemporaryDirectory(prefix="caviar-bench-") as folder:
-            store = ready_store(Path(folder))
-            for name in [options.contest] if options.contest else sorted(contests.CONTESTS):
-                title, contenders = contests.CONTESTS[name](Path(folder), options)
-                print(f"\n{title}", flush=True)
-                print(table(timed(contenders, Path(folder) / name, store, options.repeats)))
+        with tempfile.TemporaryDirectory(prefix="caviar-bench-") as temporary:
+            store = ready_store(Path(temporary))
+            for name in names:
+                measure(name, Path(temporary) / name, store, options)
     except Failed as failure:
         print(failure, file=sys.stderr)
         return 1
     return 0
+
+
+def measure(name: str, folder: Path, store: Path, options: argparse.Namespace) -> None:
+    if report := REPORTS.get(name):
+        print(f"\n{name}: {(report.__doc__ or '').splitlines()[0]}", flush=True)
+        for line in report(folder, options):
+            print(line, flush=True)
+        return
+    print(f"\n{name}: {CONTESTS[name].title(options)}", flush=True)
+    contenders = CONTESTS[name].contenders(name, folder, options)
+    print(table(contenders, timed(contenders, folder, store, options.repeats)), flush=True)
 
 
 if __name__ == "__main__":

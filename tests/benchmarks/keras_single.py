@@ -6,29 +6,15 @@ less than Caviar elsewhere: no training state to resume from, no events on disk,
 
 from typing import Any
 
-import keras
 import mlflow
 from matplotlib.figure import Figure
 
-from tests.benchmarks import recipe
+from tests.benchmarks import peer, recipe
 
-options = recipe.arguments(__doc__, points=False)
+options = peer.arguments(__doc__)
 params: dict[str, Any] = {"hidden_units": 64, "learning_rate": 1e-3, "batch_size": 32}
-splits = recipe.data()
 recipe.use_store(options.output)
-keras.utils.set_random_seed(recipe.SEED)
-model = recipe.compiled(splits, **params, plain=options.plain)
-# Never stops here; restores the best epoch's weights.
-best_epoch = keras.callbacks.EarlyStopping("val_accuracy", patience=options.epochs, restore_best_weights=True)
-history = recipe.fitted(
-    model,
-    splits,
-    batch_size=params["batch_size"],
-    epochs=options.epochs,
-    plain=options.plain,
-    callbacks=[best_epoch],
-    verbose=2,
-)
+model, history = recipe.trained(params, model="mlp", epochs=options.epochs, plain=options.plain)
 figure = Figure(figsize=(9, 3.6), layout="constrained")
 epochs = range(1, options.epochs + 1)
 for axis, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -43,4 +29,4 @@ with mlflow.start_run():
     mlflow.log_figure(figure, "learning_curve.png")
     mlflow.log_dict({**params, "epochs": options.epochs, "seed": recipe.SEED}, "config.yaml")
     mlflow.log_artifact(str(options.output / "model.h5"))
-recipe.write_result(options.output, [history])
+peer.write_result(options.output, [history])

@@ -11,28 +11,34 @@ import keras
 import keras_tuner
 import mlflow
 
-from tests.benchmarks import recipe
+from pipeline.sweep.space import Choice, Distribution
+from tests.benchmarks import peer, recipe
+from tests.benchmarks.sweeps import SWEEPS
 
-options = recipe.arguments(__doc__, points=True)
-splits = recipe.data()
-histories: list[dict[str, list[float]]] = []
+options = peer.arguments(__doc__, "--contest", "--points")
+contest, points = SWEEPS[options.contest], peer.read_points(options.points)
+histories: list[peer.History] = []
 
 
-class Mlp(keras_tuner.HyperModel):
+def suggested(hp: keras_tuner.HyperParameters, name: str, values: Distribution) -> Any:
+    if isinstance(values, Choice):
+        return hp.Choice(name, list(values.values))
+    suggest = hp.Int if values.integer else hp.Float
+    return suggest(name, values.low, values.high, sampling="log" if values.scale == "log" else "linear")
+
+
+class Searched(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:  # the tuner has cleared the session
         keras.utils.set_random_seed(recipe.SEED)
-        return recipe.compiled(
-            splits,
-            hidden_units=hp.Int("hidden_units", 16, 256, sampling="log"),
-            learning_rate=hp.Float("learning_rate", 1e-4, 1e-1, sampling="log"),
-            batch_size=hp.Choice("batch_size", [16, 32, 64, 128]),
-            plain=options.plain,
-        )
+        point = {name: suggested(hp, name, values) for name, values in contest.parameters().items()}
+        return recipe.compiled(recipe.data(), plain=options.plain, model=contest.model, **point)
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, **settings: Any) -> dict[str, float]:
-        history = recipe.fitted(model, splits, batch_size=hp.get("batch_size"), plain=options.plain, **settings)
+        settings["batch_size"] = hp.values.get("batch_size", recipe.BATCH_SIZE)
+        history = recipe.fitted(model, recipe.data(), plain=options.plain, **settings)
         with mlflow.start_run(run_name=f"trial {len(histories)}"):
             recipe.log(hp.values, history)
+        peer.finished(len(histories))
         histories.append(history)
         return {"val_accuracy": max(history["val_accuracy"])}
 
@@ -41,7 +47,7 @@ class GivenPoints(keras_tuner.oracles.RandomSearchOracle):
     """Random search, but for the numbers drawn: the same as in the other contenders."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        return {"status": keras_tuner.engine.trial.TrialStatus.RUNNING, "values": options.points[int(trial_id)]}
+        return {"status": keras_tuner.engine.trial.TrialStatus.RUNNING, "values": points[int(trial_id)]}
 
 
 class Tuner(keras_tuner.Tuner):
@@ -51,11 +57,11 @@ class Tuner(keras_tuner.Tuner):
 
 recipe.use_store(options.output)
 tuner = Tuner(
-    GivenPoints(objective=keras_tuner.Objective("val_accuracy", "max"), max_trials=len(options.points)),
-    Mlp(),
+    GivenPoints(objective=keras_tuner.Objective("val_accuracy", "max"), max_trials=len(points)),
+    Searched(),
     directory=options.output,
     project_name="tuner",
 )
 tuner.search(epochs=options.epochs, verbose=0)
 tuner.results_summary(10)
-recipe.write_result(options.output, histories)
+peer.write_result(options.output, histories)

@@ -5,50 +5,44 @@ the study is in memory, so that a crash loses it; other trials' models and all t
 winner is not evaluated on the test split.
 """
 
-import keras
+from typing import Any
+
 import mlflow
 import optuna
 
-from tests.benchmarks import recipe
+from pipeline.sweep.space import Choice, Distribution
+from tests.benchmarks import peer, recipe
+from tests.benchmarks.sweeps import SWEEPS
 
-options = recipe.arguments(__doc__, points=True)
-splits = recipe.data()
-histories: list[dict[str, list[float]]] = []
+options = peer.arguments(__doc__, "--contest", "--points")
+contest, points = SWEEPS[options.contest], peer.read_points(options.points)
+histories: list[peer.History] = []
+
+
+def suggested(trial: optuna.Trial, name: str, values: Distribution) -> Any:
+    if isinstance(values, Choice):
+        return trial.suggest_categorical(name, values.values)
+    suggest: Any = trial.suggest_int if values.integer else trial.suggest_float
+    return suggest(name, values.low, values.high, log=values.scale == "log")  # uniform in 1 - value is Caviar's own
 
 
 def objective(trial: optuna.Trial) -> float:
-    hidden_units = trial.suggest_int("hidden_units", 16, 256, log=True)
-    learning_rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
-    batch_size = trial.suggest_categorical("batch_size", [16, 32, 64, 128])
-    keras.backend.clear_session()  # else memory and time grow from trial to trial
-    keras.utils.set_random_seed(recipe.SEED)
-    model = recipe.compiled(
-        splits, hidden_units=hidden_units, learning_rate=learning_rate, batch_size=batch_size, plain=options.plain
-    )
-    # Never stops here; restores the best epoch's weights.
-    best_epoch = keras.callbacks.EarlyStopping("val_accuracy", patience=options.epochs, restore_best_weights=True)
-    history = recipe.fitted(
-        model,
-        splits,
-        batch_size=batch_size,
-        epochs=options.epochs,
-        plain=options.plain,
-        callbacks=[best_epoch],
-        verbose=0,
-    )
+    point = {name: suggested(trial, name, values) for name, values in contest.parameters().items()}
+    model, history = recipe.trained(point, model=contest.model, epochs=options.epochs, plain=options.plain)
     with mlflow.start_run(run_name=f"trial {trial.number}"):
         recipe.log(trial.params, history)
     score = max(history["val_accuracy"])
     if score > max((max(other["val_accuracy"]) for other in histories), default=0):
         model.save(options.output / "best.keras")
     histories.append(history)
+    peer.finished(trial.number)
     return score
 
 
 recipe.use_store(options.output)
 study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=recipe.SEED))
-for point in options.points:
+for point in points:
     study.enqueue_trial(point)
-study.optimize(objective, n_trials=len(options.points))
+study.optimize(objective, n_trials=len(points))
 print(f"best: trial {study.best_trial.number}, {study.best_value:.4f}, {study.best_params}")
-recipe.write_result(options.output, histories)
+peer.write_result(options.output, histories)

@@ -1,0 +1,305 @@
+"""A cohort of trials trained as one stacked computation."""
+
+import functools
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.data.input_pipeline import epoch_order, steps_per_epoch, training_batches
+from pipeline.data.splits import Splits
+from pipeline.training import layer_calls, stacking, updates
+from pipeline.training.program import Constants, Data, Program, State, stacked_state
+
+# An epoch longer than this runs as several calls, between which a stop request is noticed.
+STEPS_PER_CALL = 256
+
+_programs: OrderedDict[str, Program] = OrderedDict()
+MOST_PROGRAMS = 4  # a worker mostly gets cohorts of the same few structures
+
+
+class FusedTrainer:
+    """Trains P models of one structure (see stacking.structure), each with its own optimizer, on its own numbers.
+
+    models, optimizers, splits, seeds, label_smoothing: one a trial; models as they begin, optimizers of one class.
+    Trials with the same splits (the same object) and seed share batches; data of others must have the same shapes.
+    resident: whether the data stays on the device as tensors; otherwise it streams through tf.data, which wants one
+    data set for all. xla: compile with XLA.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        splits: Sequence[Splits],
+        *,
+        seeds: Sequence[int],
+        batch_size: int,
+        label_smoothing: Sequence[float],
+        epoch: int = 0,
+        resident: bool = True,
+        xla: bool = True,
+    ) -> None:
+        self._batch_size, self._epoch = batch_size, epoch
+        sources = list(dict.fromkeys(zip(map(id, splits), seeds)))
+        self._of = [sources.index(source) for source in zip(map(id, splits), seeds)]
+        firsts = [self._of.index(d) for d in range(len(sources))]
+        self._seeds = [seeds[i] for i in firsts]
+        self._splits = [splits[i] for i in firsts]
+        self._set_up(models, optimizers, label_smoothing, xla)
+        self._n = len(self._splits[0].train)
+        self._validation = Data(
+            tf.constant(np.stack([s.validation.inputs for s in self._splits])),
+            tf.constant(np.stack([s.validation.labels for s in self._splits])),
+        )
+        self._resident = resident
+        if resident:
+            self._train = Data(
+                tf.constant(np.stack([s.train.inputs for s in self._splits])),
+                tf.constant(np.stack([s.train.labels for s in self._splits])),
+            )
+        else:
+            batches = training_batches(
+                self._splits[0].train, batch_size=batch_size, seed=self._seeds[0], start_epoch=epoch
+            )
+            self._iterator = iter(batches)
+
+    def _set_up(
+        self,
+        models: Sequence[keras.Model],
+        optimizers: Sequence[keras.optimizers.Optimizer],
+        label_smoothing: Sequence[float],
+        xla: bool,
+    ) -> None:
+        structures = [stacking.structure(model, pad=True) for model in models]
+        differing = stacking.differing(structures)
+        rule = updates.RULES[type(optimizers[0])]
+        columns = [updates.numbers(optimizer) for optimizer in optimizers]
+        numbers = {name: np.float32([column[name] for column in columns]) for name in columns[0]}
+        clip, decay = bool(np.isfinite(numbers["clipnorm"]).any()), bool(numbers["weight_decay"].any())
+        own_data = len(self._splits) > 1
+
+        def make() -> Program:
+            template = stacking.widest(models[0], structures)
+            template = keras.models.clone_model(template) if template is models[0] else template
+            _copy_statistics(models[0], template)
+            layer_calls.prepare(template, stacked=True, own_data=own_data)
+            return Program(
+                template,
+                rule,
+                paths=list(differing),
+                batch_size=self._batch_size,
+                clip=clip,
+                decay=decay,
+                xla=xla,
+            )
+
+        widths = {path: max(s.widths[path] for s in structures) for path in structures[0].widths}
+        same = {path: value for path, value in structures[0].numbers.items() if path not in differing}
+        statistics = [] if own_data else [w.tobytes().hex() for w in _statistics(models[0])]
+        parts = [structures[0].key(), widths, same, sorted(map(str, differing)), type(optimizers[0]).__name__]
+        parts += [self._batch_size, clip, decay, own_data, xla, statistics]
+        self._program = _program(json.dumps([_text(part) for part in parts]), make)
+        # Where a trial's variables are: the order of Keras, which state.h5 and model.h5 share.
+        self._shapes = [{v: tuple(w.shape) for v, w in enumerate(model.variables)} for model in models]
+        self._order = _variable_order(models[0])
+        wide = [tuple(v.shape) for v in self._program.template.variables]
+        arrays = [[v.numpy() for v in model.variables] for model in models]
+        trainable, others = self._order
+        weights = [stacking.stack([a[v] for a in arrays], wide[v]) for v in trainable]
+        slots, shared = updates.first_slots(rule, [tuple(w.shape) for w in weights], numbers)
+        self._state = stacked_state(
+            weights, [stacking.stack([a[v] for a in arrays], wide[v]) for v in others], slots, shared
+        )
+        self._constants = Constants(
+            layers=[tf.constant(values) for values in differing.values()],
+            optimizer={name: tf.constant(values) for name, values in numbers.items()},
+            label_smoothing=tf.constant(np.float32(label_smoothing)),
+            masks=stacking.masks([[s[v] for v in trainable] for s in self._shapes], [wide[v] for v in trainable]),
+            data=tf.constant(np.int32(self._of)),
+        )
+        self._saved = {v.path: i for i, v in enumerate(models[0].variables)}
+        self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
+        self._optimizer_order = _optimizer_order(rule, optimizers, models, [self._shapes[0][v] for v in trainable])
+        self._numpy: State | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self._shapes)
+
+    def epoch(
+        self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    ) -> list[dict[str, float]] | None:
+        """Trains an epoch at learning rates [P, steps] and validates.
+
+        Returns for each trial loss (as trained on), accuracy, val_loss and val_accuracy; None if `should_stop`
+        turned true between two calls.
+        """
+        state, constants = self._state, self._constants
+        rate = tf.constant(rates)
+        loss, correct, count = np.zeros(self.size), np.zeros(self.size), 0
+        steps = steps_per_epoch(self._n, self._batch_size)
+        full = self._n // self._batch_size if self._resident else steps
+        order = [epoch_order(self._n, seed, self._epoch) for seed in self._seeds] if self._resident else []
+        index = tf.stack(order) if order else None
+        totals = []
+        for begin in range(0, full, STEPS_PER_CALL):
+            if should_stop():
+                return None
+            span = tf.constant(begin), tf.constant(min(begin + STEPS_PER_CALL, full))
+            if self._resident:
+                state, sums = self._program.steps(state, constants, self._train, index, rate, *span)
+            else:
+                state, sums = self._program.stream(self._iterator, state, constants, rate, *span)
+            totals.append(sums)
+        if self._resident:
+            finish = self._program.finish(state, constants, self._train, index, rate, self._validation)
+            state, sums, validation = finish
+            totals.append(sums)
+        else:
+            validation = self._program.evaluate(state, constants, self._validation)
+        for sums in totals:
+            loss, correct, count = loss + sums.loss.numpy(), correct + sums.correct.numpy(), count + int(sums.count)
+        self._state, self._numpy = state, None
+        self._epoch += 1
+        n = int(validation.count)
+        columns = (loss / count, correct / count, validation.loss.numpy() / n, validation.correct.numpy() / n)
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
+
+    def rehearse(self, rates: np.ndarray, steps: int) -> None:
+        """Computes `steps` steps and forgets them: what a step takes, compiled."""
+        span, rate = (tf.constant(0), tf.constant(steps)), tf.constant(rates)
+        if self._resident:
+            index = tf.stack([epoch_order(self._n, seed, self._epoch) for seed in self._seeds])
+            totals = self._program.steps(self._state, self._constants, self._train, index, rate, *span)[1]
+        else:
+            totals = self._program.stream(self._iterator, self._state, self._constants, rate, *span)[1]
+        totals.loss.numpy()
+
+    def weights(self, i: int) -> list[np.ndarray]:
+        """What predicting needs of trial `i`, in its own widths and the order of model.weights."""
+        variables = self._variables(i)
+        return [variables[v] for v in self._weight_order]
+
+    def state(self, i: int) -> dict[str, np.ndarray]:
+        """Everything that training changes of trial `i`, as SoloTrainer names it."""
+        variables = self._variables(i)
+        result = {f"model/{v:04d}": variables[v] for v in range(len(variables))}
+        for name, (kind, slot, j) in self._optimizer_order.items():
+            result[name] = self._slot(i, kind, slot, j)
+        return result
+
+    def restore(self, i: int, state: dict[str, np.ndarray]) -> None:
+        """Sets what state() gave. Raises ValueError if names or shapes are not this trial's."""
+        now = self.state(i)
+        if {k: v.shape for k, v in now.items()} != {k: v.shape for k, v in state.items()}:
+            raise ValueError("the saved state belongs to another model or optimizer")
+        trainable, others = self._order
+        whole = self._as_numpy()
+        for stacked, order in ((whole.weights, trainable), (whole.others, others)):
+            for array, v in zip(stacked, order, strict=True):
+                array[i] = stacking.pad(state[f"model/{v:04d}"], array.shape[1:])
+        for name, (kind, slot, j) in self._optimizer_order.items():
+            if kind == "iteration":
+                whole.step[i] = state[name]
+            elif kind == "own":
+                array = whole.slots[j][slot]
+                array[i] = stacking.pad(state[name], array.shape[1:])
+            elif kind == "shared":
+                whole.shared[slot][i] = state[name]
+        self._state = tf.nest.map_structure(tf.constant, whole)
+        self._numpy = None
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Goes on with these trials only."""
+        chosen = tf.constant(np.int32(indices))
+        self._state, self._constants = tf.nest.map_structure(
+            lambda t: None if t is None else tf.gather(t, chosen), (self._state, self._constants)
+        )
+        self._shapes = [self._shapes[i] for i in indices]
+        self._numpy = None
+
+    def _as_numpy(self) -> State:
+        """The state, fetched once an epoch however many trials ask."""
+        if self._numpy is None:
+            self._numpy = tf.nest.map_structure(lambda t: np.array(t), self._state)
+        return self._numpy
+
+    def _variables(self, i: int) -> list[np.ndarray]:
+        state, (trainable, others), shapes = self._as_numpy(), self._order, self._shapes[i]
+        found = {v: array[i] for v, array in zip((*trainable, *others), (*state.weights, *state.others), strict=True)}
+        return [stacking.cut(found[v], shapes[v]) for v in range(len(found))]
+
+    def _slot(self, i: int, kind: str, slot: str, j: int) -> np.ndarray:
+        state = self._as_numpy()
+        if kind == "own":
+            return stacking.cut(state.slots[j][slot][i], self._shapes[i][self._order[0][j]])
+        if kind == "shared":
+            return np.array(state.shared[slot][i])
+        return np.array(int(state.step[i]), np.int32) if kind == "iteration" else np.array(0, np.float32)
+
+
+def _program(key: str, make: Callable[[], Program]) -> Program:
+    """A program already compiled, or a new one; the least recently used go."""
+    if key not in _programs:
+        _programs[key] = make()
+    _programs.move_to_end(key)
+    while len(_programs) > MOST_PROGRAMS:
+        _programs.popitem(last=False)
+    return _programs[key]
+
+
+def _text(part: Any) -> str:
+    return str(sorted((str(k), str(v)) for k, v in part.items()) if isinstance(part, dict) else part)
+
+
+def _index(variables: Sequence[Any], variable: Any) -> int:
+    return next(i for i, v in enumerate(variables) if v is variable)
+
+
+def _variable_order(model: keras.Model) -> tuple[list[int], list[int]]:
+    """Places in model.variables of the trainable ones and of the others."""
+    places = functools.partial(_index, model.variables)
+    return [places(v) for v in model.trainable_variables], [places(v) for v in model.non_trainable_variables]
+
+
+def _optimizer_order(
+    rule: updates.Rule,
+    optimizers: Sequence[keras.optimizers.Optimizer],
+    models: Sequence[keras.Model],
+    shapes: Sequence[tuple[int, ...]],
+) -> dict[str, tuple[str, str, int]]:
+    """For each variable of Keras' optimizer, by its name in state.h5, what it is here."""
+    # One that uses every slot: Keras makes no momentum for a momentum of 0.
+    i = max(range(len(optimizers)), key=lambda i: float(getattr(optimizers[i], "momentum", 0.0) or 0.0))
+    optimizer = optimizers[i]
+    optimizer.build(models[i].trainable_variables)
+    places: dict[int, tuple[str, str, int]] = {id(optimizer.iterations): ("iteration", "", 0)}
+    for slot, attribute in rule.slots.items():
+        held = getattr(optimizer, attribute, [])
+        if slot in rule.shared:
+            places[id(held)] = ("shared", slot, 0)
+        else:
+            places |= {id(variable): ("own", slot, j) for j, variable in enumerate(held)}
+    variables = enumerate(optimizer.variables)
+    return {f"optimizer/{k:04d}": places.get(id(variable), ("rate", "", 0)) for k, variable in variables}
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
+    return [layer for layer in model._flatten_layers() if type(layer) is keras.layers.Normalization]
+
+
+def _statistics(model: keras.Model) -> list[np.ndarray]:
+    return [np.array(w) for layer in _normalizations(model) for w in layer.weights]
+
+
+def _copy_statistics(model: keras.Model, template: keras.Model) -> None:
+    """Input normalisation is a constant of the graph, not a variable, as long as all trials share their data."""
+    for source, target in zip(_normalizations(model), _normalizations(template), strict=True):
+        target.set_weights(source.get_weights())
+        target.finalize_state()

@@ -1,0 +1,201 @@
+"""Which models can be stacked into one, and how: same layers, numbers that differ by trial, widths padded with zeros.
+
+A model is judged by what its layers say of themselves (`get_config`), so that any architecture fuses without
+further work.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Path = tuple[str | int, ...]
+
+# Numbers of a layer that its call uses as they are, so that a tensor will do; a new one is a line here.
+NUMBERS = {
+    "Dropout": {"rate"},
+    "BatchNormalization": {"momentum", "epsilon"},
+    "LayerNormalization": {"epsilon"},
+    "LeakyReLU": {"negative_slope"},
+    "L1": {"l1"},
+    "L2": {"l2"},
+    "L1L2": {"l1", "l2"},
+}
+WIDTHS = {"Dense": "units", "Conv2D": "filters"}
+# What leaves zero-padded units apart from the others: it computes on each unit by itself.
+UNITWISE = {
+    "Activation", "AveragePooling2D", "BatchNormalization", "Dropout", "ELU", "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "PReLU", "ReLU",
+}  # fmt: skip
+MIXING = {"softmax", "log_softmax", "sparsemax", "glu"}  # activations that compute on all units of a layer at once
+
+
+def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(node, dict):
+        # Shapes follow from the widths; a seed of None is drawn anew for each layer.
+        derived = {"build_config", "seed", "shared_object_id"} | ({"shape"} if "keras_history" in node else set())
+        for key, value in node.items():
+            if key not in derived:
+                yield from leaves(value, (*path, key))
+    elif isinstance(node, list | tuple):
+        yield path, len(node)
+        for i, value in enumerate(node):
+            yield from leaves(value, (*path, i))
+    else:
+        yield path, node
+
+
+@dataclass
+class Structure:
+    """A model as its config's leaves, split into what must be equal, numbers of layers and widths of layers."""
+
+    fixed: dict[Path, Any] = field(default_factory=dict)
+    numbers: dict[Path, float] = field(default_factory=dict)
+    widths: dict[Path, int] = field(default_factory=dict)
+
+    def key(self) -> str:
+        """Equal for models whose cohort needs one graph: same layers, whichever numbers and widths."""
+        on = {path: bool(value) for path, value in self.numbers.items()}
+        return json.dumps([[str(k), v] for k, v in (*self.fixed.items(), *on.items())], default=str)
+
+
+def structure(model: keras.Model, *, pad: bool) -> Structure:
+    """The model's structure. pad: widths may differ within a cohort, if padding is exact for this architecture."""
+    config = model.get_config()
+    padded = unpadded_reason(config) is None if pad else False
+    result = Structure()
+    owners: dict[Path, str] = {}
+    for path, value in leaves(config):
+        if path[-1] == "class_name":
+            owners[path[:-1]] = value
+        owner = owners.get(path[:-2]) if len(path) > 2 and path[-2] == "config" else None
+        if owner and isinstance(value, float) and path[-1] in NUMBERS.get(owner, ()):
+            result.numbers[path] = value
+        elif padded and owner and path[-1] == WIDTHS.get(owner) and path[:-2] != _last(config):
+            result.widths[path] = value
+        else:
+            result.fixed[path] = value
+    return result
+
+
+def _last(config: dict[str, Any]) -> Path:
+    return ("layers", len(config["layers"]) - 1)
+
+
+def unpadded_reason(config: dict[str, Any]) -> str | None:
+    """Why a model whose layers were widened by zeros would not be the same model; None if it would.
+
+    Padded units stay zero in front of weights that are zero and whose gradients are masked. That holds as long as
+    only layers that treat each unit by itself lie between two that multiply by weights.
+    """
+    padded: dict[str, bool] = {}
+    for i, layer in enumerate(config["layers"]):
+        name, kind, options = layer["name"], layer["class_name"], layer["config"]
+        inputs = [source for source in _sources(layer.get("inbound_nodes", [])) if padded.get(source)]
+        last = i == len(config["layers"]) - 1
+        if kind in WIDTHS:
+            padded[name] = not last
+            if options.get("groups", 1) != 1 or options.get("data_format") == "channels_first":
+                return f"layer {name} ({kind}) has groups or its channels first"
+        elif not inputs:
+            padded[name] = False
+        elif (kind == "Flatten" and not _images(config, name)) or kind in UNITWISE:
+            padded[name] = True
+        else:
+            return f"layer {name} ({kind}) mixes the units of a layer"
+        act = options.get("activation")
+        act = act.get("config") if isinstance(act, dict) else act
+        if padded[name] and (not isinstance(act, str | None) or act in MIXING):
+            return f"layer {name} has the activation {act}, which mixes the units of a layer"
+    return None
+
+
+def _images(config: dict[str, Any], name: str) -> bool:
+    """Whether a Flatten stands behind feature maps: it then deals out the padded channels among the others."""
+    layer = next(layer for layer in config["layers"] if layer["name"] == name)
+    return len(layer.get("build_config", {}).get("input_shape") or ()) != 2
+
+
+def _sources(node: Any) -> Iterator[str]:
+    """The names of the layers that a layer's inputs come from."""
+    if isinstance(node, dict):
+        if "keras_history" in node:
+            yield node["keras_history"][0]
+        for value in node.values():
+            yield from _sources(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _sources(value)
+
+
+def widest(model: keras.Model, structures: Sequence[Structure]) -> keras.Model:
+    """`model` with each layer as wide as the widest of `structures`; itself if they are all alike."""
+    first = structures[0]
+    widths = {path: max(s.widths[path] for s in structures) for path in first.widths}
+    if widths == first.widths:
+        return model
+    config = model.get_config()
+    for path, width in widths.items():
+        node: Any = config
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = width
+    for layer in config["layers"]:
+        layer.pop("build_config", None)
+    return keras.Model.from_config(config)
+
+
+def differing(structures: Sequence[Structure]) -> dict[Path, np.ndarray]:
+    """The numbers that are not the same in all of them, as float32 [P] each."""
+    columns = {path: [s.numbers[path] for s in structures] for path in structures[0].numbers}
+    return {path: np.float32(values) for path, values in columns.items() if len(set(values)) > 1}
+
+
+@contextlib.contextmanager
+def assigned(model: keras.Model, values: dict[Path, tf.Tensor]) -> Iterator[None]:
+    """Sets numbers of the model's layers, by their paths in its config, while a graph is traced."""
+    before = []
+    for path, value in values.items():
+        owner: Any = model.layers[int(path[1])]
+        for key in path[2:-1]:
+            owner = owner if key == "config" else getattr(owner, str(key))
+        name = str(path[-1])
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+def pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`array` in the corner of zeros of `shape`."""
+    if array.shape == shape:
+        return array
+    return np.pad(array, [(0, wide - own) for own, wide in zip(array.shape, shape, strict=True)])
+
+
+def cut(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The corner of `shape`, as its own copy."""
+    return np.array(array[tuple(slice(size) for size in shape)])
+
+
+def stack(arrays: Sequence[np.ndarray], shape: tuple[int, ...]) -> tf.Tensor:
+    return tf.constant(np.stack([pad(array, shape) for array in arrays]))
+
+
+def masks(shapes: Sequence[Sequence[tuple[int, ...]]], wide: Sequence[tuple[int, ...]]) -> list[tf.Tensor | None]:
+    """For each variable 1 where a trial has a weight of its own and 0 in its padding, [P, *shape]; None if no trial
+    is padded. shapes: of each trial's variables."""
+    result: list[tf.Tensor | None] = []
+    for j, shape in enumerate(wide):
+        own = [trial[j] for trial in shapes]
+        same = all(s == shape for s in own)
+        result.append(None if same else stack([np.ones(s, np.float32) for s in own], shape))
+    return result
