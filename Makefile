@@ -31,8 +31,8 @@ ui: $(VENV)/.installed ## the MLflow UI on http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db --host 127.0.0.1 --port 5000
 
-bench: $(VENV)/.installed-bench ## the default sweep and a single run against their peers
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+bench: $(VENV)/.installed-bench ## a sweep and a single run against their peers; ARGS=all (hours), ARGS=--help for others
+	$(BIN)/python -m tests.benchmarks $(or $(ARGS),sweep single)
 
 clean: ## remove .venv (outputs/ stays)
 	rm -rf $(VENV)

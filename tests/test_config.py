@@ -121,6 +121,16 @@ LIMIT_TABLE = {
     "executor.workers": COUNT_OR_NULL,
     "executor.max_restarts": ([0, 5], [-1, None, 0.5]),
     "tracking.kind": (["mlflow", "none"], ["wandb", None]),
+    "model.l2": ([0, 0.1], [-EPSILON, None]),
+    "model.filters": COUNT,
+    "model.kernel_size": COUNT,
+    "model.pool_size": COUNT,
+    "model.pooling": (["max", "average", "none"], ["min", None]),
+    "model.collapse": (["global_average", "flatten"], ["mean", None]),
+    "executor.fuse": (["auto", "always", "never"], ["yes", True, None]),
+    "executor.xla": (["auto", "always", "never"], ["yes", True, None]),
+    "executor.cohort_size": COUNT_OR_NULL,
+    "sweep.keep_models": COUNT_OR_NULL,
 }
 
 

@@ -53,7 +53,8 @@ from pipeline import config
 config.register()
 with initialize_config_dir(str(config.__file__).replace("pipeline/config.py", "conf"), version_base="1.3"):
     plain = config.plain(compose("config", ["dataset=blobs", "train.epochs=1"]))
-print(json.dumps({"kind": "train", "number": 0, "config": plain, "record": plain, "folder": sys.argv[1]}))
+trial = {"number": 0, "config": plain, "record": plain, "folder": sys.argv[1]}
+print(json.dumps({"kind": "train", "number": 0, "trials": [trial], "export": True}))
 """
 WORK = """
 import json, sys

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from pipeline import config as configs
 from pipeline import hdf5
+from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.jsonl import read
 from pipeline.models.heads import n_logits
@@ -18,7 +19,8 @@ from pipeline.models.layers import normalized, with_probabilities
 from pipeline.models.mlp import mlp
 from pipeline.saving import library_versions, load_model, model_attributes, save_model
 from pipeline.training import checkpoint
-from pipeline.training.trial import build_model, load_splits, run_trial
+from pipeline.training.cohort import run_trials
+from pipeline.training.trial import build_model
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -36,7 +38,8 @@ def trial(tmp_path_factory):
     plain, record = configs.plain(config), configs.recorded(config)
     record["tracking"]["uri"] = "${oc.env:SECRET}"  # the record is what goes into the file, not the config
     events = []
-    run_trial({"config": plain, "record": record, "folder": str(folder)}, events.append, lambda: False)
+    one = {"number": 0, "config": plain, "record": record, "folder": str(folder)}
+    run_trials({"trials": [one], "export": True}, lambda message: events.append(message["event"]), lambda: False)
     assert events[-1]["status"] == "completed", events[-1]
     return folder, plain, record
 

@@ -119,7 +119,7 @@ class LocalExecutor:
     at once, another when there is a job for it: importing TensorFlow takes seconds of a core.
 
     A worker that dies is replaced; the others go on. Of the trials it was at, those that had not ended start again:
-    in two halves, for their number may be what it died of, and one that dies alone up to `max_restarts` times.
+    in two halves, for their number may be what it died of; a trial that dies alone up to `max_restarts` times.
     """
 
     def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:

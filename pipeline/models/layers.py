@@ -58,7 +58,7 @@ def dense_block(
     norm_momentum: float,
     norm_epsilon: float,
     dropout_rate: float,
-    l2: float,
+    l2: float = 0.0,
 ) -> keras.KerasTensor:
     """Dense, batch norm, activation, dropout: [batch, n] -> [batch, units]."""
     x = keras.layers.Dense(units, use_bias=with_bias(norm_placement), kernel_regularizer=weight_penalty(l2))(x)

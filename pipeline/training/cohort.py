@@ -30,7 +30,11 @@ def run_trials(job: Job, send: Callable[[dict[str, Any]], None], should_stop: Ca
     when it was planned, which decides its mode: a resumed one goes on as it began; `fuse`, `xla`: auto | always |
     never; `memory`: bytes that a cohort may take.
     """
-    trials = [Trial(one, lambda event, n=one["number"]: send({"trial": n, "event": event})) for one in job["trials"]]
+
+    def sender(number: int) -> Callable[[dict[str, Any]], None]:
+        return lambda event: send({"trial": number, "event": event})
+
+    trials = [Trial(one, sender(one["number"])) for one in job["trials"]]
     open_trials = {trial.number: trial for trial in trials}
     models: dict[str, keras.Model] = {}
     ready = []
@@ -71,7 +75,7 @@ def _groups(trials: list[Trial]) -> Iterator[list[Trial]]:
         train, data = trial.config["train"], trial.splits
         settings = (train["batch_size"], train["epochs"], trial.config["device"]["precision"], trial.objective())
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
-        key = (keys[id(trial.model)], type(trial.optimizer), settings, shapes, trial.progress.epoch)
+        key = (keys[id(trial.model)], type(trial.optimizer), obstacle(trial), settings, shapes, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
     yield from groups.values()
 

@@ -79,7 +79,7 @@ class FusedTrainer:
         differing = stacking.differing(structures)
         rule = updates.RULES[type(optimizers[0])]
         columns = [updates.numbers(optimizer) for optimizer in optimizers]
-        numbers = {name: np.float32([column[name] for column in columns]) for name in columns[0]}
+        numbers = {name: np.array([column[name] for column in columns], np.float32) for name in columns[0]}
         clip, decay = bool(np.isfinite(numbers["clipnorm"]).any()), bool(numbers["weight_decay"].any())
         own_data = len(self._splits) > 1
 
@@ -101,7 +101,13 @@ class FusedTrainer:
         widths = {path: max(s.widths[path] for s in structures) for path in structures[0].widths}
         same = {path: value for path, value in structures[0].numbers.items() if path not in differing}
         statistics = [] if own_data else [w.tobytes().hex() for w in _statistics(models[0])]
-        parts = [structures[0].key(), widths, same, sorted(map(str, differing)), type(optimizers[0]).__name__]
+        parts: list[Any] = [
+            structures[0].key(),
+            widths,
+            same,
+            sorted(map(str, differing)),
+            type(optimizers[0]).__name__,
+        ]
         parts += [self._batch_size, clip, decay, own_data, xla, statistics]
         self._program = _program(json.dumps([_text(part) for part in parts]), make)
         # Where a trial's variables are: the order of Keras, which state.h5 and model.h5 share.
@@ -118,9 +124,9 @@ class FusedTrainer:
         self._constants = Constants(
             layers=[tf.constant(values) for values in differing.values()],
             optimizer={name: tf.constant(values) for name, values in numbers.items()},
-            label_smoothing=tf.constant(np.float32(label_smoothing)),
+            label_smoothing=tf.constant(np.array(label_smoothing, np.float32)),
             masks=stacking.masks([[s[v] for v in trainable] for s in self._shapes], [wide[v] for v in trainable]),
-            data=tf.constant(np.int32(self._of)),
+            data=tf.constant(np.array(self._of, np.int32)),
         )
         self._saved = {v.path: i for i, v in enumerate(models[0].variables)}
         self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
@@ -217,7 +223,7 @@ class FusedTrainer:
 
     def keep(self, indices: Sequence[int]) -> None:
         """Goes on with these trials only."""
-        chosen = tf.constant(np.int32(indices))
+        chosen = tf.constant(np.array(indices, np.int32))
         self._state, self._constants = tf.nest.map_structure(
             lambda t: None if t is None else tf.gather(t, chosen), (self._state, self._constants)
         )
@@ -241,7 +247,7 @@ class FusedTrainer:
             return stacking.cut(state.slots[j][slot][i], self._shapes[i][self._order[0][j]])
         if kind == "shared":
             return np.array(state.shared[slot][i])
-        return np.array(int(state.step[i]), np.int32) if kind == "iteration" else np.array(0, np.float32)
+        return np.array(int(state.step[i]), np.int64) if kind == "iteration" else np.array(0, np.float32)
 
 
 def _program(key: str, make: Callable[[], Program]) -> Program:

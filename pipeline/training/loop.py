@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,8 +79,9 @@ def train(
     """Trains members, all at the same epoch, up to `epochs` epochs, or only `until` this one.
 
     A member that ends is handed to `finished` at once, its state saved: after its last epoch, when its patience is
-    over, paused at `until`, or `diverged` with a metric that is not finite; of the last only the best weights are
-    saved. The others go on, and the trainer lets go of those that ended once that saves time.
+    over, paused at `until`, or `diverged` with a metric that is not finite; what is saved of it then is its best
+    weights and its last checkpoint's state, which was finite. The others go on, and the trainer lets go of those that
+    ended once that saves time.
     Raises Interrupted when `should_stop` turns true, with every running member's state saved if between epochs.
     """
     running = list(members)
@@ -96,7 +98,9 @@ def train(
         if outcome.status != "diverged":
             save(member)
         elif member.best:
-            checkpoint.save(member.state_path, {}, member.best, member.progress, member.identity)
+            finite = checkpoint.load(member.state_path, member.identity)
+            state = finite[0] if finite else {}
+            checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
         finished(member, outcome)
 
     def settle() -> None:
@@ -131,7 +135,7 @@ def train(
         share = seconds / len(running)
         for member in list(running):
             i = places[member.number]
-            _take(member, results[i], float(rates[i][-1]), share, seconds, objective, lambda i=i: trainer.weights(i))
+            _take(member, results[i], float(rates[i][-1]), share, seconds, objective, partial(trainer.weights, i))
             if (bad := not_finite(results[i])) is not None:
                 reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
                 end(member, Outcome("diverged", reason))

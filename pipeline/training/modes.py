@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Choice:
 
     def largest(self, n_trials: int) -> int:
         """How many trials of `n_trials` one cohort takes, in cohorts of about one size: a new size compiles anew."""
-        most = max(1, min(self.most, int(self.memory // max(1, self.bytes_a_trial))))
+        most = max(1, int(min(self.most, self.memory / max(1, self.bytes_a_trial))))
         return math.ceil(n_trials / math.ceil(n_trials / most))
 
     def note_obstacle(self, reason: str) -> None:
@@ -82,7 +83,7 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
         measured = probe(trials, allowed, resident, key)
         if obstacle := measured.get("obstacle"):
             return Choice("solo", obstacle, **common)
-    steps = trial.steps * max(1, trial.config["train"]["epochs"] - trial.progress.epoch)
+    steps = trial.steps * trial.config["train"]["epochs"]  # all of them: a resumed trial goes on in the mode it had
     cost = {m: estimate(measured[m], m, planned, steps) for m in (*allowed, "solo") if measured.get(m)}
     mode = min(cost, key=lambda m: cost[m])
     told = ", ".join(f"{NAMES[m]} {cost[m]:.1f} s" for m in sorted(cost, key=lambda m: cost[m]))
@@ -113,7 +114,7 @@ def probe(trials: Sequence["Trial"], allowed: Sequence[str], resident: bool, key
         if mode == "fused" and (found.get("fused_xla") or {}).get("step", math.inf) < CLEARLY * found["solo"]["step"]:
             continue
         try:
-            found[mode] = _timed(lambda m=mode: fused_trainer(list(trials), Choice(m, "probe", resident)), trials)
+            found[mode] = _timed(partial(fused_trainer, list(trials), Choice(mode, "probe", resident)), trials)
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0][:160]
             reason = f"its graph can't be fused ({type(error).__name__}: {first})"
@@ -126,7 +127,7 @@ def probe(trials: Sequence["Trial"], allowed: Sequence[str], resident: bool, key
 def _timed(make: Callable[[], Any], trials: Sequence["Trial"]) -> dict[str, float]:
     began = time.perf_counter()
     trainer = make()
-    rates = np.float32([[trial.config["optimizer"]["learning_rate"]] * trial.steps for trial in trials])
+    rates = np.array([[trial.config["optimizer"]["learning_rate"]] * trial.steps for trial in trials], np.float32)
     steps = min(PROBED_STEPS, trials[0].steps)
     trainer.rehearse(rates, steps)
     warm = time.perf_counter()

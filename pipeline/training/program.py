@@ -61,7 +61,8 @@ class Data(NamedTuple):
 class Program:
     """template: a Keras model with every layer as wide as the widest trial's; only its graph is used.
 
-    paths: which numbers of its layers differ by trial. xla: compile with XLA. clip, decay: whether any trial clips gradients or decays weights.
+    paths: which numbers of its layers differ by trial. xla: compile with XLA. clip, decay: whether any trial clips
+    gradients or decays weights.
     """
 
     def __init__(

@@ -79,27 +79,33 @@ class SoloTrainer:
     def epoch(
         self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
     ) -> list[dict[str, float]] | None:
-        """Trains a step for each of the learning rates [1, steps], then validates.
+        """Trains an epoch at learning rates [1, steps] and validates; the metrics of the one trial."""
+        trained = self.train_epoch(rates[0], should_stop)
+        return None if trained is None else [{**trained, **self.evaluate()}]
 
-        Returns, as the one trial's, loss (as trained on, with smoothing and regularisation) and accuracy, both over
-        the epoch's examples as the weights moved, val_loss, plain cross-entropy so that trials with other smoothing
-        compare, and val_accuracy; None if `should_stop` turned true between two calls.
+    def train_epoch(
+        self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, float] | None:
+        """Trains a step for each of the learning rates [steps].
+
+        Returns loss (as trained on, with smoothing and regularisation) and accuracy, both over the epoch's
+        examples as the weights moved; None if `should_stop` turned true between two calls.
         """
         totals = np.zeros(3)
-        for start in range(0, rates.shape[1], STEPS_PER_CALL):
+        for start in range(0, len(rates), STEPS_PER_CALL):
             if should_stop():
                 return None
-            results = self._run_steps(self._iterator, tf.constant(rates[0, start : start + STEPS_PER_CALL]))
+            results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
             totals += [float(value) for value in results]
         loss_sum, correct, count = totals.tolist()
-        return [{"loss": loss_sum / count, "accuracy": correct / count, **self.evaluate()}]
+        return {"loss": loss_sum / count, "accuracy": correct / count}
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Trains `steps` steps, for their time."""
         self._run_steps(self._iterator, tf.constant(rates[0, :steps]))[0].numpy()
 
     def evaluate(self) -> dict[str, float]:
-        """val_loss and val_accuracy as the weights are."""
+        """val_loss, plain cross-entropy so that trials with other smoothing compare, and val_accuracy."""
         totals = self._run_evaluation(self._validation, self._validation_steps)
         loss_sum, correct, count = (float(value) for value in totals)
         return {"val_loss": loss_sum / count, "val_accuracy": correct / count}

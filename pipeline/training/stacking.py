@@ -76,7 +76,7 @@ def structure(model: keras.Model, *, pad: bool) -> Structure:
         owner = owners.get(path[:-2]) if len(path) > 2 and path[-2] == "config" else None
         if owner and isinstance(value, float) and path[-1] in NUMBERS.get(owner, ()):
             result.numbers[path] = value
-        elif padded and owner and path[-1] == WIDTHS.get(owner) and path[:-2] != _last(config):
+        elif padded and owner and len(path) == 4 and path[-1] == WIDTHS.get(owner) and path[:-2] != _last(config):
             result.widths[path] = value
         else:
             result.fixed[path] = value
@@ -98,10 +98,16 @@ def unpadded_reason(config: dict[str, Any]) -> str | None:
         name, kind, options = layer["name"], layer["class_name"], layer["config"]
         inputs = [source for source in _sources(layer.get("inbound_nodes", [])) if padded.get(source)]
         last = i == len(config["layers"]) - 1
+        if "layers" in options or "layer" in options:
+            return f"layer {name} ({kind}) has layers of its own"
+        if options.get("data_format") == "channels_first" or options.get("axis", -1) not in (-1, [-1], [3], 3, [1], 1):
+            return f"layer {name} ({kind}) has its units on another axis than the last"
+        if options.get("activity_regularizer"):
+            return f"layer {name} ({kind}) has a penalty on its units"
         if kind in WIDTHS:
             padded[name] = not last
-            if options.get("groups", 1) != 1 or options.get("data_format") == "channels_first":
-                return f"layer {name} ({kind}) has groups or its channels first"
+            if options.get("groups", 1) != 1 or not _sums(options.get("kernel_regularizer")):
+                return f"layer {name} ({kind}) mixes its units, by groups or by a penalty"
         elif not inputs:
             padded[name] = False
         elif (kind == "Flatten" and not _images(config, name)) or kind in UNITWISE:
@@ -113,6 +119,11 @@ def unpadded_reason(config: dict[str, Any]) -> str | None:
         if padded[name] and (not isinstance(act, str | None) or act in MIXING):
             return f"layer {name} has the activation {act}, which mixes the units of a layer"
     return None
+
+
+def _sums(regularizer: Any) -> bool:
+    """Whether a penalty is a sum over weights, to which zeros add nothing."""
+    return not regularizer or regularizer.get("class_name") in ("L1", "L2", "L1L2")
 
 
 def _images(config: dict[str, Any], name: str) -> bool:
@@ -153,7 +164,7 @@ def widest(model: keras.Model, structures: Sequence[Structure]) -> keras.Model:
 def differing(structures: Sequence[Structure]) -> dict[Path, np.ndarray]:
     """The numbers that are not the same in all of them, as float32 [P] each."""
     columns = {path: [s.numbers[path] for s in structures] for path in structures[0].numbers}
-    return {path: np.float32(values) for path, values in columns.items() if len(set(values)) > 1}
+    return {path: np.array(values, np.float32) for path, values in columns.items() if len(set(values)) > 1}
 
 
 @contextlib.contextmanager

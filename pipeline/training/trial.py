@@ -74,7 +74,8 @@ class Trial:
         self.optimizer = call("optimizer", config["optimizer"])
         self.steps = steps_per_epoch(len(self.splits.train), config["train"]["batch_size"])
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
-        self.state, self.best, self.progress = saved or (None, [], Progress())
+        self.state: dict[str, np.ndarray] | None = saved[0] if saved else None
+        self.best, self.progress = (saved[1], saved[2]) if saved else ([], Progress())
 
     @property
     def identity(self) -> str:

@@ -16,10 +16,10 @@ from pathlib import Path
 from tests.benchmarks.cohorts import REPORTS
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
-from tests.benchmarks.stopwatch import Failed, ready_store, timed
-from tests.benchmarks.sweeps import SWEEPS
+from tests.benchmarks.stopwatch import Contest, Failed, ready_store, timed
+from tests.benchmarks.sweeps import JOBS, SWEEPS
 
-CONTESTS = {**SWEEPS, **EPOCHS, **SINGLE}
+CONTESTS: dict[str, Contest] = {**SWEEPS, **EPOCHS, **SINGLE}
 TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
 LIBRARIES = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner", "hydra-core", "hydra-joblib-launcher")
 
@@ -43,8 +43,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of Caviar's side only")
     variants = parser.add_mutually_exclusive_group()
     for name, value in (("plain", (True,)), ("tuned", (False,)), ("both", (True, False))):
-        variants.add_argument(f"--{name}", dest="variants", action="store_const", const=value, default=(True, False))
-    return parser.parse_args()
+        variants.add_argument(f"--{name}", dest="variants", action="store_const", const=value, help="of the peers")
+    parser.set_defaults(variants=(True, False))
+    options = parser.parse_args()
+    for name, least in (("repeats", 1), ("trials", 1), ("epochs", 2), ("peer_trials", 2 * JOBS)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}")
+    if (options.peer_trials or 0) % JOBS:
+        parser.error(f"--peer-trials must be a multiple of {JOBS}, as many as Hydra's jobs")
+    return options
 
 
 def main() -> int:
@@ -54,6 +62,7 @@ def main() -> int:
     names = list(dict.fromkeys(n for name in options.names for n in (TABLE if name == "all" else [name])))
     try:
         with tempfile.TemporaryDirectory(prefix="caviar-bench-") as temporary:
+            os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # the first sweep of a kind probes, as on a new machine
             store = ready_store(Path(temporary))
             for name in names:
                 measure(name, Path(temporary) / name, store, options)

@@ -1,8 +1,8 @@
 """Reports without a peer: what many trials at once cost, and how much of the machine they use.
 
-Both run `python run.py -m` on one worker with trials that differ in learning rate and beta_1 only, and read the epochs'
-seconds from events.jsonl. In a fused cohort each trial's epoch says `cohort_seconds`, those of the whole cohort; trials
-of a cohort say the same number, so that the sum of the different ones is the time of all trials' epoch.
+Both run `python run.py -m` on one worker with trials that differ in learning rate and beta_1 only, all in one fused
+cohort (`--set executor.xla=never`: without XLA), and read the epochs' seconds from events.jsonl. Each trial of a cohort
+says the same `cohort_seconds`, so that the sum of the different ones is the time of all trials' epoch.
 """
 
 import statistics
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from pipeline.config import Executor
 from tests.benchmarks.peer import default_splits
 from tests.benchmarks.readings import epoch_events
 from tests.benchmarks.stopwatch import run
@@ -33,14 +32,14 @@ def scaling(folder: Path, options: Namespace) -> Iterator[str]:
         for size in sizes:
             seconds, cohorts[size] = _epoch_seconds(folder / f"{repeat}-{size}", size, options)
             measured[size].append(seconds)
-    alone = statistics.median(measured[sizes[0]])
-    yield "trials cohorts   s/epoch       min       max  s/epoch/trial  of one alone"
+    first = statistics.median(measured[sizes[0]])
+    yield "trials cohorts   s/epoch       min       max  s/epoch/trial  of the first"
     for size in sizes:
         own = measured[size]
         median = statistics.median(own)
         yield (
             f"{size:6} {cohorts[size]:7} {median:9.4g} {min(own):9.4g} {max(own):9.4g} {median / size:14.4g} "
-            f"{median / size / alone:13.3f}"
+            f"{median / size / first:12.3f}"
         )
 
 
@@ -73,9 +72,14 @@ def _epoch_seconds(output: Path, size: int, options: Namespace, *settings: str) 
     """Seconds of an epoch of all trials, the median of those after the first, and in how many cohorts they were."""
     space = [f"{key}={values}" for key, values in RATE_BETA.items()]
     network = [f"train.batch_size={BATCH_SIZE}", f"model.hidden_layers={HIDDEN_LAYERS}", *settings]
-    how = ["executor.workers=1", "tracking=none", f"sweep.n_trials={size}", "sweep.max_tier=0"]
-    if "cohort_size" in Executor.__dataclass_fields__:
-        how.append(f"executor.cohort_size={size}")
+    how = [
+        "executor.workers=1",
+        f"executor.cohort_size={size}",
+        "executor.fuse=always",
+        "tracking=none",
+        f"sweep.n_trials={size}",
+        "sweep.max_tier=0",
+    ]
     epochs = f"{options.epochs or EPOCHS}"
     run(f"{size} trials", caviar_command(output, epochs, "-m", *how, *network, *space, *options.set), output)
     seconds: dict[int, set[float]] = defaultdict(set)

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.benchmarks import readings
 from tests.benchmarks.peer import default_splits
 from tests.benchmarks.random_data import random_data
 from tests.benchmarks.stopwatch import Contender
-from tests.benchmarks.sweeps import caviar_command, peer_command
+from tests.benchmarks.sweeps import caviar_command, peer_command, variant
 
 RANDOM_DATA = (
     "--config-dir=tests/benchmarks/conf",
@@ -43,15 +44,10 @@ class Epoch:
 
         contenders = [Contender("Caviar", caviar, readings.caviar_epoch)]
         for plain in options.variants:
-            contenders.append(
-                Contender(
-                    f"Keras fit, {'plain' if plain else 'tuned'}",
-                    lambda output, p=plain: peer_command("keras_epochs", output, epochs, p, f"--contest={name}"),
-                    readings.peer_epoch,
-                    self.target,
-                    binding=plain,
-                )
-            )
+            arguments = (f"--contest={name}",)
+            command = partial(peer_command, module="keras_epochs", epochs=epochs, plain=plain, arguments=arguments)
+            rival = f"Keras fit, {variant(plain)}"
+            contenders.append(Contender(rival, command, readings.peer_epoch, self.target, binding=plain))
         return contenders
 
 
@@ -68,13 +64,8 @@ class Single:
         epochs = f"{options.epochs or self.epochs}"
         contenders = [Contender("Caviar", lambda o: caviar_command(o, epochs, *options.set), readings.caviar)]
         for plain in options.variants:
-            contenders.append(
-                Contender(
-                    f"Keras script, {'plain' if plain else 'tuned'}",
-                    lambda output, p=plain: peer_command("keras_single", output, epochs, p),
-                    readings.peer,
-                )
-            )
+            command = partial(peer_command, module="keras_single", epochs=epochs, plain=plain)
+            contenders.append(Contender(f"Keras script, {variant(plain)}", command, readings.peer))
         return contenders
 
 

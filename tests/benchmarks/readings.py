@@ -42,7 +42,7 @@ def peer(process: Process) -> Run:
     return Run(process.seconds, process.cpu_seconds, result["val_accuracy"], result["epochs"])
 
 
-def extrapolated(process: Process, trials: int, jobs: int) -> Run:
+def extrapolated(process: Process, *, trials: int, jobs: int) -> Run:
     """Whole-process seconds that a peer which ran fewer trials, `jobs` at a time, would take for `trials`.
 
     Startup and a constant time a trial. A trial's time is that between the first finished and the last; what the

@@ -11,6 +11,7 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Sweep:
         trials = options.trials or self.n_trials
         epochs = f"{options.epochs or self.epochs}"
         points = folder / "points.json"
+        whole = options.trials is None and options.epochs is None  # less work is not what the target is for
 
         def caviar(output: Path) -> list[str]:
             space = [f"{key}={values}" for key, values in self.space.items()]
@@ -60,15 +62,11 @@ class Sweep:
         for rival, target in self.rivals.items():
             module, jobs = RIVALS[rival]
             for plain in options.variants:
-                arguments = [f"--contest={name}", f"--points={points}"]
+                arguments = (f"--contest={name}", f"--points={points}")
+                command = partial(peer_command, module=module, epochs=epochs, plain=plain, arguments=arguments)
+                measured = partial(readings.extrapolated, trials=trials, jobs=jobs)
                 contenders.append(
-                    Contender(
-                        f"{rival}, {'plain' if plain else 'tuned'}",
-                        lambda output, m=module, p=plain, a=arguments: peer_command(m, output, epochs, p, *a),
-                        lambda process, j=jobs: readings.extrapolated(process, trials, j),
-                        target,
-                        binding=plain,
-                    )
+                    Contender(f"{rival}, {variant(plain)}", command, measured, target, binding=plain and whole)
                 )
         return contenders
 
@@ -99,7 +97,11 @@ def caviar_command(output: Path, epochs: str, *arguments: str) -> list[str]:
     return [sys.executable, "run.py", *arguments, *fixed]
 
 
-def peer_command(module: str, output: Path, epochs: str, plain: bool, *arguments: str) -> list[str]:
+def variant(plain: bool) -> str:
+    return "plain" if plain else "tuned"
+
+
+def peer_command(output: Path, *, module: str, epochs: str, plain: bool, arguments: tuple[str, ...] = ()) -> list[str]:
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", str(output), f"--epochs={epochs}", *arguments]
     return [*command, "--plain"] if plain else command
 

@@ -39,10 +39,10 @@ def job(folder: Path, number: int, epochs: int = 1) -> dict[str, Any]:
         "sweep": {"metric": "val_accuracy", "direction": "maximize"},
     }
     (folder / str(number)).mkdir(exist_ok=True)
-    return {
-        "kind": "train",
-        "number": number,
-        "config": config,
-        "record": config,
-        "folder": str(folder / str(number)),
-    }
+    trial = {"number": number, "config": config, "record": config, "folder": str(folder / str(number))}
+    return {"kind": "train", "number": number, "trials": [trial], "export": True}
+
+
+def config_of(one: dict[str, Any]) -> dict[str, Any]:
+    """The config of a job's only trial."""
+    return one["trials"][0]["config"]

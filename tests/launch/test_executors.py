@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from pipeline.launch.executors import LocalExecutor
-from tests.launch.jobs import job
+from tests.launch.jobs import config_of, job
 
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
@@ -50,9 +50,9 @@ def test_jobs_are_pulled_one_a_free_worker_and_workers_stay_warm(pool, tmp_path)
 def test_a_failing_job_says_why_and_the_others_go_on(pool, tmp_path):
     messages = []
     bad = job(tmp_path, 0)
-    bad["config"]["model"]["activation"] = "rleu"
+    config_of(bad)["model"]["activation"] = "rleu"
     worse = job(tmp_path, 1)
-    worse["config"]["dataset"]["_target_"] = "pipeline.data.planar.nothing"
+    config_of(worse)["dataset"]["_target_"] = "pipeline.data.planar.nothing"
     pool.run([bad, worse, job(tmp_path, 2)], messages.append)
     assert "Did you mean 'relu'?" in events_of(messages, 0)[-1]["reason"]
     assert "has no callable 'nothing'" in events_of(messages, 1)[-1]["reason"]

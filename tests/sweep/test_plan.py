@@ -53,7 +53,7 @@ def arms_of(*lines):
         # tiers
         (["sweep.max_tier=0"], [("", [])]),
         (["sweep.max_tier=1"], [("", [RATE])]),
-        (["sweep.max_tier=3"], [("", [UNITS, "model.hidden_layers", "model.dropout_rate", RATE, BATCH])]),
+        (["sweep.max_tier=3"], [("", [UNITS, "model.hidden_layers", "model.dropout_rate", "model.l2", RATE, BATCH])]),
         # pins
         ([f"{RATE}=0.1"], [("", [UNITS, BATCH])]),
         ([f"{RATE}=0.1", f"{UNITS}=[64,32]", f"++{BATCH}=16"], [("", [])]),

@@ -127,7 +127,7 @@ def test_resuming_after_k_epochs_equals_not_stopping_to_the_bit(
     state, best, progress = checkpoint.load(path)
     other = make_model(splits, seed=99, dropout_rate=0.3)
     second = make_trainer(other, optimizer(), splits, start_epoch=progress.epoch)
-    second.restore(state)
+    second.restore(0, state)
     assert_same(second.weights(), best)
     assert train(second, range(2, 4)) == history[2:]
     assert_same(second.state(), whole.state())

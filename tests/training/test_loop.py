@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,40 +16,44 @@ class Scripted:
     """Goes through epochs with given (val_accuracy, val_loss); its only weight is the number of epochs done."""
 
     def __init__(self, script, epoch=0, stops_in=None):
-        self.script, self.epoch, self.stops_in, self.rates = script, epoch, stops_in, []
+        self.script, self.done, self.stops_in, self.rates = script, epoch, stops_in, []
 
-    def train_epoch(self, rates, should_stop):
-        if self.epoch == self.stops_in:
+    size = 1
+
+    def epoch(self, rates, should_stop):
+        if self.done == self.stops_in:
             return None
-        self.rates.append(rates)
-        self.epoch += 1
-        return {"loss": 1.0, "accuracy": 0.5}
+        self.rates.append(rates[0])
+        self.done += 1
+        accuracy, loss = self.script[self.done - 1]
+        return [{"loss": 1.0, "accuracy": 0.5, "val_accuracy": accuracy, "val_loss": loss}]
 
-    def evaluate(self):
-        accuracy, loss = self.script[self.epoch - 1]
-        return {"val_accuracy": accuracy, "val_loss": loss}
+    def weights(self, i):
+        return [np.array([self.done])]
 
-    def weights(self):
-        return [np.array([self.epoch])]
-
-    def state(self):
-        return {"model/0000": np.array([self.epoch]), "optimizer/0000": np.array([self.epoch])}
+    def state(self, i):
+        return {"model/0000": np.array([self.done]), "optimizer/0000": np.array([self.done])}
 
 
 def train(trainer, folder, **changes):
-    events = []
-    settings = {
-        "epochs": len(getattr(trainer, "script", [])),
+    """A cohort of one; returns how it ended, with its progress and best weights, and its events."""
+    events, outcomes = [], []
+    own = {
         "rates": lambda epoch: np.float32([0.1, 0.1 / (1 + epoch)]),
-        "objective": ACCURACY,
         "patience": None,
         "state_path": folder / "state.h5",
-        "checkpoint_seconds": 1e9,
+        "identity": "",
         "progress": Progress(),
         "best": [],
         "emit": events.append,
     }
-    return loop.train(trainer, **{**settings, **changes}), events
+    own = {key: changes.pop(key, value) for key, value in own.items()}
+    settings = {"epochs": len(getattr(trainer, "script", [])), "objective": ACCURACY, "checkpoint_seconds": 1e9}
+    member = loop.Member(0, **own)
+    loop.train(trainer, [member], **{**settings, **changes}, finished=lambda m, outcome: outcomes.append(outcome))
+    (outcome,) = outcomes
+    shown = SimpleNamespace(status=outcome.status, reason=outcome.reason, progress=member.progress, best=member.best)
+    return shown, events
 
 
 def accuracies(*values):
@@ -208,7 +213,7 @@ def test_a_real_model_interrupted_and_resumed_equals_uninterrupted(tmp_path, mak
         train(fresh(), tmp_path, **settings, should_stop=lambda: next(requests), emit=events.append)
     state, best, progress = checkpoint.load(tmp_path / "state.h5")
     trainer = fresh(start_epoch=progress.epoch, seed=1)
-    trainer.restore(state)
+    trainer.restore(0, state)
     outcome, more = train(trainer, tmp_path, **settings, progress=progress, best=best)
     for one, other in zip([*events, *more], whole_events, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}

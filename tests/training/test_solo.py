@@ -172,7 +172,7 @@ def test_the_state_restores_into_another_trainer(make_model, make_trainer, split
     state = one.state()
     differing = [name for name, array in other.state().items() if not np.array_equal(array, state[name])]
     assert len(differing) > len(state) / 2
-    other.restore(state)
+    other.restore(0, state)
     for name, array in other.state().items():
         np.testing.assert_array_equal(array, state[name], err_msg=name)
     assert other.evaluate() == one.evaluate()
@@ -194,7 +194,7 @@ def test_the_state_of_another_model_or_optimizer_is_refused(make_model, make_tra
     other = make_trainer(make_model(splits, **model), optimizer(), splits)
     before = other.state()
     with pytest.raises(ValueError, match="the saved state belongs to another model or optimizer"):
-        other.restore(state)
+        other.restore(0, state)
     for name, array in other.state().items():
         np.testing.assert_array_equal(array, before[name])
 

@@ -4,15 +4,15 @@ import gc
 import json
 import shutil
 
-from pipeline.training.trial import run_trial
-from tests.launch.jobs import job
+from pipeline.training.cohort import run_trials
+from tests.launch.jobs import config_of, job
 
 
 def trained(folder, number, change=lambda config: None):
     one = job(folder, number, epochs=2)
-    change(one["config"])
+    change(config_of(one))
     events = []
-    run_trial(one, events.append, lambda: False)
+    run_trials(one, lambda message: events.append(message["event"]), lambda: False)
     assert events[-1]["status"] == "completed", events[-1]
     return events
 

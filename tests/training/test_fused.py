@@ -1,0 +1,309 @@
+"""A fused trial against the same trial trained by itself."""
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.data.digits import digits
+from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.planar import blobs
+from pipeline.data.splits import Split, Splits
+from pipeline.models.cnn import cnn
+from pipeline.models.layers import normalized
+from pipeline.models.mlp import mlp
+from pipeline.training.fused import FusedTrainer
+from pipeline.training.solo import SoloTrainer
+
+BATCH_SIZE = 16
+NORM = {"norm_placement": "before_activation", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
+MLP = {"hidden_units": [5, 3], "hidden_layers": 2, "activation": "relu", "dropout_rate": 0.0, "l2": 0.0, **NORM}
+CNN = {"filters": [2, 3], "kernel_size": 3, "activation": "relu", "pooling": "max", "pool_size": 2}
+CNN |= {"collapse": "global_average", "dropout_rate": 0.0, "l2": 0.0, **NORM}
+
+
+@pytest.fixture(scope="module")
+def images():
+    """85 digits to train on, of which the last 5 are a batch of their own."""
+    whole = digits(validation_fraction=0.2, test_fraction=0.2, seed=0)
+    parts = [
+        Split(s.inputs[:n], s.labels[:n]) for s, n in ((whole.train, 85), (whole.validation, 40), (whole.test, 20))
+    ]
+    return Splits(*parts, whole.class_names)
+
+
+def trial(*, seed=0, rate=0.01, label_smoothing=0.0, optimizer=keras.optimizers.Adam, optimizer_options=(), **model):
+    """All that a trial is: `model` are its differences from MLP or CNN."""
+    return {
+        "seed": seed,
+        "rate": rate,
+        "label_smoothing": label_smoothing,
+        "optimizer": lambda: optimizer(rate, **dict(optimizer_options)),
+        "model": model,
+    }
+
+
+def model_of(one, splits):
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(one["seed"])
+    inputs = keras.Input(splits.input_shape, name="inputs")
+    x = normalized(inputs, *splits.normalization())
+    network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, MLP)
+    return keras.Model(inputs, network(x, splits.n_classes, **{**settings, **one["model"]}))
+
+
+class Solo:
+    """The trials one by one, with the interface of a cohort."""
+
+    def __init__(self, trials, splits):
+        self._rates = [one["rate"] for one in trials]
+        self.trainers = [
+            SoloTrainer(
+                model_of(one, own),
+                one["optimizer"](),
+                batches=training_batches(own.train, batch_size=BATCH_SIZE, seed=one["seed"]),
+                validation=evaluation_batches(own.validation, batch_size=64),
+                validation_steps=steps_per_epoch(len(own.validation), 64),
+                label_smoothing=one["label_smoothing"],
+            )
+            for one, own in zip(trials, splits, strict=True)
+        ]
+
+    def epochs(self, n, steps):
+        return [[t.epoch(rates_of([r], steps))[0] for t, r in zip(self.trainers, self._rates)] for _ in range(n)]
+
+
+def rates_of(rates, steps):
+    return np.repeat(np.float32(rates)[:, None], steps, axis=1)
+
+
+def fused(trials, splits, **options):
+    return FusedTrainer(
+        [model_of(one, own) for one, own in zip(trials, splits, strict=True)],
+        [one["optimizer"]() for one in trials],
+        splits,
+        seeds=[one["seed"] for one in trials],
+        batch_size=BATCH_SIZE,
+        label_smoothing=[one["label_smoothing"] for one in trials],
+        **options,
+    )
+
+
+def train(trainer, trials, splits, n):
+    """Metrics of each trial for each of `n` epochs."""
+    steps = steps_per_epoch(len(splits[0].train), BATCH_SIZE)
+    return [trainer.epoch(rates_of([one["rate"] for one in trials], steps)) for _ in range(n)]
+
+
+def column(curve, name, i):
+    return [epoch[i][name] for epoch in curve]
+
+
+def assert_as_alone(trials, splits, *, epochs=4, first=1e-6, **options):
+    cohort, alone = fused(trials, splits, **options), Solo(trials, splits)
+    curve = train(cohort, trials, splits, epochs)
+    wanted = alone.epochs(epochs, steps_per_epoch(len(splits[0].train), BATCH_SIZE))
+    for i in range(len(trials)):
+        assert curve[0][i]["loss"] == pytest.approx(wanted[0][i]["loss"], rel=first), i
+        for name in ("loss", "val_loss"):
+            np.testing.assert_allclose(
+                column(curve, name, i), column(wanted, name, i), rtol=1e-3, err_msg=f"{name} {i}"
+            )
+        for name in ("accuracy", "val_accuracy"):  # one example may fall on the other side
+            np.testing.assert_allclose(
+                column(curve, name, i), column(wanted, name, i), atol=0.03, err_msg=f"{name} {i}"
+            )
+    return cohort, alone
+
+
+def assert_states_equal(one, other):
+    assert list(one) == list(other)
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+SGD = keras.optimizers.SGD
+COHORTS = {
+    "numbers of layers, rates, smoothing": [
+        trial(dropout_rate=0.1, l2=0.01, rate=0.003),
+        trial(dropout_rate=0.4, l2=0.1, norm_momentum=0.5, label_smoothing=0.2),
+    ],
+    "seeds": [trial(dropout_rate=0.2), trial(dropout_rate=0.2, seed=1)],
+    "momentum, clipping and decay": [
+        trial(optimizer=SGD, rate=0.1, optimizer_options={"clipnorm": 0.1}),
+        trial(optimizer=SGD, rate=0.05, optimizer_options={"momentum": 0.5, "nesterov": True, "weight_decay": 0.1}),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_a_fused_trial_is_the_trial_alone(splits, name):
+    assert_as_alone(COHORTS[name], [splits] * 2, xla=name == "seeds")
+
+
+@pytest.mark.parametrize(
+    ("norm_placement", "activation", "dropout_rate"),
+    [("none", "sigmoid", 0.3), ("before_activation", "relu", 0.0), ("after_activation", "sigmoid", 0.0)],
+)
+def test_trials_of_other_widths_are_padded_without_a_trace(splits, norm_placement, activation, dropout_rate):
+    common = {"norm_placement": norm_placement, "activation": activation, "dropout_rate": dropout_rate}
+    trials = [trial(hidden_units=widths, **common) for widths in ([5, 3], [8, 6])]
+    cohort, alone = assert_as_alone(trials, [splits] * 2, first=1e-5, xla=False)
+    for i, one in enumerate(trials):
+        model = model_of(one, splits)
+        assert [w.shape for w in cohort.weights(i)] == [w.shape for w in model.get_weights()]
+        for ours, theirs in zip(cohort.weights(i), alone.trainers[i].weights(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [{"filters": [2, 3], "dropout_rate": 0.1}, {"filters": [4, 2], "dropout_rate": 0.4}],
+        [{"collapse": "flatten", "filters": [3], "pooling": "average", "l2": l2} for l2 in (0.01, 0.1)],
+    ],
+    ids=["widths", "flatten"],
+)
+def test_convolutions_fuse_as_well(images, changes):
+    assert_as_alone([trial(**change) for change in changes], [images] * 2, epochs=3, xla=False)
+
+
+def test_trials_on_data_of_their_own(splits):
+    fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
+    other = blobs(n_classes=3, examples_per_class=50, spread=0.8, **fractions, seed=1)
+    trials = [trial(), trial(seed=1), trial(rate=0.03)]
+    assert_as_alone(trials, [splits, other, splits], xla=False)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (keras.optimizers.SGD, {}),
+        (keras.optimizers.SGD, {"momentum": 0.9}),
+        (keras.optimizers.Adam, {}),
+        (keras.optimizers.Nadam, {}),
+        (keras.optimizers.RMSprop, {"momentum": 0.5}),
+        (keras.optimizers.Adagrad, {}),
+        (keras.optimizers.Lion, {}),
+    ],
+)
+def test_the_state_is_named_and_shaped_as_that_of_the_trial_alone(splits, optimizer, options):
+    common = {"optimizer": optimizer, "optimizer_options": options, "dropout_rate": 0.2}
+    trials = [trial(hidden_units=widths, **common) for widths in ([5, 3], [8, 6])]
+    cohort, alone = fused(trials, [splits] * 2), Solo(trials, [splits] * 2)
+    for i, solo in enumerate(alone.trainers):
+        own, other = cohort.state(i), solo.state()
+        assert {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in other.items()}
+        assert list(own) == list(other)
+        for name in own:  # they begin alike; the rate is given by step
+            if own[name].shape or not name.startswith("optimizer"):
+                np.testing.assert_array_equal(own[name], other[name], err_msg=name)
+
+
+WIDTHS = [trial(hidden_units=[5, 3], dropout_rate=0.2), trial(hidden_units=[8, 6], dropout_rate=0.4, rate=0.03)]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_restored_cohort_goes_on_to_the_bit(splits, resident):
+    data, options = [splits] * 2, {"resident": resident, "xla": False}
+    whole = fused(WIDTHS, data, **options)
+    curve = train(whole, WIDTHS, data, 4)
+    first = fused(WIDTHS, data, **options)
+    assert train(first, WIDTHS, data, 2) == curve[:2]
+    second = fused(WIDTHS, data, epoch=2, **options)
+    for i in range(2):
+        second.restore(i, first.state(i))
+        assert_states_equal(second.state(i), first.state(i))
+    assert train(second, WIDTHS, data, 2) == curve[2:]
+    for i in range(2):
+        assert_states_equal(second.state(i), whole.state(i))
+
+
+def test_a_trial_alone_can_go_on_in_a_cohort(splits):
+    data = [splits] * 2
+    alone = Solo(WIDTHS, data)
+    alone.epochs(2, 6)
+    cohort = fused(WIDTHS, data, epoch=2, xla=False)
+    for i, solo in enumerate(alone.trainers):
+        cohort.restore(i, solo.state())
+    for ours, theirs in zip(train(cohort, WIDTHS, data, 2), alone.epochs(2, 6), strict=True):
+        for i in range(2):
+            assert ours[i] == pytest.approx(theirs[i], rel=1e-3)
+
+
+def test_the_state_of_another_trial_is_refused(splits):
+    cohort = fused(WIDTHS, [splits] * 2, xla=False)
+    with pytest.raises(ValueError, match="the saved state belongs to another model or optimizer"):
+        cohort.restore(0, cohort.state(1))
+
+
+def test_a_diverging_trial_leaves_its_neighbours_to_the_bit(splits):
+    def cohort(rate):
+        trials = [trial(), trial(rate=rate, norm_placement="before_activation"), trial(rate=0.03)]
+        trainer = fused(trials, [splits] * 3)
+        return trainer, train(trainer, trials, [splits] * 3, 3)
+
+    tame, tame_curve = cohort(0.01)
+    wild, wild_curve = cohort(1e20)
+    assert not np.isfinite(wild_curve[-1][1]["val_loss"]) or wild_curve[-1][1]["val_loss"] > 1e3
+    for i in (0, 2):
+        assert [epoch[i] for epoch in wild_curve] == [epoch[i] for epoch in tame_curve]
+        assert_states_equal(wild.state(i), tame.state(i))
+
+
+def test_those_that_are_kept_go_on(splits):
+    trials = [WIDTHS[0], WIDTHS[1], trial(hidden_units=[3, 3], dropout_rate=0.1)]
+    whole, part = (fused(trials, [splits] * 3, xla=False) for _ in range(2))
+    train(whole, trials, [splits] * 3, 1)
+    train(part, trials, [splits] * 3, 1)
+    kept = [2, 0]
+    part.keep(kept)
+    assert part.size == 2
+    for j, i in enumerate(kept):
+        assert_states_equal(part.state(j), whole.state(i))
+    curve = train(whole, trials, [splits] * 3, 2)
+    rest = train(part, [trials[i] for i in kept], [splits] * 3, 2)
+    for j, i in enumerate(kept):  # a product of another size rounds otherwise
+        assert column(rest, "loss", j) == pytest.approx(column(curve, "loss", i), rel=1e-5)
+        assert column(rest, "val_loss", j) == pytest.approx(column(curve, "val_loss", i), rel=1e-5)
+
+
+def test_streaming_the_data_is_the_same_training(splits):
+    data = [splits] * 2
+    resident, streamed = (fused(WIDTHS, data, resident=resident, xla=False) for resident in (True, False))
+    for ours, theirs in zip(train(resident, WIDTHS, data, 3), train(streamed, WIDTHS, data, 3), strict=True):
+        for i in range(2):
+            assert ours[i] == pytest.approx(theirs[i], rel=1e-5)
+    for i in range(2):
+        for name, array in resident.state(i).items():
+            np.testing.assert_allclose(array, streamed.state(i)[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_xla_is_the_same_training(splits):
+    data = [splits] * 2
+    curves = [train(fused(WIDTHS, data, xla=xla), WIDTHS, data, 3) for xla in (True, False)]
+    for ours, theirs in zip(*curves, strict=True):
+        for i in range(2):
+            assert ours[i] == pytest.approx(theirs[i], rel=1e-5)
+
+
+def test_mixed_precision_trains(splits):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        trials = [trial(dropout_rate=0.1), trial(dropout_rate=0.2, rate=0.03)]
+        trainer = fused(trials, [splits] * 2, xla=False)
+        curve = train(trainer, trials, [splits] * 2, 4)
+        dtypes = [w.dtype for w in model_of(trials[0], splits).get_weights()]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for i in range(2):
+        assert curve[-1][i]["loss"] < curve[0][i]["loss"]
+        assert [array.dtype for array in trainer.weights(i)] == dtypes
+
+
+def test_a_request_to_stop_is_noticed_between_two_calls(splits, monkeypatch):
+    monkeypatch.setattr("pipeline.training.fused.STEPS_PER_CALL", 2)
+    trainer, asked = fused(WIDTHS, [splits] * 2, xla=False), []
+    before = trainer.state(0)
+    assert trainer.epoch(rates_of([0.01, 0.01], 6), lambda: len(asked) == 2 or asked.append(0)) is None
+    assert len(asked) == 2
+    assert_states_equal(trainer.state(0), before)  # the epoch is not taken up in its middle

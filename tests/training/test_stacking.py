@@ -1,0 +1,183 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.models.cnn import cnn
+from pipeline.models.mlp import mlp
+from pipeline.training import stacking
+
+MLP = {
+    "hidden_units": [5, 3],
+    "hidden_layers": 2,
+    "activation": "relu",
+    "norm_placement": "before_activation",
+    "norm_momentum": 0.9,
+    "norm_epsilon": 1e-3,
+    "dropout_rate": 0.2,
+    "l2": 0.0,
+}
+CNN = {
+    **{name: MLP[name] for name in ("activation", "norm_placement", "norm_momentum", "norm_epsilon", "l2")},
+    "filters": [2, 3],
+    "kernel_size": 3,
+    "pooling": "max",
+    "pool_size": 2,
+    "collapse": "global_average",
+    "dropout_rate": 0.2,
+}
+
+
+def of_mlp(*, n_inputs=2, n_logits=3, **changes):
+    keras.utils.clear_session(free_memory=False)  # layers are numbered from the start, as build_model does it
+    inputs = keras.Input((n_inputs,))
+    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, **changes}))
+
+
+def of_cnn(**changes):
+    keras.utils.clear_session(free_memory=False)
+    inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, cnn(inputs, 10, **{**CNN, **changes}))
+
+
+def of_layers(*layers, shape=(8, 8, 1)):
+    x = inputs = keras.Input(shape)
+    for layer in (*layers, keras.layers.Dense(3, name="logits")):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def key(model, *, pad=True):
+    return stacking.structure(model, pad=pad).key()
+
+
+@pytest.mark.parametrize(
+    ("make", "one", "other", "padded", "unpadded"),
+    [
+        # (what differs), whether the keys are equal with padding and without
+        (of_mlp, {}, {}, True, True),
+        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True, True),
+        (of_mlp, {"norm_momentum": 0.9}, {"norm_momentum": 0.5}, True, True),
+        (of_mlp, {"norm_epsilon": 1e-3}, {"norm_epsilon": 1e-5}, True, True),
+        (of_mlp, {"l2": 0.1}, {"l2": 0.2}, True, True),
+        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [8, 6]}, True, False),
+        (of_cnn, {"filters": [2, 3]}, {"filters": [4, 1]}, True, False),
+        (of_cnn, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True, True),
+        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.0}, False, False),  # has no such layer
+        (of_mlp, {"l2": 0.1}, {"l2": 0.0}, False, False),
+        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [5]}, False, False),
+        (of_mlp, {"activation": "relu"}, {"activation": "tanh"}, False, False),
+        (of_mlp, {"norm_placement": "none"}, {"norm_placement": "after_activation"}, False, False),
+        (of_mlp, {"n_logits": 3}, {"n_logits": 4}, False, False),
+        (of_mlp, {"n_inputs": 2}, {"n_inputs": 4}, False, False),
+        (of_mlp, {"activation": "softmax"}, {"activation": "softmax", "hidden_units": [8, 6]}, False, False),
+        (of_cnn, {"kernel_size": 3}, {"kernel_size": 5}, False, False),
+        (of_cnn, {"pooling": "max"}, {"pooling": "average"}, False, False),
+        (of_cnn, {"collapse": "flatten"}, {"collapse": "flatten", "filters": [4, 1]}, False, False),
+        (of_cnn, {"collapse": "flatten", "dropout_rate": 0.1}, {"collapse": "flatten"}, True, True),
+    ],
+)
+def test_models_of_one_structure_have_one_key(make, one, other, padded, unpadded):
+    assert (key(make(**one)) == key(make(**other))) is padded
+    assert (key(make(**one), pad=False) == key(make(**other), pad=False)) is unpadded
+
+
+layers = keras.layers
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (lambda: of_mlp(), None),
+        (lambda: of_mlp(norm_placement="after_activation", activation="sigmoid"), None),
+        (lambda: of_cnn(), None),
+        (lambda: of_cnn(pooling="average"), None),
+        (lambda: of_layers(layers.Flatten(), layers.Dense(4)), None),
+        (lambda: of_layers(layers.LayerNormalization(), layers.Flatten(), layers.Dense(4)), None),
+        (lambda: of_layers(layers.Dense(4), layers.Flatten(), shape=(2,)), None),
+        (lambda: of_cnn(collapse="flatten"), r"layer flatten \(Flatten\) mixes the units"),
+        (
+            lambda: of_layers(layers.Conv2D(4, 3), layers.Flatten(name="flat")),
+            r"layer flat \(Flatten\) mixes the units",
+        ),
+        (
+            lambda: of_layers(layers.Dense(4), layers.LayerNormalization(name="ln"), shape=(2,)),
+            r"layer ln \(LayerNormalization\) mixes the units",
+        ),
+        (
+            lambda: of_layers(layers.Dense(4), layers.Reshape((2, 2), name="re"), shape=(2,)),
+            r"layer re \(Reshape\) mixes the units",
+        ),
+        (lambda: of_mlp(activation="softmax"), "has the activation softmax, which mixes the units"),
+        (
+            lambda: of_layers(layers.Dense(4, activation="softmax", name="d"), shape=(2,)),
+            "layer d has the activation softmax",
+        ),
+        (
+            lambda: of_layers(
+                layers.Conv2D(4, 3), layers.Conv2D(4, 3, groups=2, name="g"), layers.GlobalAveragePooling2D()
+            ),
+            r"layer g \(Conv2D\) has groups",
+        ),
+    ],
+)
+def test_what_can_be_padded(model, reason):
+    found = stacking.unpadded_reason(model().get_config())
+    if reason is None:
+        assert found is None
+    else:
+        assert re.search(reason, found)
+
+
+def test_differing_is_what_is_not_the_same_in_all():
+    changes = [{"dropout_rate": 0.1}, {"dropout_rate": 0.5}, {"dropout_rate": 0.1, "norm_momentum": 0.5}]
+    models = [of_mlp(**change) for change in changes]
+    found = stacking.differing([stacking.structure(model, pad=True) for model in models])
+    for path, values in found.items():
+        wanted = {"rate": [0.1, 0.5, 0.1], "momentum": [0.9, 0.9, 0.5]}[path[-1]]
+        np.testing.assert_array_equal(values, np.float32(wanted))
+        kind = {"rate": keras.layers.Dropout, "momentum": keras.layers.BatchNormalization}[path[-1]]
+        assert values.dtype == np.float32 and isinstance(models[0].layers[path[1]], kind)
+    assert sorted(path[-1] for path in found) == ["momentum", "momentum", "rate", "rate"]
+    assert stacking.differing([stacking.structure(models[0], pad=True)] * 3) == {}
+
+
+def test_assigned_sets_the_numbers_for_a_while():
+    models = [of_mlp(l2=0.1, dropout_rate=0.1), of_mlp(l2=0.3, dropout_rate=0.5)]
+    found = stacking.differing([stacking.structure(model, pad=True) for model in models])
+    dense, dropout = models[0].layers[1], models[0].layers[4]
+    with stacking.assigned(models[0], {path: values[1] for path, values in found.items()}):
+        assert (dense.kernel_regularizer.l2, dropout.rate) == (np.float32(0.3), 0.5)
+    assert (dense.kernel_regularizer.l2, dropout.rate) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize(("make", "name"), [(of_mlp, "hidden_units"), (of_cnn, "filters")])
+def test_widest_has_the_largest_width_of_each_layer(make, name):
+    models = [make(**{name: widths}) for widths in ([5, 3], [2, 6])]
+    structures = [stacking.structure(model, pad=True) for model in models]
+    wide = stacking.widest(models[0], structures)
+    assert [v.shape for v in wide.variables] == [v.shape for v in make(**{name: [5, 6]}).variables]
+    assert stacking.widest(models[0], structures[:1]) is models[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "wide"), [((), ()), ((3,), (5,)), ((2, 3), (2, 3)), ((2, 3), (4, 3)), ((1, 2, 3, 4), (1, 2, 5, 6))]
+)
+def test_cut_takes_away_what_pad_adds(shape, wide):
+    array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    padded = stacking.pad(array, wide)
+    assert padded.shape == wide and padded.dtype == array.dtype
+    assert np.abs(padded).sum() == pytest.approx(np.abs(array).sum())
+    back = stacking.cut(padded, shape)
+    np.testing.assert_array_equal(back, array)
+    assert not np.shares_memory(back, padded)
+
+
+def test_masks_are_one_where_a_trial_has_a_weight():
+    shapes = [[(2, 3), (4,)], [(1, 4), (4,)]]
+    mask, none = stacking.masks(shapes, [(2, 4), (4,)])
+    np.testing.assert_array_equal(mask, [[[1, 1, 1, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], [0, 0, 0, 0]]])
+    assert none is None
+    stacked = stacking.stack([np.full(s[0], 7.0, np.float32) for s in shapes], (2, 4))
+    np.testing.assert_array_equal(stacked, 7 * mask.numpy())
