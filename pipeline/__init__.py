@@ -8,8 +8,8 @@ config, limits            the typed schema of what the runner reads; what each v
 targets, objective        calling what a `_target_` names; what "better" means
 data/                     one file a data set, each a function that returns Splits; input_pipeline makes tf.data
 models/                   one file an architecture, each from normalised inputs to logits
-training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader. One trial: solo. A cohort,
-                          stacked into one computation: cohort, modes, stacking, program, updates, layer_calls, fused
+training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
+                          cohort and modes say which trials fuse and how; stacking, program, updates, layer_calls, fused
 sweep/                    spaces and scales, ranges, stages, the plan, the ledger, the study, the Hydra sweeper
 launch/                   folders, devices, executors, the worker process, `python run.py`
 tracking/                 the terminal, the MLflow recorder, the compare page, the leaderboard, pictures

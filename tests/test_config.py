@@ -150,7 +150,7 @@ def test_limit_at_its_bounds(key):
 
 
 def test_a_key_without_a_limit_takes_anything():
-    limit("model.kernel_size", "whatever")
+    limit("model.n_heads", "whatever")
     limit("sweep.stages.coarse.note", -1)
 
 

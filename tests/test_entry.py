@@ -93,6 +93,7 @@ def answers(tmp_path_factory):
         return caviar(*line.split(" "), cwd=folder), folder
 
     lines = [line for line, _ in MISTAKES]
+    tmp_path_factory.getbasetemp()  # made once, before two threads ask for folders in it
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(lines, pool.map(ask, lines), strict=True))
 

@@ -77,7 +77,8 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
     def shape(text: str) -> list[str]:
         """Lines with digits and ids left out, in an order that does not depend on which worker was faster."""
         kept = [line for line in text.splitlines() if not line.startswith(("make", "compare", "model", "sweep "))]
-        return sorted(re.sub(r"[0-9.]+(e-?\d+)?", "#", line).strip() for line in kept if "…" not in line)
+        numberless = (re.sub(r"[0-9.]+(e-?\d+)?", "#", line).strip() for line in kept if "…" not in line)
+        return sorted(re.sub(" +", " ", line) for line in numberless)
 
     printed = set(shape(result.stdout))
     missing = [line for line in shape(shown) if line and line not in printed]

@@ -100,14 +100,15 @@ def unpadded_reason(config: dict[str, Any]) -> str | None:
         last = i == len(config["layers"]) - 1
         if "layers" in options or "layer" in options:
             return f"layer {name} ({kind}) has layers of its own"
-        if options.get("data_format") == "channels_first" or options.get("axis", -1) not in (-1, [-1], [3], 3, [1], 1):
+        elsewhere = kind == "BatchNormalization" and options.get("axis") != -1
+        if elsewhere or options.get("data_format") == "channels_first":
             return f"layer {name} ({kind}) has its units on another axis than the last"
         if options.get("activity_regularizer"):
             return f"layer {name} ({kind}) has a penalty on its units"
         if kind in WIDTHS:
             padded[name] = not last
             if options.get("groups", 1) != 1 or not _sums(options.get("kernel_regularizer")):
-                return f"layer {name} ({kind}) mixes its units, by groups or by a penalty"
+                return f"layer {name} ({kind}) has groups, or a penalty that mixes its units"
         elif not inputs:
             padded[name] = False
         elif (kind == "Flatten" and not _images(config, name)) or kind in UNITWISE:

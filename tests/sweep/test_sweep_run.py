@@ -77,7 +77,7 @@ def test_the_printed_command_trains_the_winner_again(arms):
     alone, within = losses(run), losses(arms[2] / str(best["trial"]))
     assert len(alone) == 2
     for a, b in zip(alone, within, strict=True):
-        assert a == pytest.approx(b, rel=1e-5)
+        assert a == pytest.approx(b, rel=1e-4)
 
 
 def test_mlflow_nests_children_that_compare(arms):
