@@ -45,6 +45,12 @@ class Stage:
 
 
 @dataclass
+class Halving:
+    min_epochs: int = MISSING
+    factor: int = MISSING
+
+
+@dataclass
 class Sweep:
     name: str | None = None
     strategy: str = MISSING
@@ -57,6 +63,7 @@ class Sweep:
     keep: float | None = None
     margin: float | None = None
     keep_models: int | None = 5
+    halving: Halving | None = None
     stages: dict[str, Stage] = field(default_factory=dict)
 
 

@@ -45,7 +45,7 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_table_has_the_commands_worth_knowing():
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 11
 
 
 @pytest.mark.parametrize("line", [*COMMANDS, "python run.py model=wide", "python run.py dataset=noise"])
@@ -55,7 +55,7 @@ def test_a_command_works(line, clone):
     else:
         mode = "python run.py -m" if " -m " in f"{line} " else "python run.py"
         extra = [] if "dry_run" in line else SHORTER[mode]
-        if "coarse_to_fine" in line:  # its stages have epochs of their own
+        if "coarse_to_fine" in line or "halving" in line:  # their stages have epochs of their own
             extra = ["sweep.n_trials=3"]
         line = " ".join([line, *extra])
     result = run(line, clone)

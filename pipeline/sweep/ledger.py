@@ -25,6 +25,7 @@ class Trial:
     reason: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
+    reached: int = 0  # the rung's epoch at which it last paused
     run_id: str | None = None  # in the tracking store, once all of it is there
 
 
@@ -68,6 +69,10 @@ class Ledger:
         elif kind == "ended":
             trial = self.trials[record["trial"]]
             trial.status, trial.reason = record["status"], record["reason"]
+            trial.metrics, trial.best_epoch = record["metrics"], record["best_epoch"]
+        elif kind == "reached":
+            trial = self.trials[record["trial"]]
+            trial.reached = record["epoch"]
             trial.metrics, trial.best_epoch = record["metrics"], record["best_epoch"]
         elif kind == "recorded":
             self.trials[record["trial"]].run_id = record["run_id"]

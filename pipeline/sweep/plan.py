@@ -170,9 +170,12 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
         space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
         arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
     last = plan.stages[-1]
+    strategy = {k: sweep[k] for k in ("strategy", "points", "keep", "margin", "metric", "direction")}
+    if sweep["halving"]:
+        strategy["halving"] = sweep["halving"]
     return {
         "data": fingerprint,
-        "strategy": {k: sweep[k] for k in ("strategy", "points", "keep", "margin", "metric", "direction")},
+        "strategy": strategy,
         "stages": {
             s.name: {"epochs": s.epochs, **({} if s is last else {"n_trials": s.n_trials})} for s in plan.stages
         },

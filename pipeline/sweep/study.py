@@ -14,6 +14,7 @@ from pipeline.launch import devices, folders, session
 from pipeline.launch.executors import Executor, Message
 from pipeline.objective import Objective
 from pipeline.sweep.cohorts import cohorts
+from pipeline.sweep.halving import losers, rungs
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
 from pipeline.sweep.ranges import to_text
@@ -22,6 +23,8 @@ from pipeline.sweep.stages import grid_points, random_points, refine
 from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 from pipeline.tracking.recorder import Recorder
+
+SCORED = ("completed", "pruned")  # ended with a result that counts
 
 
 class Study:
@@ -53,14 +56,17 @@ class Study:
             trials = self._ask(index, stage, spaces)
             missing = [trial for trial in trials if trial.status is None]
             display.stage(self._title(stage, trials, spaces, missing), len(trials), len(trials) - len(missing))
-            if missing:
+            for rung in (*rungs(self.config["sweep"]["halving"], self._epochs(stage)), None):
                 executor.run(
-                    self._jobs(stage, trials, recorder),
+                    self._jobs(stage, trials, rung, recorder),
                     lambda message: self._receive(message, recorder, display),
                 )
+                if stop.requested:
+                    display.close()
+                    return
+                if rung is not None:
+                    self._prune(trials, rung, recorder, display)
             display.close()
-            if stop.requested:
-                return
             if index + 1 < len(self.plan.stages):
                 spaces = self._refine(stage, trials, spaces)
 
@@ -93,8 +99,25 @@ class Study:
             title += ", ".join(f"{key} {dist}" for key, dist in space.items()) or "nothing to search"
         return title
 
-    def _jobs(self, stage: Stage, trials: list[Trial], recorder: Recorder) -> Iterator[dict[str, Any]]:
-        """A job a cohort, of those of its trials that have not ended."""
+    def _epochs(self, stage: Stage) -> int:
+        return stage.epochs or int(self.config["train"]["epochs"])
+
+    def _prune(self, trials: list[Trial], rung: int, recorder: Recorder, display: SweepDisplay) -> None:
+        """Ends the trials that do not go on past a rung; their curves and weights stay."""
+        for trial, reason in losers(trials, rung, self.config["sweep"]["halving"]["factor"], self.objective):
+            facts = {"metrics": trial.metrics, "best_epoch": trial.best_epoch}
+            event = {"event": "ended", "status": "pruned", "reason": reason, "epochs": rung, **facts}
+            self._receive({"trial": trial.number, "event": event}, recorder, display)
+
+    def _jobs(
+        self, stage: Stage, trials: list[Trial], rung: int | None, recorder: Recorder
+    ) -> Iterator[dict[str, Any]]:
+        """A job a cohort, of those of its trials that have not ended, nor come to the rung.
+
+        Survivors of a rung form new cohorts, so that few of them do not go on in many.
+        """
+        pruned = any(trial.status == "pruned" for trial in trials)
+        trials = [t for t in trials if not (pruned and t.status) and not (rung and t.reached >= rung)]
         composed = [trial_config(self.plan.arms[t.arm], t.params, stage.epochs) for t in trials]
         plain = [configs.plain(config) for config in composed]
         for config in plain:
@@ -112,7 +135,14 @@ class Study:
             settings = {key: executor[key] for key in ("fuse", "xla", "cohort_size")}
             settings["memory"] = devices.memory(self.config["device"]["name"], self.workers)
             first = jobs[0]["number"]
-            yield {"kind": "train", "number": first, "trials": jobs, "planned": len(cohort), **settings}
+            yield {
+                "kind": "train",
+                "number": first,
+                "trials": jobs,
+                "planned": len(cohort),
+                "until": rung,
+                **settings,
+            }
 
     def _job(self, stage: Stage, trial: Trial, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
         folder = self.trial_folder(trial)
@@ -138,13 +168,16 @@ class Study:
             facts = {"metrics": event.get("metrics", {}), "best_epoch": event.get("best_epoch", 0)}
             reason, status = event.get("reason"), event["status"]
             self.ledger.add({"record": "ended", "trial": trial.number, "status": status, "reason": reason, **facts})
+        elif event["event"] == "paused":
+            facts = {"metrics": event["metrics"], "best_epoch": event["best_epoch"]}
+            self.ledger.add({"record": "reached", "trial": trial.number, "epoch": event["epochs"], **facts})
         recorder.event(trial.number, event)
         display.event(trial.number, trial.params, event)
 
     def _refine(self, stage: Stage, trials: list[Trial], spaces: list[Space]) -> list[Space]:
         """Each arm's next region; recorded, so that a reader sees where a stage looked and why."""
         sweep = self.config["sweep"]
-        ranked = [t for t in self.ranked() if t.stage == stage.name and t.status == "completed"]
+        ranked = [t for t in self.ranked() if t.stage == stage.name and t.status in SCORED]
         regions = [
             refine(
                 space,
@@ -161,13 +194,13 @@ class Study:
         return regions
 
     def ranked(self) -> list[Trial]:
-        """Every trial that ended, best first; those that did not complete come last, in order of number."""
+        """Every trial that ended, best first; those that failed or diverged come last, in order of number."""
         ended = [t for t in self.ledger.trials.values() if t.status is not None]
 
-        def key(trial: Trial) -> tuple[bool, float, float, int]:
-            completed = trial.status == "completed"
-            score = self.objective.score(trial.metrics if completed else {})
-            return not completed, -score[0], -score[1], trial.number
+        def key(trial: Trial) -> tuple[bool, float, float, bool, int]:
+            scored = trial.status in SCORED
+            score = self.objective.score(trial.metrics if scored else {})
+            return not scored, -score[0], -score[1], trial.status != "completed", trial.number
 
         return sorted(ended, key=key)
 
@@ -181,7 +214,7 @@ class Study:
                 "trial": t.number,
                 "status": t.status or ("interrupted" if t.started else "waiting"),
                 "stage": t.stage,
-                self.objective.metric: t.metrics.get(self.objective.metric) if t.status == "completed" else None,
+                self.objective.metric: t.metrics.get(self.objective.metric) if t.status in SCORED else None,
                 **t.params,
             }
             for t in (*ended, *waiting)

@@ -101,7 +101,9 @@ class SweepDisplay:
             say(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow")
         elif kind == "ended":
             self._ended += 1
-            if event["status"] == "completed":
+            if event["status"] == "pruned":
+                text, style = event["reason"], "dim"
+            elif event["status"] == "completed":
                 text, style = f"{self._metric} {number(event['metrics'].get(self._metric))}", None
             else:
                 text, style = f"{event['status']}: {event['reason']}", "red"

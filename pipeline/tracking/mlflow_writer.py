@@ -168,14 +168,14 @@ class MlflowWriter:
             at = int(ended.get("time", time.time()) * 1000)
             best = {f"best_{name}": value for name, value in ended.get("metrics", {}).items()}
             best["best_epoch"] = ended.get("best_epoch", 0)
-            if ended["status"] == "completed":
+            if ended["status"] in ("completed", "pruned"):
                 metrics += [Metric(name, value, at, 0) for name, value in best.items()]
             tags += [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
         for start in range(0, len(metrics), 1000):
             self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
         self._client.log_batch(run_id, tags=tags)
         if ended or tags:
-            status = {"completed": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
+            status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].get("time", time.time()))
             self._client.set_terminated(run_id, status[ended["status"]] if ended else "KILLED", end)
         run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch

@@ -1,0 +1,35 @@
+"""Successive halving: which trials of a stage go on past a rung (Jamieson & Talwalkar 2016)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.objective import Objective
+from pipeline.sweep.ledger import Trial
+
+
+def rungs(halving: dict[str, Any] | None, epochs: int) -> list[int]:
+    """The epochs before the last at which trials are compared: min_epochs, min_epochs * factor and so on."""
+    if not halving:
+        return []
+    result, epoch = [], halving["min_epochs"]
+    while epoch < epochs:
+        result.append(epoch)
+        epoch *= halving["factor"]
+    return result
+
+
+def losers(trials: Sequence[Trial], epoch: int, factor: int, objective: Objective) -> list[tuple[Trial, str]]:
+    """Those that stop at the rung of `epoch`, worst last, with the reason.
+
+    Compared are the best results so far of all that came to this rung and of those that ended before it by
+    themselves, which hold their places; the best 1/factor of them, at least one, go on.
+    """
+    here = [t for t in trials if (t.status is None and t.reached >= epoch) or t.status == "completed"]
+    ranked = sorted(here, key=lambda t: (objective.score(t.metrics), -t.number), reverse=True)
+    keep = max(1, math.ceil(len(ranked) / factor))
+    return [
+        (trial, f"pruned after {epoch} epochs: place {place} of {len(ranked)}, the best {keep} went on")
+        for place, trial in enumerate(ranked[keep:], start=keep + 1)
+        if trial.status is None and trial.reached == epoch
+    ]
