@@ -166,7 +166,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def recorded(config: DictConfig) -> dict[str, Any]:
     """The config for records that others read: resolved, except what comes from the environment, which may be
     a secret and stays as `${oc.env:NAME}`, however it is reached."""
-    copy = DictConfig(OmegaConf.to_container(config, resolve=False))  # untyped: the mask is no number
+    written = OmegaConf.to_container(config, resolve=False)
+    references = re.compile(r"\$\{[\w.\[\]]+\}")
+    if not any("${" in references.sub("", str(value)) for _, value in leaves(written)):
+        return plain(config)  # no resolver anywhere: nothing to mask, and a new config takes milliseconds a trial
+    copy = DictConfig(written)  # untyped: the mask is no number
     OmegaConf.register_new_resolver("oc.env", lambda *words: f"${{oc.env:{','.join(map(str, words))}}}", replace=True)
     try:
         return plain(copy)

@@ -12,7 +12,7 @@ from pipeline.sweep.plan import Plan
 from pipeline.sweep.stages import grid_points, random_points
 
 # A cohort smaller than this is not split for the sake of another worker: compiling costs more than it saves.
-SMALLEST_SHARE = 16
+SMALLEST_SHARE = 32
 # Past this a cohort's state leaves the processor's cache and its cost a trial no longer falls.
 COHORT_SIZE = 64
 

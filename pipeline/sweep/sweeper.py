@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.launch import devices, folders, session
 from pipeline.launch.executors import Executor
 from pipeline.sweep.cohorts import of_first_stage
+from pipeline.sweep.forecast import describe
 from pipeline.sweep.ledger import Ledger
 from pipeline.sweep.plan import Plan, make_plan
 from pipeline.sweep.ranges import parse, to_text
@@ -64,7 +65,7 @@ def run_sweep(plan: Plan) -> int:
     config = configs.plain(plan.arms[0].config)
     session.check_tracking(config)
     if config["sweep"]["dry_run"]:
-        return describe(plan, config)
+        return describe(plan, session.make_executor)
     workers, size = config["executor"]["workers"] or devices.cores(), config["executor"]["cohort_size"]
     executor = session.make_executor(config, _most_jobs(plan, config, workers, size))
     try:
@@ -114,18 +115,3 @@ def _most_jobs(plan: Plan, config: dict[str, Any], workers: int, size: int | Non
     if config["executor"]["fuse"] == "never":
         return sum(stage.n_trials or 10**6 for stage in plan.stages)
     return len(of_first_stage(plan, workers, size))
-
-
-def describe(plan: Plan, config: dict[str, Any]) -> int:
-    """`sweep.dry_run=true`: the plan, without running or writing anything."""
-    epochs = 0
-    for stage in plan.stages:
-        stage_epochs = stage.epochs or config["train"]["epochs"]
-        epochs += (stage.n_trials or 0) * stage_epochs
-        say(f"stage {stage.name}: {stage.n_trials} trials of up to {stage_epochs} epochs")
-    for arm in plan.arms:
-        say(f"arm {arm.describe() or 'all'}:")
-        for key, dist in arm.space.items():
-            say(f"  {key}  {dist}")
-    say(f"{epochs} epochs in all, {len(plan.arms)} arms")
-    return 0

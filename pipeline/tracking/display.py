@@ -30,6 +30,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
+def cohort_line(cohort: dict[str, Any]) -> str:
+    """How a cohort trains, in how much memory, and why."""
+    trials = cohort["trials"]
+    shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
+    mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[cohort["mode"]]
+    at_once = 1 if cohort["mode"] == "solo" else min(cohort["at_once"], len(trials))
+    memory = f"{at_once * cohort['bytes_a_trial'] / 2**20:.0f} MiB of {cohort['memory'] / 2**30:.1f} GiB"
+    return f"  {shown}: {mode}, {cohort['reason']} ({memory})"
+
+
 class _Bar:
     """A progress bar on a terminal, nothing elsewhere: lines are printed in either case."""
 
@@ -112,11 +122,7 @@ class SweepDisplay:
                 self._bar.advance(self._ended)
 
     def cohort(self, cohort: dict[str, Any]) -> None:
-        """How a cohort trains, and why."""
-        trials = cohort["trials"]
-        shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
-        mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[cohort["mode"]]
-        say(f"  {shown}: {mode}, {cohort['reason']}", "dim")
+        say(cohort_line(cohort), "dim")
 
     def close(self) -> None:
         if self._bar:

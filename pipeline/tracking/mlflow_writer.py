@@ -91,6 +91,11 @@ class MlflowWriter:
     def stored(self, number: int | None) -> str:
         """The id of a run, which is created with its parameters when it is first asked for."""
         run = self.runs[number]
+        run_id = self._created(run)
+        self._log(run, [], [])
+        return run_id
+
+    def _created(self, run: TrackedRun) -> str:
         if run.run_id is None:
             tags = {
                 "mlflow.runName": run.name,
@@ -98,26 +103,29 @@ class MlflowWriter:
                 "mlflow.source.type": "LOCAL",
                 **run.tags,
             }
-            if number is not None and None in self.runs:
+            if run.number is not None and None in self.runs:
                 tags["mlflow.parentRunId"] = self.stored(None)
             # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
             began = next((int(1000 * (e["time"] - (e.get("seconds") or 0))) for e in run.pending), None)
             run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
-        if not run.has_params:  # apart from the id: creating may succeed, this fail, and both be tried again
-            from mlflow.entities import Param
-
-            params = [Param(key, str(value)[:6000]) for key, value in run.params.items()]
-            for start in range(0, len(params), 100):  # MLflow's limit for one call
-                self._client.log_batch(run.run_id, params=params[start : start + 100])
-            run.has_params = True
         return run.run_id
+
+    def _log(self, run: TrackedRun, metrics: list[Any], tags: list[Any]) -> None:
+        """In as few calls as MLflow's limits allow, for each costs milliseconds; the first brings the parameters."""
+        from mlflow.entities import Param
+
+        params = [] if run.has_params else [Param(key, str(value)[:6000]) for key, value in run.params.items()]
+        while metrics or tags or params:
+            self._client.log_batch(run.run_id, metrics=metrics[:800], tags=tags, params=params[:100])
+            metrics, tags, params = metrics[800:], [], params[100:]
+        run.has_params = True
 
     def open(self, run: TrackedRun) -> None:
         """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before."""
         self.runs[run.number] = run
         if run.number is None:
-            run.run_id = run.run_id or self._known_parent
-            run.has_params = run.has_params or run.run_id is not None
+            if run.run_id is None and self._known_parent:
+                run.run_id, run.has_params = self._known_parent, True
             run_id = self.stored(None)
             self._client.update_run(run_id, status="RUNNING")
             self._on_parent(run_id)
@@ -133,7 +141,9 @@ class MlflowWriter:
             return
         run.pending.append(event)
         run.first_pending = run.first_pending or time.monotonic()
-        if event["event"] in ("ended", "interrupted"):
+        if event["event"] == "started":  # while the trial trains, which leaves less to do at its end
+            self._created(run)
+        elif event["event"] in ("ended", "interrupted"):
             self.flush(run)
 
     def flush_all(self) -> None:
@@ -151,7 +161,7 @@ class MlflowWriter:
             return
         from mlflow.entities import Metric, RunTag
 
-        run_id = self.stored(run.number)
+        run_id = self._created(run)
         metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
         for event in run.pending:
             if event["event"] == "epoch" and event["epoch"] > logged_epoch:
@@ -171,9 +181,7 @@ class MlflowWriter:
             if ended["status"] in ("completed", "pruned"):
                 metrics += [Metric(name, value, at, 0) for name, value in best.items()]
             tags += [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
-        for start in range(0, len(metrics), 1000):
-            self._client.log_batch(run_id, metrics=metrics[start : start + 1000])
-        self._client.log_batch(run_id, tags=tags)
+        self._log(run, metrics, tags)
         if ended or tags:
             status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].get("time", time.time()))

@@ -38,12 +38,15 @@ def load(path: Path, identity: str | None = None) -> tuple[dict[str, np.ndarray]
         return None
 
 
-def load_best(path: Path) -> tuple[Weights, Progress]:
-    """The best epoch's weights, in the order of model.weights. Raises InputError if there are none."""
+def load_best(path: Path, identity: str) -> tuple[Weights, Progress]:
+    """The best epoch's weights, in the order of model.weights. Raises InputError if there are none, or the file is
+    another trial's."""
     hdf5.check(path)
     with hdf5.opened(path) as file:
         if "best" not in file or "progress" not in file.attrs:
             raise InputError(f"{path}: no weights of a best epoch are in it.")
+        if file.attrs.get("identity") != identity:
+            raise InputError(f"{path}: it was trained with another config or on other data than are there now.")
         return [file["best"][name][()] for name in sorted(file["best"])], Progress(**json.loads(file.attrs["progress"]))
 
 

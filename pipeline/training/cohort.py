@@ -107,7 +107,7 @@ def _train_group(
             _train_fused(trials[start : start + size], choice, job, send, finished, open_trials, should_stop)
         return
     if planned > 1:
-        send({"cohort": {"trials": [t.number for t in trials], "mode": "solo", "reason": choice.reason}})
+        send({"cohort": {"trials": [trial.number for trial in trials], **choice.told(1)}})
     for trial in trials:
         try:
             _run(solo_trainer(trial), [trial], job, finished, should_stop)
@@ -131,7 +131,7 @@ def _train_fused(
     numbers = [trial.number for trial in trials]
     try:
         trainer = fused_trainer(trials, choice)
-        send({"cohort": {"trials": numbers, "mode": choice.mode, "reason": choice.reason}})
+        send({"cohort": {"trials": numbers, **choice.told(len(trials))}})
         _run(trainer, trials, job, finished, should_stop)
     except Interrupted:
         raise
@@ -215,20 +215,15 @@ def solo_trainer(trial: Trial) -> SoloTrainer:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """What a plan says of a cohort before it runs: its mode, why, the seconds it takes, bytes a trial, and how many
-    trials train at once. job: `config` of the largest trial, `planned` and what run_trials reads; nothing is written
-    but the measurements."""
+    """What a plan says of a cohort before it runs: what is told of its mode, the seconds before its first epoch, and
+    of a trial's epoch. job: `config` of the largest trial, `planned` and what run_trials reads; nothing is written but
+    the measurements."""
     nowhere = {"number": 0, "config": job["config"], "record": {}, "folder": "/nonexistent"}
     models: dict[str, keras.Model] = {}
     probed = [Trial(nowhere, lambda event: None) for _ in range(min(job["planned"], PROBED_TRIALS))]
     for trial in probed:
         trial.build(models)
     choice = modes.choose(probed, job["planned"], obstacle(probed[0]), job)
-    return {
-        "mode": choice.mode,
-        "reason": choice.reason,
-        "seconds": choice.seconds,
-        "bytes_a_trial": choice.bytes_a_trial,
-        "at_once": choice.largest(job["planned"]) if choice.mode != "solo" else 1,
-        "parameters": probed[0].model.count_params(),
-    }
+    measured = modes.measured(probed, choice)
+    at_once = 1 if choice.mode == "solo" else choice.largest(job["planned"])
+    return {**choice.told(at_once), "start": measured["start"], "epoch": probed[0].steps * measured["step"]}

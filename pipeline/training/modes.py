@@ -1,13 +1,14 @@
 """How a cohort trains best on this machine, by what a short probe has measured: fused with XLA, fused, or alone."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FUSED = ("fused_xla", "fused")
 PROBED_STEPS = 24
+REPEATS, ENOUGH_SECONDS = 5, 0.3
 # A fused trial that takes less than this share of a lone one's step leaves nothing that the other mode could win.
 CLEARLY = 0.5
 RESIDENT_SHARE = 0.25  # of the memory a cohort may take, for data held on the device
@@ -39,12 +41,16 @@ class Choice:
     memory: float = math.inf
     most: int = 10**6
     key: str = ""
-    seconds: float | None = None
 
     def largest(self, n_trials: int) -> int:
         """How many trials of `n_trials` one cohort takes, in cohorts of about one size: a new size compiles anew."""
         most = max(1, int(min(self.most, self.memory / max(1, self.bytes_a_trial))))
         return math.ceil(n_trials / math.ceil(n_trials / most))
+
+    def told(self, at_once: int) -> dict[str, Any]:
+        """What the user is told, of `at_once` trials that train together."""
+        sizes = {"at_once": at_once, "bytes_a_trial": self.bytes_a_trial, "memory": self.memory}
+        return {"mode": self.mode, "reason": self.reason, **sizes}
 
     def note_obstacle(self, reason: str) -> None:
         """Remembers that this structure does not fuse."""
@@ -59,7 +65,8 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
     """
     trial = trials[0]
     key = _kind(trial)
-    sizes = bytes_a_trial(trial), job.get("memory", math.inf)
+    models = {id(t.model): t for t in trials}  # narrow ones are padded to the widest
+    sizes = max(bytes_a_trial(t) for t in models.values()), job.get("memory", math.inf)
     common: dict[str, Any] = {"bytes_a_trial": sizes[0], "memory": sizes[1], "key": key}
     common["most"] = job.get("cohort_size") or 10**6
     shared = len({id(t.splits) for t in trials}) == 1
@@ -80,14 +87,17 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
     if fuse == "always":
         return Choice(allowed[0], "executor.fuse=always", resident, **common)
     if any(mode not in measured for mode in (*allowed, "solo")):
-        measured = probe(trials, allowed, resident, key)
+        with _alone():
+            measured = measurements().get(key, {})  # another worker may just have found out
+            if any(mode not in measured for mode in (*allowed, "solo")):
+                measured = probe(trials, allowed, resident, key)
         if obstacle := measured.get("obstacle"):
             return Choice("solo", obstacle, **common)
     steps = trial.steps * trial.config["train"]["epochs"]  # all of them: a resumed trial goes on in the mode it had
     cost = {m: estimate(measured[m], m, planned, steps) for m in (*allowed, "solo") if measured.get(m)}
     mode = min(cost, key=lambda m: cost[m])
     told = ", ".join(f"{NAMES[m]} {cost[m]:.1f} s" for m in sorted(cost, key=lambda m: cost[m]))
-    return Choice(mode, f"estimated {told}", resident, **common, seconds=cost[mode])
+    return Choice(mode, f"estimated {told}", resident, **common)
 
 
 NAMES = {"fused_xla": "fused with XLA", "fused": "fused without XLA", "solo": "one by one"}
@@ -105,16 +115,14 @@ def probe(trials: Sequence["Trial"], allowed: Sequence[str], resident: bool, key
 
     A mode that can't win or fails is None; `obstacle` says why none of the fused ones works.
     """
-    from pipeline.training.cohort import fused_trainer, solo_trainer
-
-    found: dict[str, Any] = {"solo": _timed(lambda: solo_trainer(trials[0]), trials[:1])}
+    found: dict[str, Any] = {"solo": _timed("solo", trials)}
     reason = None
     for mode in allowed:
         found[mode] = None
         if mode == "fused" and (found.get("fused_xla") or {}).get("step", math.inf) < CLEARLY * found["solo"]["step"]:
             continue
         try:
-            found[mode] = _timed(partial(fused_trainer, list(trials), Choice(mode, "probe", resident)), trials)
+            found[mode] = _timed(mode, trials, resident)
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0][:160]
             reason = f"its graph can't be fused ({type(error).__name__}: {first})"
@@ -124,15 +132,35 @@ def probe(trials: Sequence["Trial"], allowed: Sequence[str], resident: bool, key
     return found
 
 
-def _timed(make: Callable[[], Any], trials: Sequence["Trial"]) -> dict[str, float]:
+def measured(trials: Sequence["Trial"], choice: Choice) -> dict[str, float]:
+    """What the chosen mode takes: seconds until the first step, `start`, and of a step, a trial, `step`. Timed now if
+    the choice did not need to know."""
+    known = measurements().get(choice.key, {}).get(choice.mode)
+    if not known:
+        known = _timed(choice.mode, trials, choice.resident)
+        _remember(choice.key, {choice.mode: known})
+    return {"start": known["start"], "step": known["step"]}
+
+
+def _timed(mode: str, trials: Sequence["Trial"], resident: bool = True) -> dict[str, float]:
+    from pipeline.training.cohort import fused_trainer, solo_trainer
+
     began = time.perf_counter()
-    trainer = make()
+    trials = trials[:1] if mode == "solo" else trials
+    trainer: Any = (
+        solo_trainer(trials[0]) if mode == "solo" else fused_trainer(list(trials), Choice(mode, "probe", resident))
+    )
     rates = np.array([[trial.config["optimizer"]["learning_rate"]] * trial.steps for trial in trials], np.float32)
     steps = min(PROBED_STEPS, trials[0].steps)
     trainer.rehearse(rates, steps)
     warm = time.perf_counter()
-    trainer.rehearse(rates, steps)
-    once = time.perf_counter() - warm
+    takes: list[float] = []
+    # The least of a few: what else the machine does at the moment only adds.
+    while len(takes) < REPEATS and sum(takes) < ENOUGH_SECONDS:
+        again = time.perf_counter()
+        trainer.rehearse(rates, steps)
+        takes.append(time.perf_counter() - again)
+    once = min(takes)
     return {"start": max(0.0, warm - began - once), "step": once / steps / len(trials), "trials": len(trials)}
 
 
@@ -141,7 +169,7 @@ def bytes_a_trial(trial: "Trial") -> int:
     activations of a batch, forward and backward."""
     model, batch = trial.model, trial.config["train"]["batch_size"]
     slots = 2  # the most that an optimizer here has
-    weights = (4 + 2 * slots) * model.count_params()
+    weights = (6 + 2 * slots) * model.count_params()
     activations = 0
     for layer in model.layers:
         size = math.prod(d or 1 for d in layer.output.shape[1:])
@@ -185,6 +213,17 @@ def measurements() -> dict[str, dict[str, Any]]:
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process measures at a time: side by side each would measure the other."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            cache_file().parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(cache_file().with_suffix(".lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _remember(key: str, found: dict[str, Any]) -> None:

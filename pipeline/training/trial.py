@@ -73,19 +73,10 @@ class Trial:
         self.model = models[key]
         self.optimizer = call("optimizer", config["optimizer"])
         self.steps = steps_per_epoch(len(self.splits.train), config["train"]["batch_size"])
+        self.identity = identity(config, self.splits)
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
         self.state: dict[str, np.ndarray] | None = saved[0] if saved else None
         self.best, self.progress = (saved[1], saved[2]) if saved else ([], Progress())
-
-    @property
-    def identity(self) -> str:
-        """What state.h5 belongs to: all that decides how the trial trains, not where."""
-        config = self.config
-        trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
-        trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
-        aim = [config["sweep"][name] for name in ("metric", "direction")]
-        text = json.dumps([trained_by, aim, self.splits.fingerprint], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def objective(self) -> Objective:
         return Objective(self.config["sweep"]["metric"], self.config["sweep"]["direction"])
@@ -143,19 +134,25 @@ class Trial:
         self.emit({"event": "ended", "status": "failed", "reason": reason, "input_error": user})
 
 
+def identity(config: Job, splits: Splits) -> str:
+    """What a state.h5 belongs to: all that decides how the trial trains, not where."""
+    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
+    trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
+    aim = [config["sweep"][name] for name in ("metric", "direction")]
+    text = json.dumps([trained_by, aim, splits.fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def export(job: Job) -> str:
     """Writes model.h5, the best epoch's model, from the trial's state.h5; returns its path.
 
-    Raises InputError if there are no weights, or they are not those of this config.
+    Raises InputError if there are no weights, or they were not trained with this config on these data.
     """
     folder, config = Path(job["folder"]), job["config"]
-    weights, progress = checkpoint.load_best(folder / "state.h5")
     splits = load_splits(config)
+    weights, progress = checkpoint.load_best(folder / "state.h5", identity(config, splits))
     model = build_model(config, splits)
-    try:
-        model.set_weights(weights)
-    except ValueError:
-        raise InputError(f"{folder / 'state.h5'}: its weights are not those of the config beside it.") from None
+    model.set_weights(weights)
     attributes = {
         "caviar_config": job["record"],
         "metrics": progress.best_metrics,

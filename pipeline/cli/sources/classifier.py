@@ -1,10 +1,5 @@
 """MODEL on the command line: a saved model that gives class probabilities."""
 
-import contextlib
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +9,7 @@ import numpy as np
 from pipeline import hdf5
 from pipeline.cli.sources.arrays import Shape, fit
 from pipeline.cli.sources.examples import Examples
+from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
 from pipeline.errors import InputError
 from pipeline.evaluation import probabilities
@@ -33,6 +29,9 @@ class Classifier:
         inside = path / "model.h5"
         if path.is_dir() and inside.is_file():
             raise InputError(f"{path}: is a folder. Did you mean '{inside}'?")
+        trial = path if path.is_dir() else path.parent
+        if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
+            raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
         hdf5.check(path)
         with hdf5.opened(path) as file:
             if "model_config" not in file.attrs:
@@ -45,7 +44,7 @@ class Classifier:
 
     @cached_property
     def _model(self) -> Any:
-        with _without_chatter():
+        with without_chatter():
             model = load_model(self.path)
         inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
         if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0].shape) != 2 or outputs[0].shape[1] is None:
@@ -95,30 +94,3 @@ def _recorded(description: dict[str, Any]) -> tuple[list[str], Shape, str] | Non
     except TypeError:
         return None
     return ([clean(name) for name in names], tuple(shape), dtype.name) if dtype.kind in "iuf" else None
-
-
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hides what TensorFlow prints while it starts: 2.21 tells about CPU instructions and the GPU that is not there
-    before it reads TF_CPP_MIN_LOG_LEVEL, from C++, where only the file descriptor helps. CAVIAR_TRACEBACK=1, or an
-    error that is not the user's, shows it."""
-    if os.environ.get("CAVIAR_TRACEBACK") == "1":
-        yield
-        return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as hidden:
-        terminal = os.dup(2)
-        os.dup2(hidden.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_logical_devices()  # the GPU is looked for at the first use, not at the import
-            yield
-        except Exception as error:
-            if not isinstance(error, InputError):
-                hidden.seek(0)
-                os.write(terminal, hidden.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)

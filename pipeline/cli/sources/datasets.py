@@ -30,7 +30,7 @@ def load(name: str, model: Path, description: Description) -> Splits:
         configs.check(config)
         splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
         return splits
-    own = _yaml(name)
+    own = _dataset(name)
     node = {key: _resolved(value) if own.get(key) == value else value for key, value in recorded["dataset"].items()}
     composed = _compose()
     composed.dataset = {}  # the default one is not asked for, and may lack values
@@ -59,7 +59,7 @@ def recorded_name(model: Path, description: Description) -> str:
     target = recorded["dataset"].get("_target_")
     distance = {}
     for name in names():
-        own = _yaml(name)
+        own = _dataset(name)
         if own.get("_target_") == target:
             distance[name] = len(configs.differences(own, recorded["dataset"]))
     if not distance:
@@ -68,6 +68,11 @@ def recorded_name(model: Path, description: Description) -> str:
             f"Say which INPUT to use. Known: {_known()}."
         )
     return min(distance, key=distance.__getitem__)
+
+
+def targets(group: str) -> set[str]:
+    """What the files of conf/`group` call."""
+    return {_yaml(path).get("_target_", "") for path in (CONF / group).glob("*.yaml")}
 
 
 def _known() -> str:
@@ -80,9 +85,13 @@ def _recorded(description: Description) -> dict[str, Any] | None:
     return config if isinstance(config, dict) and isinstance(config.get("dataset"), dict) else None
 
 
-def _yaml(name: str) -> dict[str, Any]:
-    """conf/dataset/NAME.yaml as it is written, nothing resolved."""
-    node = OmegaConf.to_container(OmegaConf.load(CONF / "dataset" / f"{name}.yaml"))
+def _dataset(name: str) -> dict[str, Any]:
+    return _yaml(CONF / "dataset" / f"{name}.yaml")
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    """A file of conf/ as it is written, nothing resolved."""
+    node = OmegaConf.to_container(OmegaConf.load(path))
     return {str(key): value for key, value in node.items()} if isinstance(node, dict) else {}
 
 
