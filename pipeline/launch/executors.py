@@ -79,10 +79,11 @@ class _Worker:
         self.connection = Connection(ours.detach())
         self.job: Job | None = None
         self.open: set[int] = set()  # trials of the job that have not ended
+        self.trained = False  # an epoch of the job
 
     def begin(self, job: Job) -> None:
         self.job = job
-        self.open = {trial["number"] for trial in job.get("trials", [])}
+        self.open, self.trained = {trial["number"] for trial in job.get("trials", [])}, False
         with contextlib.suppress(OSError):  # it died idle; the next wait() sees that and replaces it
             self.connection.send(job)
 
@@ -118,8 +119,9 @@ class LocalExecutor:
     """Spawned worker processes on this machine, one for each of `environments`, kept until close(). The first starts
     at once, another when there is a job for it: importing TensorFlow takes seconds of a core.
 
-    A worker that dies is replaced; the others go on. Of the trials it was at, those that had not ended start again:
-    in two halves, for their number may be what it died of; a trial that dies alone up to `max_restarts` times.
+    A worker that dies is replaced; the others go on. Of the trials it was at, those that had not ended start again, up
+    to `max_restarts` times. Several that die before an epoch, or too often, go on in two halves: their number may be
+    what the worker died of.
     """
 
     def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:
@@ -130,7 +132,6 @@ class LocalExecutor:
     def run(self, jobs: Iterable[Job], receive: Receive) -> None:
         source = iter(jobs)
         again: list[Job] = []
-        deaths: dict[int, int] = {}  # of a trial alone
         exhausted = False
         while True:
             for i, environment in enumerate(self._environments):
@@ -151,38 +152,38 @@ class LocalExecutor:
                     message = worker.connection.recv()
                 except (EOFError, OSError):
                     job, reason = self._replace(worker)
-                    again += self._after_death(job, worker.open, reason, deaths, receive)
+                    again += self._after_death(job, worker, reason, receive)
                     continue
+                event = message.get("event", {}).get("event")
                 if "done" in message:
                     worker.job = None
-                elif message.get("event", {}).get("event") in ("ended", "paused"):
+                elif event in ("ended", "paused"):
                     worker.open.discard(message["trial"])
+                worker.trained |= event == "epoch"
                 receive(message)
 
-    def _after_death(
-        self, job: Job, open_trials: set[int], reason: str, deaths: dict[int, int], receive: Receive
-    ) -> list[Job]:
+    def _after_death(self, job: Job, worker: _Worker, reason: str, receive: Receive) -> list[Job]:
         """Says what becomes of the trials of a job whose worker died; returns the jobs to be done again."""
         if "trials" not in job:
             receive({"job": job["number"], "done": {"error": reason}})
             return []
-        trials = [trial for trial in job["trials"] if trial["number"] in open_trials]
+        trials = [trial for trial in job["trials"] if trial["number"] in worker.open]
+        deaths = job.get("deaths", 0) + 1
         event: dict[str, Any] = {"event": "restarting", "reason": reason}
         if self._stopping:
             event = {"event": "interrupted"}
-        elif len(trials) == 1:
-            number = trials[0]["number"]
-            deaths[number] = deaths.get(number, 0) + 1
-            if deaths[number] > self._max_restarts:
-                times = f", {deaths[number]} times" if deaths[number] > 1 else ""
-                event = {"event": "ended", "status": "failed", "reason": reason + times}
+        elif len(trials) == 1 and deaths > self._max_restarts:
+            times = f", {deaths} times" if deaths > 1 else ""
+            event = {"event": "ended", "status": "failed", "reason": reason + times}
         for trial in trials:
             receive({"job": job["number"], "trial": trial["number"], "event": event})
-        if event["event"] != "restarting":
+        if event["event"] != "restarting" or not trials:
             return []
+        if len(trials) == 1 or (worker.trained and deaths <= self._max_restarts):
+            return [{**job, "trials": trials, "deaths": deaths}]
         half = -(-len(trials) // 2)
-        parts = [part for part in (trials[:half], trials[half:]) if part]
-        return [{**job, "number": part[0]["number"], "trials": part} for part in parts]
+        parts = trials[:half], trials[half:]
+        return [{**job, "number": p[0]["number"], "trials": p, "deaths": 0, "halved": True} for p in parts]
 
     def _replace(self, dead: _Worker) -> tuple[Job, str]:
         """Starts a new worker in a dead one's place; returns the job it was at and why it died."""

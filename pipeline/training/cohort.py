@@ -27,8 +27,8 @@ def run_trials(job: Job, send: Callable[[dict[str, Any]], None], should_stop: Ca
     or `interrupted`. Nothing is raised.
 
     job: `until`: pause after this epoch; `export`: write model.h5 of each; `planned`: how many trials the cohort had
-    when it was planned, which decides its mode: a resumed one goes on as it began; `fuse`, `xla`: auto | always |
-    never; `memory`: bytes that a cohort may take.
+    when it was planned, which decides its mode: a resumed one goes on as it began; `halved`: its number of trials may
+    be what a worker died of; `fuse`, `xla`: auto | always | never; `memory`: bytes that a cohort may take.
     """
 
     def sender(number: int) -> Callable[[dict[str, Any]], None]:
@@ -104,7 +104,10 @@ def _train_group(
     if choice.mode != "solo":
         size = choice.largest(len(trials))
         for start in range(0, len(trials), size):
-            _train_fused(trials[start : start + size], choice, job, send, finished, open_trials, should_stop)
+            part = trials[start : start + size]
+            # A product of another number of trials may round otherwise: one that goes on does so among as many.
+            before = 0 if job.get("halved") else min(planned, max(trial.progress.cohort for trial in part))
+            _train_fused(part, before, choice, job, send, finished, open_trials, should_stop)
         return
     if planned > 1:
         send({"cohort": {"trials": [trial.number for trial in trials], **choice.told(1)}})
@@ -119,6 +122,7 @@ def _train_group(
 
 def _train_fused(
     trials: list[Trial],
+    at_least: int,
     choice: modes.Choice,
     job: Job,
     send: Callable[[dict[str, Any]], None],
@@ -126,11 +130,11 @@ def _train_fused(
     open_trials: dict[int, Trial],
     should_stop: Callable[[], bool],
 ) -> None:
-    """One cohort. Out of memory, its halves are tried; for any other error its trials train alone, where the error
-    belongs to the trial that has it."""
+    """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; for any other error its trials
+    train alone, where the error belongs to the trial that has it."""
     numbers = [trial.number for trial in trials]
     try:
-        trainer = fused_trainer(trials, choice)
+        trainer = fused_trainer(trials, choice, at_least)
         send({"cohort": {"trials": numbers, **choice.told(len(trials))}})
         _run(trainer, trials, job, finished, should_stop)
     except Interrupted:
@@ -142,7 +146,7 @@ def _train_fused(
         if out_of_memory(error) and len(left) > 1:
             half = len(left) // 2
             for part in (left[:half], left[half:]):
-                _train_fused(part, choice, job, send, finished, open_trials, should_stop)
+                _train_fused(part, 0, choice, job, send, finished, open_trials, should_stop)
             return
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         choice.note_obstacle(f"its graph can't be fused ({type(error).__name__}: {reason[:160]})")
@@ -172,15 +176,16 @@ def _run(
     )
 
 
-def fused_trainer(trials: list[Trial], choice: modes.Choice) -> FusedTrainer:
-    """The trainer of a cohort, each trial as far as its state.h5 goes."""
+def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) -> FusedTrainer:
+    """The trainer of a cohort, each trial as far as its state.h5 goes; the first one again in places left over."""
+    filled = [*trials, *[trials[0]] * (at_least - len(trials))]
     trainer = FusedTrainer(
-        [trial.model for trial in trials],
-        [trial.optimizer for trial in trials],
-        [trial.splits for trial in trials],
-        seeds=[trial.config["seed"] for trial in trials],
+        [trial.model for trial in filled],
+        [trial.optimizer for trial in filled],
+        [trial.splits for trial in filled],
+        seeds=[trial.config["seed"] for trial in filled],
         batch_size=trials[0].config["train"]["batch_size"],
-        label_smoothing=[trial.config["train"]["label_smoothing"] for trial in trials],
+        label_smoothing=[trial.config["train"]["label_smoothing"] for trial in filled],
         epoch=trials[0].progress.epoch,
         resident=choice.resident,
         xla=choice.mode == "fused_xla",

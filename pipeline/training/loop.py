@@ -135,6 +135,7 @@ def train(
         share = seconds / len(running)
         for member in list(running):
             i = places[member.number]
+            member.progress.cohort = trainer.size
             _take(member, results[i], float(rates[i][-1]), share, seconds, objective, partial(trainer.weights, i))
             if (bad := not_finite(results[i])) is not None:
                 reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"

@@ -9,12 +9,14 @@ from pipeline.objective import Objective
 
 @dataclass
 class Progress:
-    """epoch: epochs done; best_epoch counts from 1, 0 means none yet; best_metrics are that epoch's."""
+    """epoch: epochs done; best_epoch counts from 1, 0 means none yet; best_metrics are that epoch's. cohort: trials
+    in the computation that did the last one."""
 
     epoch: int = 0
     best_epoch: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    cohort: int = 1
 
     def update(self, metrics: dict[str, float], objective: Objective) -> bool:
         """Takes one more epoch; True if it is the best so far."""

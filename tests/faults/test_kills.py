@@ -21,6 +21,7 @@ SEED = 20
 LINE = [
     "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", "train.epochs=40",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=16",
+    "executor.fuse=always", "executor.xla=always",  # not what a probe finds on a busy machine
 ]  # fmt: skip
 
 
@@ -67,18 +68,6 @@ def result(folder: Path) -> dict:
     return {"asked": asked, "ended": ended, "losses": losses, "leaderboard": (folder / "leaderboard.csv").read_text()}
 
 
-def assert_same(found: dict, wanted: dict) -> None:
-    """The same trials, epochs and ends. After a death its trials go on in smaller cohorts, whose matrix products
-    round otherwise, and a large learning rate makes much of that within tens of epochs: the first ones are compared."""
-    assert found["asked"] == wanted["asked"]
-    assert [row[:2] for row in found["ended"]] == [row[:2] for row in wanted["ended"]]
-    assert found["losses"].keys() == wanted["losses"].keys()
-    for trial, epochs in wanted["losses"].items():
-        assert found["losses"][trial].keys() == epochs.keys()
-        for epoch in range(1, 6):
-            assert found["losses"][trial][epoch] == pytest.approx(epochs[epoch], rel=1e-2), (trial, epoch)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -101,7 +90,7 @@ def finish(folder: Path, undisturbed: dict) -> None:
     """The same command again, until nothing is missing."""
     done = caviar(*LINE, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert_same(result(folder / "outputs/sweeps/s"), undisturbed)
+    assert result(folder / "outputs/sweeps/s") == undisturbed
     assert mlflow_rows(folder) == [(n, "FINISHED", 40) for n in range(4)]
 
 
@@ -116,7 +105,7 @@ def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
     assert "starts again: its worker process was killed by SIGKILL" in output
-    assert_same(result(folder), undisturbed)
+    assert result(folder) == undisturbed
     assert mlflow_rows(tmp_path) == [(n, "FINISHED", 40) for n in range(4)]
 
 
@@ -198,6 +187,7 @@ def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_pat
 def test_16_a_sweep_that_is_running_is_not_begun_twice(tmp_path):
     process = start(tmp_path)
     wait_for(lambda: (tmp_path / "outputs/sweeps/s/ledger").exists())
+    os.killpg(process.pid, signal.SIGSTOP)  # or it is done before the second has begun
     second = caviar(*LINE, cwd=tmp_path)
     assert second.returncode == 2
     assert "sweep.name=s is running in another process" in second.stderr
