@@ -41,21 +41,30 @@ def memory(device: str, workers: int) -> float:
     return 0.5 * total / workers
 
 
-def plan(device: str, workers: int | None, n_jobs: int) -> list[dict[str, str]]:
-    """The environment of each worker: its GPU, if any, and its share of the cores.
+def workers(device: str, asked: int | None) -> int:
+    """How many workers may train side by side: `asked`, or one a core (at most MAX_WORKERS), or one a GPU.
 
     device: `auto` | `cpu` | `gpu`. A GPU is leased to one worker, so there are at most as many workers as GPUs.
-    workers: null means one a core (at most MAX_WORKERS), or one a GPU.
     Raises InputError for device=gpu without a GPU.
     """
     found = [] if device == "cpu" else gpus()
     if device == "gpu" and not found:
         raise InputError("device=gpu: there is no GPU on this machine. Available: cpu. Use device=cpu or device=auto.")
-    limit = len(found) if found else (workers or min(cores(), MAX_WORKERS))
-    count = max(1, min(workers or limit, limit, n_jobs))
-    threads = str(max(1, cores() // count))
+    return min(asked or len(found), len(found)) if found else asked or min(cores(), MAX_WORKERS)
+
+
+def plan(device: str, asked: int | None, n_jobs: int) -> list[dict[str, str]]:
+    """The environment of each worker: its GPU, if any, and its share of the cores.
+
+    device, asked: see workers(). Those beyond `n_jobs`, which start only if there turn out to be more jobs, have the
+    cores of a worker among so many.
+    """
+    found = [] if device == "cpu" else gpus()
+    limit = workers(device, asked)
+    count = max(1, min(limit, n_jobs))
     environments = []
-    for i in range(count):
+    for i in range(limit):
+        threads = str(max(1, cores() // (count if i < count else limit)))
         environments.append(
             {
                 "CUDA_VISIBLE_DEVICES": found[i] if found else "-1",

@@ -1,6 +1,8 @@
 """Running jobs: in warm worker processes side by side, or in the calling process."""
 
+import collections
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -13,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Job = dict[str, Any]
-# {"job": number, "trial": number, "event": {...}}, {"job": number, "cohort": {...}}, at last {"job": number, "done": …}
+# {"job": number, "trial": number, "event": {...}}; {"job": number, "cohort": {...}}, with "alone", the numbers of its
+# trials, if each is to be a job by itself; at last {"job": number, "done": …}
 Message = dict[str, Any]
 Receive = Callable[[Message], None]
 
@@ -45,12 +48,17 @@ class InlineExecutor:
     def run(self, jobs: Iterable[Job], receive: Receive) -> None:
         from pipeline.launch.worker import perform
 
-        for job in jobs:
-            if self._stopping:
+        def send(job: Job, message: Message) -> None:
+            again.extend(_alone(job, message.get("alone", [])))
+            receive({"job": job["number"], **message})
+
+        source, again = iter(jobs), collections.deque[Job]()
+        while not self._stopping:
+            job = again.popleft() if again else next(source, None)
+            if job is None:
                 return
-            number = job["number"]
-            result = perform(job, lambda message, n=number: receive({"job": n, **message}), lambda: self._stopping)
-            receive({"job": number, "done": result})
+            result = perform(job, functools.partial(send, job), lambda: self._stopping)
+            receive({"job": job["number"], "done": result})
 
     def stop(self) -> None:
         self._stopping = True
@@ -60,6 +68,12 @@ class InlineExecutor:
 
     def close(self) -> None:
         pass
+
+
+def _alone(job: Job, numbers: list[int]) -> list[Job]:
+    """Jobs of one trial each, for those of `job` that do not train as one computation."""
+    trials = [trial for trial in job["trials"] if trial["number"] in numbers] if numbers else []
+    return [{**job, "number": t["number"], "trials": [t], "planned": 1, "fuse": "never"} for t in trials]
 
 
 class _Worker:
@@ -159,6 +173,9 @@ class LocalExecutor:
                     worker.job = None
                 elif event in ("ended", "paused"):
                     worker.open.discard(message["trial"])
+                elif "alone" in message and worker.job:
+                    worker.open -= set(message["alone"])
+                    again += _alone(worker.job, message["alone"])
                 worker.trained |= event == "epoch"
                 receive(message)
 

@@ -53,7 +53,7 @@ def main(connection: Connection) -> None:
 
 def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:
     """Does one job of any kind, in this process: `executor=inline` calls it too. The result of a job that is not
-    training is what it found, or `{"error": reason}`."""
+    training is what it found, or `{"error": reason, "input_error": whether the config is to blame}`."""
     if job["kind"] == "train":
         from pipeline.training.cohort import run_trials
 
@@ -63,7 +63,8 @@ def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:
     try:
         return _KINDS[job["kind"]](job)
     except Exception as error:
-        return {"error": reason_of(error)[0]}
+        reason, user = reason_of(error)
+        return {"error": reason, "input_error": user}
 
 
 def _test(job: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline import config as configs
+from pipeline.launch import devices
 from pipeline.sweep.plan import Plan
 from pipeline.sweep.stages import grid_points, random_points
 
@@ -51,7 +52,7 @@ def width(config: dict[str, Any]) -> float:
     return total
 
 
-def of_first_stage(plan: Plan, workers: int, cohort_size: int | None) -> list[tuple[list[int], dict[str, Any]]]:
+def of_first_stage(plan: Plan, workers: int, executor: dict[str, Any]) -> list[tuple[list[int], dict[str, Any]]]:
     """The cohorts of a sweep's first stage before anything is asked: trials of each, and the config of its widest."""
     arms = [configs.plain(arm.config) for arm in plan.arms]
     sweep, stage = arms[0]["sweep"], plan.stages[0]
@@ -69,21 +70,37 @@ def of_first_stage(plan: Plan, workers: int, cohort_size: int | None) -> list[tu
             functools.reduce(dict.__getitem__, path, config)[last] = value
         config["train"]["epochs"] = stage.epochs or config["train"]["epochs"]
         plain.append(config)
-    found = cohorts(plain, workers, cohort_size)
+    found = cohorts(plain, workers, executor)
     return [(cohort, max((plain[place] for place in cohort), key=width)) for cohort in found]
 
 
-def cohorts(plain: Sequence[dict[str, Any]], workers: int, cohort_size: int | None) -> list[list[int]]:
-    """Places in `plain`, the configs of a stage's trials, cohort by cohort, the largest first.
+def settings(config: dict[str, Any], n_cohorts: int) -> dict[str, Any]:
+    """What a worker reads of a cohort's job besides its trials: how it may train, and in how much memory.
+
+    n_cohorts: of the stage; the fewer, the more workers are free for trials that train one by one.
+    """
+    executor, device = config["executor"], config["device"]["name"]
+    workers = devices.workers(device, executor["workers"])
+    return {
+        **{key: executor[key] for key in ("fuse", "xla", "cohort_size")},
+        "memory": devices.memory(device, workers),
+        "spread": max(1, workers // max(1, n_cohorts)),
+    }
+
+
+def cohorts(plain: Sequence[dict[str, Any]], workers: int, executor: dict[str, Any]) -> list[list[int]]:
+    """Places in `plain`, the configs of a stage's trials, cohort by cohort, the largest first. executor: its config.
 
     A pure function of the stage's trials, not of which are still missing: a resumed trial trains as it began. Large
     cohorts are split into shares for the workers, with the widths of a share close to each other, for a cohort
     costs what its widest trial costs.
     """
+    if executor["fuse"] == "never":
+        return [[place] for place in range(len(plain))]
     groups: dict[str, list[int]] = {}
     for place, config in enumerate(plain):
         groups.setdefault(cohort_key(config), []).append(place)
-    most = cohort_size or COHORT_SIZE
+    most = executor["cohort_size"] or COHORT_SIZE
     result = []
     for group in groups.values():
         shares = max(1, min(round(workers * len(group) / len(plain)), len(group) // SMALLEST_SHARE))

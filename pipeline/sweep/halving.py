@@ -23,9 +23,10 @@ def losers(trials: Sequence[Trial], epoch: int, factor: int, objective: Objectiv
     """Those that stop at the rung of `epoch`, worst last, with the reason.
 
     Compared are the best results so far of all that came to this rung and of those that ended before it by
-    themselves, which hold their places; the best 1/factor of them, at least one, go on.
+    themselves, which hold their places; the best 1/factor of them, at least one, go on. Those pruned here or later
+    hold theirs too: a resumed sweep asks at every rung again, and nobody who went on may stop at one that is decided.
     """
-    here = [t for t in trials if (t.status is None and t.reached >= epoch) or t.status == "completed"]
+    here = [t for t in trials if t.status == "completed" or (t.status in (None, "pruned") and t.reached >= epoch)]
     ranked = sorted(here, key=lambda t: (objective.score(t.metrics), -t.number), reverse=True)
     keep = max(1, math.ceil(len(ranked) / factor))
     return [

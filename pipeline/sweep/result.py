@@ -34,18 +34,25 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
         _export(study, executor)
         if not interrupted:
             summary |= _test(study, executor, winner)
+        model = study.trial_folder(winner) / "model.h5"
         _write_best(study, winner, command, summary)
-        for path in (study.folder / "best.yaml", study.trial_folder(winner) / "model.h5"):
+        for path in (study.folder / "best.yaml", model):
             if path.exists():
                 recorder.artifact(None, path)
         curve = learning_curve(study.trial_folder(winner), f"{study.folder.name}, trial {winner.number}")
         if curve:
             recorder.artifact(None, curve)
-        say("model:    " + str(study.trial_folder(winner) / "model.h5"))
+        # It is not there after Ctrl-C, or when it could not be written.
+        export = shlex.join(["python", "-m", "pipeline", "export", str(model.parent)])
+        say(f"model:    {model if model.exists() else export}")
         say("again:    " + command)
     failed = sum(row["status"] in ("failed", "diverged") for row in rows)
     if failed:
         say(f"{failed} of {len(rows)} trials failed or diverged; leaderboard.csv lists them", "yellow")
+    for trial in study.ledger.trials.values():
+        # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
+        if trial.started and not trial.run_id:
+            recorder.open(study.tracked(trial))
     status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
     recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
     address = compare.publish(study, recorder)
@@ -97,12 +104,13 @@ def _reproduce(study: Study, trial: Trial) -> str:
 
 
 def _write_best(study: Study, winner: Trial, command: str, summary: dict[str, float]) -> None:
+    model = study.trial_folder(winner) / "model.h5"
     best = {
         "trial": winner.number,
         "command": command,
         "params": winner.params,
         "best_epoch": winner.best_epoch,
         "metrics": {**winner.metrics, **{k: v for k, v in summary.items() if k.startswith("test_")}},
-        "model": str(study.trial_folder(winner).relative_to(study.folder) / "model.h5"),
+        **({"model": str(model.relative_to(study.folder))} if model.exists() else {}),
     }
     write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])

@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.launch import devices, folders, session
 from pipeline.launch.executors import Executor, Message
 from pipeline.objective import Objective
-from pipeline.sweep.cohorts import cohorts
+from pipeline.sweep.cohorts import cohorts, settings
 from pipeline.sweep.halving import losers, rungs
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
@@ -37,7 +37,7 @@ class Study:
         self.plan, self.folder, self.ledger = plan, folder, ledger
         first = plan.arms[0].config
         self.config = configs.plain(first)
-        self.workers = self.config["executor"]["workers"] or devices.cores()
+        self.workers = devices.workers(self.config["device"]["name"], self.config["executor"]["workers"])
         self.objective = Objective(first.sweep.metric, first.sweep.direction)
         now = header(plan, fingerprint)
         if ledger.header is None:
@@ -122,9 +122,9 @@ class Study:
         plain = [configs.plain(config) for config in composed]
         for config in plain:
             configs.check(config)
-        executor = self.config["executor"]
-        alone = executor["fuse"] == "never"
-        for cohort in cohorts(plain, self.workers, 1 if alone else executor["cohort_size"]):
+        groups = cohorts(plain, self.workers, self.config["executor"])
+        common = settings(self.config, len(groups))
+        for cohort in groups:
             missing = [place for place in cohort if trials[place].status is None]
             if not missing:
                 continue
@@ -132,17 +132,8 @@ class Study:
             self.ledger.add(*[{"record": "started", "trial": job["number"]} for job in jobs])
             for place in missing:
                 recorder.open(self.tracked(trials[place]))
-            settings = {key: executor[key] for key in ("fuse", "xla", "cohort_size")}
-            settings["memory"] = devices.memory(self.config["device"]["name"], self.workers)
-            first = jobs[0]["number"]
-            yield {
-                "kind": "train",
-                "number": first,
-                "trials": jobs,
-                "planned": len(cohort),
-                "until": rung,
-                **settings,
-            }
+            number, planned = jobs[0]["number"], len(cohort)
+            yield {"kind": "train", "number": number, "trials": jobs, "planned": planned, "until": rung, **common}
 
     def _job(self, stage: Stage, trial: Trial, config: DictConfig, plain: dict[str, Any]) -> dict[str, Any]:
         folder = self.trial_folder(trial)

@@ -66,8 +66,8 @@ def run_sweep(plan: Plan) -> int:
     session.check_tracking(config)
     if config["sweep"]["dry_run"]:
         return describe(plan, session.make_executor)
-    workers, size = config["executor"]["workers"] or devices.cores(), config["executor"]["cohort_size"]
-    executor = session.make_executor(config, _most_jobs(plan, config, workers, size))
+    workers = devices.workers(config["device"]["name"], config["executor"]["workers"])
+    executor = session.make_executor(config, len(of_first_stage(plan, workers, config["executor"])))
     try:
         fingerprint = "/".join(
             dict.fromkeys(session.load_data(configs.plain(arm.config)).fingerprint for arm in plan.arms)
@@ -108,10 +108,3 @@ def _run(study: Study, executor: Executor) -> int:
             return conclude(study, executor, recorder, stop.requested)
     finally:
         display.close()
-
-
-def _most_jobs(plan: Plan, config: dict[str, Any], workers: int, size: int | None) -> int:
-    """How many workers have something to do: as many as there are cohorts, if trials are going to be fused."""
-    if config["executor"]["fuse"] == "never":
-        return sum(stage.n_trials or 10**6 for stage in plan.stages)
-    return len(of_first_stage(plan, workers, size))

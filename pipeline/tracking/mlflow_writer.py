@@ -28,6 +28,7 @@ class TrackedRun:
     first_pending: float | None = None
     has_params: bool = False
     logged_epoch: int = 0
+    terminated: bool = False
 
 
 class MlflowWriter:
@@ -121,8 +122,12 @@ class MlflowWriter:
         run.has_params = True
 
     def open(self, run: TrackedRun) -> None:
-        """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before."""
-        self.runs[run.number] = run
+        """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before.
+
+        A trial that goes on after a rung of its sweep is opened once more: it keeps the run it has.
+        """
+        if self.runs.setdefault(run.number, run) is not run:
+            return
         if run.number is None:
             if run.run_id is None and self._known_parent:
                 run.run_id, run.has_params = self._known_parent, True
@@ -173,19 +178,20 @@ class MlflowWriter:
             elif event["event"] == "ended":
                 ended = event
             elif event["event"] == "interrupted":
-                tags.append(RunTag("status", "interrupted"))
+                tags = [RunTag("status", "interrupted")]
         if ended:
             at = int(ended.get("time", time.time()) * 1000)
             best = {f"best_{name}": value for name, value in ended.get("metrics", {}).items()}
             best["best_epoch"] = ended.get("best_epoch", 0)
             if ended["status"] in ("completed", "pruned"):
                 metrics += [Metric(name, value, at, 0) for name, value in best.items()]
-            tags += [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
+            tags = [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
         self._log(run, metrics, tags)
         if ended or tags:
             status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].get("time", time.time()))
             self._client.set_terminated(run_id, status[ended["status"]] if ended else "KILLED", end)
+            run.terminated = True
         run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
         if ended:
             self._on_recorded(run.number, run_id)
@@ -196,6 +202,10 @@ class MlflowWriter:
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
         from mlflow.entities import Metric, RunTag
 
+        if status == "KILLED":  # trials that paused at a rung were not running, and did not say that they were stopped
+            for number, run in self.runs.items():
+                if number is not None and (run.run_id or run.pending) and not run.terminated:
+                    self.take(number, {"event": "interrupted", "time": time.time()})
         run_id, at = self.stored(None), int(time.time() * 1000)
         self._client.log_batch(
             run_id,

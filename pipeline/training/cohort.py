@@ -1,5 +1,7 @@
 """A job of trials: which of them train together, in which mode, and what is said about it."""
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,70 +16,166 @@ from pipeline.training.solo import SoloTrainer
 from pipeline.training.trial import Trial, build_model, export, out_of_memory
 
 Job = dict[str, Any]  # trials: number, config, record and folder of each; planned, until, export, fuse: see run_trials
+Send = Callable[[dict[str, Any]], None]
 
-PROBED_TRIALS = 16  # a step's cost a trial hardly falls beyond
 EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
 
 
-def run_trials(job: Job, send: Callable[[dict[str, Any]], None], should_stop: Callable[[], bool]) -> None:
+def run_trials(job: Job, send: Send, should_stop: Callable[[], bool]) -> None:
     """Trains the job's trials and writes their folders; every event goes to events.jsonl and then to `send`, with
     its trial's number.
 
     A trial's last event is `ended` with status completed, diverged or failed, `paused` once it has `until` epochs,
-    or `interrupted`. Nothing is raised.
+    or `interrupted`; unless its number is in an `alone` message: it is then to be a job by itself, for any worker.
+    Nothing is raised.
 
     job: `until`: pause after this epoch; `export`: write model.h5 of each; `planned`: how many trials the cohort had
     when it was planned, which decides its mode: a resumed one goes on as it began; `halved`: its number of trials may
-    be what a worker died of; `fuse`, `xla`: auto | always | never; `memory`: bytes that a cohort may take.
+    be what a worker died of; `fuse`, `xla`: auto | always | never; `memory`: bytes that a cohort may take; `spread`:
+    workers that there are for trials one by one.
     """
+    _Work(job, send, should_stop).run()
 
-    def sender(number: int) -> Callable[[dict[str, Any]], None]:
-        return lambda event: send({"trial": number, "event": event})
 
-    trials = [Trial(one, sender(one["number"])) for one in job["trials"]]
-    open_trials = {trial.number: trial for trial in trials}
-    models: dict[str, keras.Model] = {}
-    ready = []
-    for trial in trials:
+class _Work:
+    """One job: its trials, and those of them that have not ended."""
+
+    def __init__(self, job: Job, send: Send, should_stop: Callable[[], bool]) -> None:
+        self._job, self._send, self._should_stop = job, send, should_stop
+        self._trials = [Trial(one, self._sender(one["number"])) for one in job["trials"]]
+        self._open = {trial.number: trial for trial in self._trials}
+        self._planned = job.get("planned", len(self._trials))
+
+    def _sender(self, number: int) -> Send:
+        return lambda event: self._send({"trial": number, "event": event})
+
+    def run(self) -> None:
+        models: dict[str, keras.Model] = {}
         try:
-            trial.build(models)
-            ready.append(trial)
+            for trial in self._trials:
+                with self._failing([trial]):
+                    trial.build(models)
+            for group in _groups(list(self._open.values())):
+                with self._failing(group):
+                    self._train_group(group)
+        except Interrupted:
+            for trial in self._open.values():
+                trial.emit({"event": "interrupted"})
+        finally:
+            for trial in self._trials:
+                trial.close()
+
+    @contextlib.contextmanager
+    def _failing(self, trials: list[Trial]) -> Iterator[None]:
+        """An error here is the end of those of `trials` that have not ended."""
+        try:
+            yield
+        except Interrupted:
+            raise
         except Exception as error:
-            trial.failed(error)
-            del open_trials[trial.number]
+            for trial in trials:
+                if self._open.pop(trial.number, None):
+                    trial.failed(error)
 
-    def finished(member: Member, outcome: Outcome) -> None:
-        trial = open_trials.pop(member.number)
-        try:
-            if job.get("export") and member.best:
+    def _finished(self, member: Member, outcome: Outcome) -> None:
+        trial = self._open[member.number]
+        with self._failing([trial]):
+            if self._job.get("export") and member.best:
                 export({"config": trial.config, "record": trial.record, "folder": str(trial.folder)})
             trial.ended(member, outcome)
-        except OSError as error:
-            trial.failed(error)
+            del self._open[member.number]
 
-    try:
-        for group in _groups(ready):
-            _train_group(group, job, send, finished, open_trials, should_stop)
-    except Interrupted:
-        for trial in open_trials.values():
-            trial.emit({"event": "interrupted"})
-    finally:
+    def _train_group(self, trials: list[Trial]) -> None:
+        """Trains trials of one group: fused, in as many cohorts as memory asks for; or hands them back, to be trained
+        one by one by whoever is free."""
+        share = len(trials) / len(self._job["trials"])
+        planned = max(len(trials), round(share * self._planned))
+        choice = modes.choose(trials, planned, obstacle(trials[0]), self._job)
+        if choice.mode == "solo":
+            self._alone(trials, choice)
+            return
+        size = choice.largest(len(trials))
+        for start in range(0, len(trials), size):
+            part = trials[start : start + size]
+            # A product of another number of trials may round otherwise: one that goes on does so among as many.
+            before = min(self._planned, max(trial.progress.cohort for trial in part))
+            before = 0 if self._job.get("halved") else before
+            self._train_fused(part, before, choice)
+
+    def _alone(self, trials: list[Trial], choice: modes.Choice) -> None:
+        numbers = [trial.number for trial in trials]
+        told = {"cohort": {"trials": numbers, **choice.told(1)}}
+        if len(trials) > 1:
+            self._send({"alone": numbers, **told})
+            for number in numbers:
+                del self._open[number]
+            return
+        if self._planned > 1:
+            self._send(told)
+        self._train(solo_trainer(trials[0]), trials)
+
+    def _train_fused(self, trials: list[Trial], at_least: int, choice: modes.Choice) -> None:
+        """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; for any other error its
+        trials train alone, where the error belongs to the trial that has it."""
+        error = self._attempt(trials, at_least, choice)
+        left = [trial for trial in trials if trial.number in self._open]
+        if error is None or not left:
+            return
+        for trial in left:
+            trial.build({})  # from its last state.h5
+        if out_of_memory(error) and len(left) > 1:
+            half = len(left) // 2
+            for part in (left[:half], left[half:]):
+                self._train_fused(part, 0, choice)
+            return
+        first = (str(error).strip().splitlines() or [""])[0]
+        reason = f"its graph can't be fused ({type(error).__name__}: {first[:160]})"
+        fresh = all(trial.state is None for trial in left) and not isinstance(error, OSError)
+        if fresh and not out_of_memory(error):  # not of a full disk, nor of what was saved
+            choice.note_obstacle(reason)
+        self._alone(left, dataclasses.replace(choice, mode="solo", reason=reason))
+
+    def _attempt(self, trials: list[Trial], at_least: int, choice: modes.Choice) -> Exception | None:
+        """Trains a cohort; the error if it fails, without what it holds in memory."""
+        try:
+            trainer = fused_trainer(trials, choice, at_least)
+            self._send({"cohort": {"trials": [t.number for t in trials], **choice.told(len(trials))}})
+            self._train(trainer, trials)
+        except Interrupted:
+            raise
+        except Exception as error:
+            return error.with_traceback(None)
+        return None
+
+    def _train(self, trainer: Trainer, trials: list[Trial]) -> None:
+        config = trials[0].config
         for trial in trials:
-            trial.close()
+            trial.started(cohort=len(trials))
+        train(
+            trainer,
+            [trial.member() for trial in trials],
+            epochs=config["train"]["epochs"],
+            until=self._job.get("until"),
+            objective=trials[0].objective(),
+            checkpoint_seconds=config["train"]["checkpoint_seconds"],
+            finished=self._finished,
+            should_stop=self._should_stop,
+        )
 
 
-def _groups(trials: list[Trial]) -> Iterator[list[Trial]]:
+def _groups(trials: list[Trial]) -> list[list[Trial]]:
     """Trials that can be one computation: of one structure, optimizer, size and shape of data, at the same epoch."""
     groups: dict[Any, list[Trial]] = {}
     keys: dict[int, str] = {}
     for trial in trials:
-        keys.setdefault(id(trial.model), stacking.structure(trial.model, pad=True).key())
+        if id(trial.model) not in keys:
+            keys[id(trial.model)] = stacking.structure(trial.model, pad=True).key()
         train, data = trial.config["train"], trial.splits
         settings = (train["batch_size"], train["epochs"], trial.config["device"]["precision"], trial.objective())
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
         key = (keys[id(trial.model)], type(trial.optimizer), obstacle(trial), settings, shapes, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
-    yield from groups.values()
+    return list(groups.values())
 
 
 def obstacle(trial: Trial) -> str | None:
@@ -87,93 +185,6 @@ def obstacle(trial: Trial) -> str | None:
     if any(getattr(v, "constraint", None) is not None for v in trial.model.trainable_variables):
         return "a layer constrains its weights"
     return updates.obstacle(trial.optimizer)
-
-
-def _train_group(
-    trials: list[Trial],
-    job: Job,
-    send: Callable[[dict[str, Any]], None],
-    finished: Callable[[Member, Outcome], None],
-    open_trials: dict[int, Trial],
-    should_stop: Callable[[], bool],
-) -> None:
-    """Trains trials of one group: fused, in as many cohorts as memory asks for, or one after the other."""
-    share = len(trials) / len(job["trials"])
-    planned = max(len(trials), round(share * job.get("planned", len(job["trials"]))))
-    choice = modes.choose(trials, planned, obstacle(trials[0]), job)
-    if choice.mode != "solo":
-        size = choice.largest(len(trials))
-        for start in range(0, len(trials), size):
-            part = trials[start : start + size]
-            # A product of another number of trials may round otherwise: one that goes on does so among as many.
-            before = 0 if job.get("halved") else min(planned, max(trial.progress.cohort for trial in part))
-            _train_fused(part, before, choice, job, send, finished, open_trials, should_stop)
-        return
-    if planned > 1:
-        send({"cohort": {"trials": [trial.number for trial in trials], **choice.told(1)}})
-    for trial in trials:
-        try:
-            _run(solo_trainer(trial), [trial], job, finished, should_stop)
-        except Interrupted:
-            raise
-        except Exception as error:
-            open_trials.pop(trial.number).failed(error)
-
-
-def _train_fused(
-    trials: list[Trial],
-    at_least: int,
-    choice: modes.Choice,
-    job: Job,
-    send: Callable[[dict[str, Any]], None],
-    finished: Callable[[Member, Outcome], None],
-    open_trials: dict[int, Trial],
-    should_stop: Callable[[], bool],
-) -> None:
-    """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; for any other error its trials
-    train alone, where the error belongs to the trial that has it."""
-    numbers = [trial.number for trial in trials]
-    try:
-        trainer = fused_trainer(trials, choice, at_least)
-        send({"cohort": {"trials": numbers, **choice.told(len(trials))}})
-        _run(trainer, trials, job, finished, should_stop)
-    except Interrupted:
-        raise
-    except Exception as error:
-        left = [trial for trial in trials if trial.number in open_trials]
-        for trial in left:
-            trial.build({})  # from its last state.h5
-        if out_of_memory(error) and len(left) > 1:
-            half = len(left) // 2
-            for part in (left[:half], left[half:]):
-                _train_fused(part, 0, choice, job, send, finished, open_trials, should_stop)
-            return
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        choice.note_obstacle(f"its graph can't be fused ({type(error).__name__}: {reason[:160]})")
-        for trial in left:
-            _train_group([trial], {**job, "planned": 1, "fuse": "never"}, send, finished, open_trials, should_stop)
-
-
-def _run(
-    trainer: Trainer,
-    trials: list[Trial],
-    job: Job,
-    finished: Callable[[Member, Outcome], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    config = trials[0].config
-    for trial in trials:
-        trial.started(cohort=len(trials))
-    train(
-        trainer,
-        [trial.member() for trial in trials],
-        epochs=config["train"]["epochs"],
-        until=job.get("until"),
-        objective=trials[0].objective(),
-        checkpoint_seconds=config["train"]["checkpoint_seconds"],
-        finished=finished,
-        should_stop=should_stop,
-    )
 
 
 def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) -> FusedTrainer:
@@ -224,11 +235,9 @@ def measure(job: Job) -> dict[str, Any]:
     of a trial's epoch. job: `config` of the largest trial, `planned` and what run_trials reads; nothing is written but
     the measurements."""
     nowhere = {"number": 0, "config": job["config"], "record": {}, "folder": "/nonexistent"}
-    models: dict[str, keras.Model] = {}
-    probed = [Trial(nowhere, lambda event: None) for _ in range(min(job["planned"], PROBED_TRIALS))]
-    for trial in probed:
-        trial.build(models)
-    choice = modes.choose(probed, job["planned"], obstacle(probed[0]), job)
-    measured = modes.measured(probed, choice)
+    trial = Trial(nowhere, lambda event: None)
+    trial.build({})
+    choice = modes.choose([trial], job["planned"], obstacle(trial), job)
+    measured = modes.measured(trial, choice, job["planned"])
     at_once = 1 if choice.mode == "solo" else choice.largest(job["planned"])
-    return {**choice.told(at_once), "start": measured["start"], "epoch": probed[0].steps * measured["step"]}
+    return {**choice.told(at_once), "start": measured["start"], "epoch": trial.steps * measured["step"]}

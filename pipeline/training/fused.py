@@ -2,6 +2,7 @@
 
 import functools
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,10 +14,14 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import epoch_order, steps_per_epoch, training_batches
 from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
-from pipeline.training.program import Constants, Data, Program, State, stacked_state
+from pipeline.training.program import Constants, Data, Program, State, stacked_state, zero
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
-STEPS_PER_CALL = 256
+CALL_SECONDS, STEPS_PER_CALL = 2.0, 256
+FIRST_STEPS = 16  # of a cohort, which tell how long a step takes
+
+# What a variable of an optimizer is: iteration, rate, own or shared (slot); the slot; the weight it belongs to.
+Place = tuple[str, str, int]
 
 _programs: OrderedDict[str, Program] = OrderedDict()
 MOST_PROGRAMS = 4  # a worker mostly gets cohorts of the same few structures
@@ -56,7 +61,7 @@ class FusedTrainer:
             tf.constant(np.stack([s.validation.inputs for s in self._splits])),
             tf.constant(np.stack([s.validation.labels for s in self._splits])),
         )
-        self._resident = resident
+        self._resident, self._steps_per_call = resident, min(FIRST_STEPS, STEPS_PER_CALL)
         if resident:
             self._train = Data(
                 tf.constant(np.stack([s.train.inputs for s in self._splits])),
@@ -128,10 +133,10 @@ class FusedTrainer:
             masks=stacking.masks([[s[v] for v in trainable] for s in self._shapes], [wide[v] for v in trainable]),
             data=tf.constant(np.array(self._of, np.int32)),
         )
-        self._saved = {v.path: i for i, v in enumerate(models[0].variables)}
         self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
-        self._optimizer_order = _optimizer_order(rule, optimizers, models, [self._shapes[0][v] for v in trainable])
+        self._optimizer_orders = _optimizer_orders(rule, optimizers, models)
         self._numpy: State | None = None
+        self._restored = False  # whether the arrays are newer than the tensors
 
     @property
     def size(self) -> int:
@@ -145,31 +150,32 @@ class FusedTrainer:
         Returns for each trial loss (as trained on), accuracy, val_loss and val_accuracy; None if `should_stop`
         turned true between two calls.
         """
-        state, constants = self._state, self._constants
+        state, constants = self._tensors(), self._constants
         rate = tf.constant(rates)
-        loss, correct, count = np.zeros(self.size), np.zeros(self.size), 0
         steps = steps_per_epoch(self._n, self._batch_size)
         full = self._n // self._batch_size if self._resident else steps
         order = [epoch_order(self._n, seed, self._epoch) for seed in self._seeds] if self._resident else []
         index = tf.stack(order) if order else None
-        totals = []
-        for begin in range(0, full, STEPS_PER_CALL):
+        totals, begin = zero(state), 0
+        while begin < full:
             if should_stop():
                 return None
-            span = tf.constant(begin), tf.constant(min(begin + STEPS_PER_CALL, full))
+            began, end = time.perf_counter(), min(begin + self._steps_per_call, full)
+            span = tf.constant(begin), tf.constant(end)
             if self._resident:
-                state, sums = self._program.steps(state, constants, self._train, index, rate, *span)
+                state, totals = self._program.steps(state, totals, constants, self._train, index, rate, *span)
             else:
-                state, sums = self._program.stream(self._iterator, state, constants, rate, *span)
-            totals.append(sums)
+                state, totals = self._program.stream(self._iterator, state, totals, constants, rate, *span)
+            totals.loss.numpy()  # a GPU answers before it is done
+            fitting = (end - begin) * CALL_SECONDS / (time.perf_counter() - began)
+            begin, self._steps_per_call = end, max(1, min(STEPS_PER_CALL, int(fitting)))
+        loss, correct, count = totals.loss.numpy().astype(float), totals.correct.numpy(), int(totals.count)
         if self._resident:
             finish = self._program.finish(state, constants, self._train, index, rate, self._validation)
-            state, sums, validation = finish
-            totals.append(sums)
+            state, rest, validation = finish
+            loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
         else:
             validation = self._program.evaluate(state, constants, self._validation)
-        for sums in totals:
-            loss, correct, count = loss + sums.loss.numpy(), correct + sums.correct.numpy(), count + int(sums.count)
         self._state, self._numpy = state, None
         self._epoch += 1
         n = int(validation.count)
@@ -179,12 +185,12 @@ class FusedTrainer:
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Computes `steps` steps and forgets them: what a step takes, compiled."""
-        span, rate = (tf.constant(0), tf.constant(steps)), tf.constant(rates)
+        span, rate, state = (tf.constant(0), tf.constant(steps)), tf.constant(rates), self._tensors()
         if self._resident:
             index = tf.stack([epoch_order(self._n, seed, self._epoch) for seed in self._seeds])
-            totals = self._program.steps(self._state, self._constants, self._train, index, rate, *span)[1]
+            totals = self._program.steps(state, zero(state), self._constants, self._train, index, rate, *span)[1]
         else:
-            totals = self._program.stream(self._iterator, self._state, self._constants, rate, *span)[1]
+            totals = self._program.stream(self._iterator, state, zero(state), self._constants, rate, *span)[1]
         totals.loss.numpy()
 
     def weights(self, i: int) -> list[np.ndarray]:
@@ -196,7 +202,7 @@ class FusedTrainer:
         """Everything that training changes of trial `i`, as SoloTrainer names it."""
         variables = self._variables(i)
         result = {f"model/{v:04d}": variables[v] for v in range(len(variables))}
-        for name, (kind, slot, j) in self._optimizer_order.items():
+        for name, (kind, slot, j) in self._optimizer_orders[i].items():
             result[name] = self._slot(i, kind, slot, j)
         return result
 
@@ -206,11 +212,14 @@ class FusedTrainer:
         if {k: v.shape for k, v in now.items()} != {k: v.shape for k, v in state.items()}:
             raise ValueError("the saved state belongs to another model or optimizer")
         trainable, others = self._order
-        whole = self._as_numpy()
+        whole, self._restored = self._as_numpy(), True
         for stacked, order in ((whole.weights, trainable), (whole.others, others)):
             for array, v in zip(stacked, order, strict=True):
                 array[i] = stacking.pad(state[f"model/{v:04d}"], array.shape[1:])
-        for name, (kind, slot, j) in self._optimizer_order.items():
+        for slots in whole.slots:
+            for array in slots.values():
+                array[i] = 0  # and stays so where this trial has no such slot, for which it has a momentum of 0
+        for name, (kind, slot, j) in self._optimizer_orders[i].items():
             if kind == "iteration":
                 whole.step[i] = state[name]
             elif kind == "own":
@@ -218,17 +227,22 @@ class FusedTrainer:
                 array[i] = stacking.pad(state[name], array.shape[1:])
             elif kind == "shared":
                 whole.shared[slot][i] = state[name]
-        self._state = tf.nest.map_structure(tf.constant, whole)
-        self._numpy = None
 
     def keep(self, indices: Sequence[int]) -> None:
         """Goes on with these trials only."""
         chosen = tf.constant(np.array(indices, np.int32))
         self._state, self._constants = tf.nest.map_structure(
-            lambda t: None if t is None else tf.gather(t, chosen), (self._state, self._constants)
+            lambda t: None if t is None else tf.gather(t, chosen), (self._tensors(), self._constants)
         )
         self._shapes = [self._shapes[i] for i in indices]
+        self._optimizer_orders = [self._optimizer_orders[i] for i in indices]
         self._numpy = None
+
+    def _tensors(self) -> State:
+        """The state on the device, made once however many trials were restored."""
+        if self._restored:
+            self._state, self._restored = tf.nest.map_structure(tf.constant, self._numpy), False
+        return self._state
 
     def _as_numpy(self) -> State:
         """The state, fetched once an epoch however many trials ask."""
@@ -274,18 +288,20 @@ def _variable_order(model: keras.Model) -> tuple[list[int], list[int]]:
     return [places(v) for v in model.trainable_variables], [places(v) for v in model.non_trainable_variables]
 
 
-def _optimizer_order(
-    rule: updates.Rule,
-    optimizers: Sequence[keras.optimizers.Optimizer],
-    models: Sequence[keras.Model],
-    shapes: Sequence[tuple[int, ...]],
-) -> dict[str, tuple[str, str, int]]:
-    """For each variable of Keras' optimizer, by its name in state.h5, what it is here."""
-    # One that uses every slot: Keras makes no momentum for a momentum of 0.
-    i = max(range(len(optimizers)), key=lambda i: float(getattr(optimizers[i], "momentum", 0.0) or 0.0))
-    optimizer = optimizers[i]
-    optimizer.build(models[i].trainable_variables)
-    places: dict[int, tuple[str, str, int]] = {id(optimizer.iterations): ("iteration", "", 0)}
+def _optimizer_orders(
+    rule: updates.Rule, optimizers: Sequence[keras.optimizers.Optimizer], models: Sequence[keras.Model]
+) -> list[dict[str, Place]]:
+    """For each trial, for each variable of its optimizer in Keras, by its name in state.h5, what it is here."""
+    # All that Keras' variables depend on, among optimizers of one class: it makes no slots for a momentum of 0.
+    kinds = [getattr(optimizer, "momentum", 0.0) > 0 for optimizer in optimizers]
+    firsts = {kind: kinds.index(kind) for kind in kinds}
+    orders = {kind: _optimizer_order(rule, optimizers[i], models[i]) for kind, i in firsts.items()}
+    return [orders[kind] for kind in kinds]
+
+
+def _optimizer_order(rule: updates.Rule, optimizer: keras.optimizers.Optimizer, model: keras.Model) -> dict[str, Place]:
+    optimizer.build(model.trainable_variables)
+    places: dict[int, Place] = {id(optimizer.iterations): ("iteration", "", 0)}
     for slot, attribute in rule.slots.items():
         held = getattr(optimizer, attribute, [])
         if slot in rule.shared:
@@ -301,7 +317,7 @@ def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:
 
 
 def _statistics(model: keras.Model) -> list[np.ndarray]:
-    return [np.array(w) for layer in _normalizations(model) for w in layer.weights]
+    return [w.numpy() for layer in _normalizations(model) for w in layer.weights]
 
 
 def _copy_statistics(model: keras.Model, template: keras.Model) -> None:

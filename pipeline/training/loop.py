@@ -13,6 +13,7 @@ from pipeline.objective import Objective
 from pipeline.training import checkpoint
 from pipeline.training.progress import Progress, not_finite
 
+LEAST_COMPILING = 1.0  # seconds
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -59,7 +60,7 @@ class Member:
 
 @dataclass
 class Outcome:
-    """status: `completed`, `diverged`, with the reason, or `paused`, which is to go on from its state.h5."""
+    """status: `completed`, `diverged` or `failed`, with the reason, or `paused`, to go on from its state.h5."""
 
     status: str
     reason: str | None = None
@@ -95,13 +96,20 @@ def train(
 
     def end(member: Member, outcome: Outcome) -> None:
         running.remove(member)
-        if outcome.status != "diverged":
-            save(member)
-        elif member.best:
-            finite = checkpoint.load(member.state_path, member.identity)
-            state = finite[0] if finite else {}
-            checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
+        try:
+            if outcome.status in ("completed", "paused"):
+                save(member)
+            elif outcome.status == "diverged" and member.best:
+                finite = checkpoint.load(member.state_path, member.identity)
+                state = finite[0] if finite else {}
+                checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
+        except OSError as error:
+            outcome = unsaved(member, error)
         finished(member, outcome)
+
+    def unsaved(member: Member, error: OSError) -> Outcome:
+        """The end of a member whose folder takes no more; the others go on."""
+        return Outcome("failed", f"{error.strerror}: {error.filename or member.state_path}")
 
     def settle() -> None:
         """Ends the members that are done."""
@@ -142,8 +150,11 @@ def train(
                 end(member, Outcome("diverged", reason))
         settle()
         if running and time.monotonic() - saved_at >= checkpoint_seconds:
-            for member in running:
-                save(member)
+            for member in list(running):
+                try:
+                    save(member)
+                except OSError as error:
+                    end(member, unsaved(member, error))
             saved_at = time.monotonic()
         if running and _worth_compacting(len(running), trainer.size, (until or epochs) - epoch - 1, quickest, slowest):
             trainer.keep([places[member.number] for member in running])
@@ -173,6 +184,6 @@ def _take(
 
 def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
     """Whether going on without the trials that ended saves more than it costs: a new size is compiled anew, which
-    took as much longer as the first epoch did."""
+    took as much longer as the first epoch did, unless a probe had compiled it before."""
     saved = epochs_left * quickest * (1 - running / size)
-    return running <= size / 2 and saved > slowest - quickest
+    return running <= size / 2 and saved > max(slowest - quickest, LEAST_COMPILING)

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ from pipeline.jsonl import write_atomically
 if TYPE_CHECKING:
     from pipeline.training.trial import Trial
 
-FUSED = ("fused_xla", "fused")
 PROBED_STEPS = 24
+PROBED_TRIALS = 16  # a step's cost a trial hardly falls beyond
 REPEATS, ENOUGH_SECONDS = 5, 0.3
 # A fused trial that takes less than this share of a lone one's step leaves nothing that the other mode could win.
 CLEARLY = 0.5
@@ -64,93 +64,111 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
     trials, the second for the others.
     """
     trial = trials[0]
-    key = _kind(trial)
     models = {id(t.model): t for t in trials}  # narrow ones are padded to the widest
-    sizes = max(bytes_a_trial(t) for t in models.values()), job.get("memory", math.inf)
-    common: dict[str, Any] = {"bytes_a_trial": sizes[0], "memory": sizes[1], "key": key}
-    common["most"] = job.get("cohort_size") or 10**6
+    memory = job.get("memory", math.inf)
     shared = len({id(t.splits) for t in trials}) == 1
     data = sum({id(t.splits): t.splits.nbytes for t in trials}.values())
-    resident = data <= RESIDENT_SHARE * sizes[1]
+    choice = Choice(
+        "solo",
+        "",
+        resident=data <= RESIDENT_SHARE * memory,
+        bytes_a_trial=max(bytes_a_trial(t) for t in models.values()),
+        memory=memory,
+        most=job.get("cohort_size") or 10**6,
+        key=_kind(trial),
+    )
     fuse, xla = job.get("fuse", "auto"), job.get("xla", "auto")
-    measured = measurements().get(key, {})
-    obstacle = obstacle or measured.get("obstacle")
-    if not resident and not shared:
+    allowed = [m for m, use in (("fused_xla", xla != "never"), ("fused", xla != "always")) if use]
+    known = measurements().get(choice.key, {})
+    if fuse == "auto":
+        obstacle = obstacle or known.get("obstacle")
+    if not choice.resident and not shared:
         obstacle = "their data sets do not fit into memory side by side"
     if fuse == "never":
-        return Choice("solo", "executor.fuse=never", **common)
+        return replace(choice, reason="executor.fuse=never")
     if obstacle:
-        return Choice("solo", obstacle, **common)
+        return replace(choice, reason=obstacle)
     if planned == 1 and fuse == "auto":
-        return Choice("solo", "it is the only one of its kind", **common)
-    allowed = [m for m, use in (("fused_xla", xla != "never"), ("fused", xla != "always")) if use]
+        return replace(choice, reason="it is the only one of its kind")
     if fuse == "always":
-        return Choice(allowed[0], "executor.fuse=always", resident, **common)
-    if any(mode not in measured for mode in (*allowed, "solo")):
+        return replace(choice, mode=allowed[0], reason="executor.fuse=always")
+    n = min(planned, PROBED_TRIALS, choice.largest(planned))
+    if _unknown(known, allowed, n):
         with _alone():
-            measured = measurements().get(key, {})  # another worker may just have found out
-            if any(mode not in measured for mode in (*allowed, "solo")):
-                measured = probe(trials, allowed, resident, key)
-        if obstacle := measured.get("obstacle"):
-            return Choice("solo", obstacle, **common)
+            known = measurements().get(choice.key, {})  # another worker may just have found out
+            if _unknown(known, allowed, n):
+                known = probe(trials, n, allowed, choice)
+        if obstacle := known.get("obstacle"):
+            return replace(choice, reason=obstacle)
     steps = trial.steps * trial.config["train"]["epochs"]  # all of them: a resumed trial goes on in the mode it had
-    cost = {m: estimate(measured[m], m, planned, steps) for m in (*allowed, "solo") if measured.get(m)}
+    spread = min(planned, job.get("spread", 1))
+    cost = {m: estimate(known[m], m, planned, steps, spread) for m in (*allowed, "solo") if known.get(m)}
     mode = min(cost, key=lambda m: cost[m])
     told = ", ".join(f"{NAMES[m]} {cost[m]:.1f} s" for m in sorted(cost, key=lambda m: cost[m]))
-    return Choice(mode, f"estimated {told}", resident, **common)
+    return replace(choice, mode=mode, reason=f"estimated {told}")
 
 
 NAMES = {"fused_xla": "fused with XLA", "fused": "fused without XLA", "solo": "one by one"}
 
 
-def estimate(measured: dict[str, float], mode: str, n_trials: int, steps: int) -> float:
-    """Seconds that `n_trials` of `steps` steps take."""
+def estimate(measured: dict[str, float], mode: str, n_trials: int, steps: int, spread: int = 1) -> float:
+    """Seconds that `n_trials` of `steps` steps take; one by one, by `spread` workers side by side."""
     if mode == "solo":
-        return n_trials * (measured["start"] + steps * measured["step"])
+        return math.ceil(n_trials / spread) * (measured["start"] + steps * measured["step"])
     return measured["start"] + n_trials * steps * measured["step"]
 
 
-def probe(trials: Sequence["Trial"], allowed: Sequence[str], resident: bool, key: str) -> dict[str, Any]:
+def _unknown(known: dict[str, Any], allowed: Sequence[str], n_trials: int) -> bool:
+    """Whether a mode was not measured yet, or with so few trials that it says little of `n_trials`."""
+    if any(mode not in known for mode in (*allowed, "solo")):
+        return True
+    return any(2 * known[mode]["trials"] < n_trials for mode in allowed if known[mode])
+
+
+def probe(trials: Sequence["Trial"], n_trials: int, allowed: Sequence[str], choice: Choice) -> dict[str, Any]:
     """Times a few steps in each mode that may be the best: seconds until the first step, and of a step, a trial.
 
     A mode that can't win or fails is None; `obstacle` says why none of the fused ones works.
     """
-    found: dict[str, Any] = {"solo": _timed("solo", trials)}
+    from pipeline.training.trial import out_of_memory
+
+    found: dict[str, Any] = {"solo": _timed(trials, 1, choice)}
     reason = None
     for mode in allowed:
         found[mode] = None
         if mode == "fused" and (found.get("fused_xla") or {}).get("step", math.inf) < CLEARLY * found["solo"]["step"]:
             continue
         try:
-            found[mode] = _timed(mode, trials, resident)
+            found[mode] = _timed(trials, n_trials, replace(choice, mode=mode))
         except Exception as error:
+            if out_of_memory(error):  # says nothing of its graph
+                del found[mode]
+                continue
             first = (str(error).strip().splitlines() or [""])[0][:160]
             reason = f"its graph can't be fused ({type(error).__name__}: {first})"
-    if reason and not any(found[mode] for mode in allowed):
+    if reason and not any(found.get(mode) for mode in allowed):
         found["obstacle"] = reason
-    _remember(key, found)
+    _remember(choice.key, found)
     return found
 
 
-def measured(trials: Sequence["Trial"], choice: Choice) -> dict[str, float]:
+def measured(trial: "Trial", choice: Choice, planned: int) -> dict[str, float]:
     """What the chosen mode takes: seconds until the first step, `start`, and of a step, a trial, `step`. Timed now if
     the choice did not need to know."""
     known = measurements().get(choice.key, {}).get(choice.mode)
     if not known:
-        known = _timed(choice.mode, trials, choice.resident)
+        known = _timed([trial], min(planned, PROBED_TRIALS, choice.largest(planned)), choice)
         _remember(choice.key, {choice.mode: known})
     return {"start": known["start"], "step": known["step"]}
 
 
-def _timed(mode: str, trials: Sequence["Trial"], resident: bool = True) -> dict[str, float]:
+def _timed(trials: Sequence["Trial"], n_trials: int, choice: Choice) -> dict[str, float]:
     from pipeline.training.cohort import fused_trainer, solo_trainer
 
     began = time.perf_counter()
-    trials = trials[:1] if mode == "solo" else trials
-    trainer: Any = (
-        solo_trainer(trials[0]) if mode == "solo" else fused_trainer(list(trials), Choice(mode, "probe", resident))
-    )
-    rates = np.array([[trial.config["optimizer"]["learning_rate"]] * trial.steps for trial in trials], np.float32)
+    n = 1 if choice.mode == "solo" else n_trials
+    trainer: Any = solo_trainer(trials[0]) if choice.mode == "solo" else fused_trainer(list(trials[:n]), choice, n)
+    rates = np.full((n, trials[0].steps), trials[0].config["optimizer"]["learning_rate"], np.float32)
     steps = min(PROBED_STEPS, trials[0].steps)
     trainer.rehearse(rates, steps)
     warm = time.perf_counter()
@@ -161,7 +179,7 @@ def _timed(mode: str, trials: Sequence["Trial"], resident: bool = True) -> dict[
         trainer.rehearse(rates, steps)
         takes.append(time.perf_counter() - again)
     once = min(takes)
-    return {"start": max(0.0, warm - began - once), "step": once / steps / len(trials), "trials": len(trials)}
+    return {"start": max(0.0, warm - began - once), "step": once / steps / n, "trials": n}
 
 
 def bytes_a_trial(trial: "Trial") -> int:
@@ -172,7 +190,7 @@ def bytes_a_trial(trial: "Trial") -> int:
     weights = (6 + 2 * slots) * model.count_params()
     activations = 0
     for layer in model.layers:
-        size = math.prod(d or 1 for d in layer.output.shape[1:])
+        size = sum(math.prod(d or 1 for d in tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output))
         if isinstance(layer, keras.layers.Conv2D):  # as shifted copies, see layer_calls.convolution
             size += math.prod(layer.kernel_size) * math.prod(d or 1 for d in layer.input.shape[1:])
         activations += 3 * batch * size

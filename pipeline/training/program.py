@@ -140,31 +140,38 @@ class Program:
         return State(weights, others, slots, shared, step), Totals(loss * tf.cast(n, tf.float32), correct, n)
 
     def _steps(
-        self, state: State, constants: Constants, data: Data, order: tf.Tensor, rates: tf.Tensor, begin: Any, end: Any
+        self,
+        state: State,
+        totals: Totals,
+        constants: Constants,
+        data: Data,
+        order: tf.Tensor,
+        rates: tf.Tensor,
+        begin: Any,
+        end: Any,
     ) -> tuple[State, Totals]:
-        """Full batches `begin` to `end`. order: [D, n]; rates: [P, steps of an epoch]."""
+        """Full batches `begin` to `end`. order: [D, n]; rates: [P, steps of an epoch]; totals: of those before, which
+        are added up in the same order however an epoch is divided into calls."""
 
         def body(i: tf.Tensor, state: State, totals: Totals) -> Any:
             index = tf.slice(order, [0, i * self._batch_size], [order.shape[0], self._batch_size])
             state, more = self._step(state, data.batch(index), rates[:, i], constants)
             return i + 1, state, Totals(*map(tf.add, totals, more))
 
-        start = (begin, state, self._zero(state))
-        _, state, totals = tf.while_loop(lambda i, *_: i < end, body, start)
-        return state, totals
+        return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
 
     def _finish(
         self, state: State, constants: Constants, data: Data, order: tf.Tensor, rates: tf.Tensor, validation: Data
     ) -> tuple[State, Totals, Totals]:
         """The partial batch at the end of an epoch, if there is one, and the validation."""
-        totals = self._zero(state)
+        totals = zero(state)
         rest = order.shape[1] % self._batch_size
         if rest:
             state, totals = self._step(state, data.batch(order[:, -rest:]), rates[:, -1], constants)
         return state, totals, self._evaluate(state, constants, validation)
 
     def _stream(
-        self, iterator: Any, state: State, constants: Constants, rates: tf.Tensor, begin: Any, end: Any
+        self, iterator: Any, state: State, totals: Totals, constants: Constants, rates: tf.Tensor, begin: Any, end: Any
     ) -> tuple[State, Totals]:
         """Batches from an iterator, for data that is too large to stay on the device."""
 
@@ -173,19 +180,20 @@ class Program:
             state, more = self._stream_step(state, Data(inputs[None], labels[None]), rates[:, i], constants)
             return i + 1, state, Totals(*map(tf.add, totals, more))
 
-        return tf.while_loop(lambda i, *_: i < end, body, (begin, state, self._zero(state)))[1:]
+        return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
 
     def _evaluate(self, state: State, constants: Constants, data: Data) -> Totals:
         """Validation of all trials, in slices that keep the activations of a cohort small."""
         n, slices = data.labels.shape[1], []
-        size = max(64, min(n, EVALUATED_AT_ONCE // state.step.shape[0]))
+        # Of no more examples than a training step holds in memory three times over, for its gradients.
+        size = min(n, max(64, min(EVALUATED_AT_ONCE // state.step.shape[0], 2 * self._batch_size)))
         full = n // size
 
         def body(i: tf.Tensor, totals: Totals) -> Any:
             index = tf.range(size)[None] + i * size
             return i + 1, Totals(*map(tf.add, totals, self._measure(state, data, index, constants)))
 
-        totals = self._zero(state)
+        totals = zero(state)
         if full > 1:
             totals = tf.while_loop(lambda i, *_: i < full, body, (tf.constant(0), totals))[1]
         elif full:
@@ -206,10 +214,6 @@ class Program:
         loss, correct = self._for_each(one, state, batch, constants)
         return Totals(loss, correct, tf.shape(batch.labels)[1])
 
-    def _zero(self, state: State) -> Totals:
-        n_trials = state.step.shape[0]
-        return Totals(tf.zeros([n_trials]), tf.zeros([n_trials], tf.int32), tf.constant(0))
-
 
 EVALUATED_AT_ONCE = 8192  # examples times trials
 
@@ -221,3 +225,9 @@ def stacked_state(
     own = [{name: tf.constant(array) for name, array in arrays.items()} for arrays in slots]
     common = {name: tf.constant(array) for name, array in shared.items()}
     return State(list(weights), list(others), own, common, tf.zeros([weights[0].shape[0]]))
+
+
+def zero(state: State) -> Totals:
+    """The totals before the first batch."""
+    n_trials = state.step.shape[0]
+    return Totals(tf.zeros([n_trials]), tf.zeros([n_trials], tf.int32), tf.constant(0))

@@ -27,12 +27,19 @@ NUMBERS = {
     "L1L2": {"l1", "l2"},
 }
 WIDTHS = {"Dense": "units", "Conv2D": "filters"}
+VARYING = {*WIDTHS.values()}.union(*NUMBERS.values())
 # What leaves zero-padded units apart from the others: it computes on each unit by itself.
 UNITWISE = {
     "Activation", "AveragePooling2D", "BatchNormalization", "Dropout", "ELU", "GlobalAveragePooling2D",
     "GlobalMaxPooling2D", "LeakyReLU", "MaxPooling2D", "PReLU", "ReLU",
 }  # fmt: skip
-MIXING = {"softmax", "log_softmax", "sparsemax", "glu"}  # activations that compute on all units of a layer at once
+# The same of activations. Left out of Keras' own are softmax, log_softmax, sparsemax and glu, which mix the units; and
+# any that a user registers may do so, too.
+UNITWISE_ACTIVATIONS = {
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
+    "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
+}  # fmt: skip
 
 
 def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -52,7 +59,10 @@ def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 @dataclass
 class Structure:
-    """A model as its config's leaves, split into what must be equal, numbers of layers and widths of layers."""
+    """A model as its config's leaves, split into what must be equal, numbers of layers and widths of layers.
+
+    Paths of numbers have the names of layers where the config has their places.
+    """
 
     fixed: dict[Path, Any] = field(default_factory=dict)
     numbers: dict[Path, float] = field(default_factory=dict)
@@ -69,18 +79,56 @@ def structure(model: keras.Model, *, pad: bool) -> Structure:
     config = model.get_config()
     padded = unpadded_reason(config) is None if pad else False
     result = Structure()
-    owners: dict[Path, str] = {}
     for path, value in leaves(config):
-        if path[-1] == "class_name":
-            owners[path[:-1]] = value
-        owner = owners.get(path[:-2]) if len(path) > 2 and path[-2] == "config" else None
-        if owner and isinstance(value, float) and path[-1] in NUMBERS.get(owner, ()):
-            result.numbers[path] = value
-        elif padded and owner and len(path) == 4 and path[-1] == WIDTHS.get(owner) and path[:-2] != _last(config):
+        inside = path[-1] in VARYING and len(path) > 2 and path[-2] == "config"
+        owner = _kind(_at(config, path[:-2])) if inside else ""
+        number = isinstance(value, float) and path[-1] in NUMBERS.get(owner, ())
+        if number and getattr(_owner(model, named := _named(config, path)), str(path[-1]), None) == value:
+            result.numbers[named] = value
+        elif padded and len(path) == 4 and path[-1] == WIDTHS.get(owner) and path[:-2] != _last(config):
             result.widths[path] = value
         else:
             result.fixed[path] = value
     return result
+
+
+def _at(config: Any, path: Path) -> Any:
+    for key in path:
+        config = config[key]
+    return config
+
+
+def _kind(node: dict[str, Any]) -> str:
+    """The class of Keras that a config's node is of; one from elsewhere may have the same name."""
+    module, name = str(node.get("module")), str(node.get("class_name"))
+    return name if module.split(".")[0] == "keras" else f"{module}.{name}"
+
+
+def _named(config: dict[str, Any], path: Path) -> Path:
+    """`path` with the names of layers instead of their places: the layers of a config are not those of its model, for
+    a plain operation such as the sum in `x + h` is among them, and the input of a Sequential."""
+    named: list[str | int] = []
+    for i, key in enumerate(path):
+        if i and path[i - 1] == "layers":
+            layer = _at(config, path[: i + 1])
+            if isinstance(layer, dict):  # a Sequential has the names in the layers' own configs only
+                key = layer.get("name") or layer.get("config", {}).get("name", key)
+        named.append(key)
+    return tuple(named)
+
+
+def _owner(model: keras.Model, named: Path) -> Any:
+    """The layer, or the part of one, that a number belongs to; None if it is nowhere to be found in the model."""
+    owner: Any = model
+    try:
+        for before, key in zip(("", *named), named[:-1]):
+            if before == "layers":
+                owner = owner.get_layer(key)
+            elif key not in ("config", "layers"):
+                owner = getattr(owner, str(key))
+    except (AttributeError, ValueError):
+        return None
+    return owner
 
 
 def _last(config: dict[str, Any]) -> Path:
@@ -95,7 +143,7 @@ def unpadded_reason(config: dict[str, Any]) -> str | None:
     """
     padded: dict[str, bool] = {}
     for i, layer in enumerate(config["layers"]):
-        name, kind, options = layer["name"], layer["class_name"], layer["config"]
+        name, kind, options = layer["name"], _kind(layer), layer["config"]
         inputs = [source for source in _sources(layer.get("inbound_nodes", [])) if padded.get(source)]
         last = i == len(config["layers"]) - 1
         if "layers" in options or "layer" in options:
@@ -117,14 +165,14 @@ def unpadded_reason(config: dict[str, Any]) -> str | None:
             return f"layer {name} ({kind}) mixes the units of a layer"
         act = options.get("activation")
         act = act.get("config") if isinstance(act, dict) else act
-        if padded[name] and (not isinstance(act, str | None) or act in MIXING):
-            return f"layer {name} has the activation {act}, which mixes the units of a layer"
+        if padded[name] and act is not None and (not isinstance(act, str) or act not in UNITWISE_ACTIVATIONS):
+            return f"layer {name} has the activation {act}, which mixes the units of a layer, or may do so"
     return None
 
 
 def _sums(regularizer: Any) -> bool:
     """Whether a penalty is a sum over weights, to which zeros add nothing."""
-    return not regularizer or regularizer.get("class_name") in ("L1", "L2", "L1L2")
+    return not regularizer or _kind(regularizer) in ("L1", "L2", "L1L2")
 
 
 def _images(config: dict[str, Any], name: str) -> bool:
@@ -170,19 +218,16 @@ def differing(structures: Sequence[Structure]) -> dict[Path, np.ndarray]:
 
 @contextlib.contextmanager
 def assigned(model: keras.Model, values: dict[Path, tf.Tensor]) -> Iterator[None]:
-    """Sets numbers of the model's layers, by their paths in its config, while a graph is traced."""
+    """Sets numbers of the model's layers, by their paths in a Structure, while a graph is traced."""
     before = []
     for path, value in values.items():
-        owner: Any = model.layers[int(path[1])]
-        for key in path[2:-1]:
-            owner = owner if key == "config" else getattr(owner, str(key))
-        name = str(path[-1])
+        owner, name = _owner(model, path), str(path[-1])
         before.append((owner, name, getattr(owner, name)))
         setattr(owner, name, value)
     try:
         yield
     finally:
-        for owner, name, value in before:
+        for owner, name, value in reversed(before):
             setattr(owner, name, value)
 
 

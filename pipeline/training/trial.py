@@ -135,11 +135,15 @@ class Trial:
 
 
 def identity(config: Job, splits: Splits) -> str:
-    """What a state.h5 belongs to: all that decides how the trial trains, not where."""
-    trained_by = [config[name] for name in ("seed", "dataset", "model", "optimizer", "schedule", "train")]
-    trained_by.append(config["device"]["precision"])  # not its name: a sweep may be resumed on another device
+    """What a state.h5 belongs to: all that decides how the trial trains, not where, nor what else might be tried."""
+    groups = {
+        name: {key: value for key, value in config[name].items() if key != "search"}
+        for name in ("dataset", "model", "optimizer", "schedule", "train")
+    }
+    groups["train"].pop("checkpoint_seconds", None)
+    precision = config["device"]["precision"]  # not its name: a sweep may be resumed on another device
     aim = [config["sweep"][name] for name in ("metric", "direction")]
-    text = json.dumps([trained_by, aim, splits.fingerprint], sort_keys=True)
+    text = json.dumps([config["seed"], groups, precision, aim, splits.fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -30,8 +30,8 @@ def sgd(g: tf.Tensor, slots: Tensors, h: Tensors, rate: tf.Tensor, step: tf.Tens
 def adam(g: tf.Tensor, slots: Tensors, h: Tensors, rate: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
     """m <- m + (1 - beta_1)(g - m);  v <- v + (1 - beta_2)(g^2 - v);
     w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)"""
-    m = slots["momentum"] + (g - slots["momentum"]) * (1 - h["beta_1"])
-    v = slots["velocity"] + (tf.square(g) - slots["velocity"]) * (1 - h["beta_2"])
+    m = slots["momentum"] + (g - slots["momentum"]) * h["one_minus_beta_1"]
+    v = slots["velocity"] + (tf.square(g) - slots["velocity"]) * h["one_minus_beta_2"]
     alpha = rate * tf.sqrt(1 - tf.pow(h["beta_2"], step)) / (1 - tf.pow(h["beta_1"], step))
     return m * alpha / (tf.sqrt(v) + h["epsilon"]), {"momentum": m, "velocity": v}
 
@@ -50,7 +50,7 @@ def nadam(g: tf.Tensor, slots: Tensors, h: Tensors, rate: tf.Tensor, step: tf.Te
 
 def rmsprop(g: tf.Tensor, slots: Tensors, h: Tensors, rate: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
     """v <- rho v + (1 - rho) g^2;  change = rate g / sqrt(v + epsilon), with momentum a running sum of it"""
-    v = h["rho"] * slots["velocity"] + (1 - h["rho"]) * tf.square(g)
+    v = h["rho"] * slots["velocity"] + h["one_minus_rho"] * tf.square(g)
     change = rate * g / tf.sqrt(v + h["epsilon"])
     if "momentum" not in slots:
         return change, {"velocity": v}
@@ -76,6 +76,8 @@ class Rule:
     """slots: name -> the attribute of Keras' optimizer that holds it, a variable a weight (or one for all: `shared`).
 
     numbers: the optimizer's arguments besides the learning rate. plain: arguments that must have this value.
+    complements: those of `numbers` that Keras takes from 1 in Python, before it rounds to float32; the update finds
+    them as `one_minus_...`. Where Keras rounds first (Nadam, Lion, all powers), so does the update.
     """
 
     update: Update
@@ -83,10 +85,15 @@ class Rule:
     numbers: tuple[str, ...]
     plain: dict[str, Any]
     shared: tuple[str, ...] = ()
+    complements: tuple[str, ...] = ()
 
 
 _ADAM = Rule(
-    adam, {"momentum": "_momentums", "velocity": "_velocities"}, ("beta_1", "beta_2", "epsilon"), {"amsgrad": False}
+    adam,
+    {"momentum": "_momentums", "velocity": "_velocities"},
+    ("beta_1", "beta_2", "epsilon"),
+    {"amsgrad": False},
+    complements=("beta_1", "beta_2"),
 )
 RULES: dict[type[keras.optimizers.Optimizer], Rule] = {
     keras.optimizers.SGD: Rule(sgd, {"momentum": "momentums"}, ("momentum", "nesterov"), {}),
@@ -104,6 +111,7 @@ RULES: dict[type[keras.optimizers.Optimizer], Rule] = {
         {"velocity": "_velocities", "momentum": "_momentums"},
         ("rho", "momentum", "epsilon"),
         {"centered": False},
+        complements=("rho",),
     ),
     keras.optimizers.Adagrad: Rule(
         adagrad, {"accumulator": "_accumulators"}, ("epsilon", "initial_accumulator_value"), {}
@@ -133,6 +141,7 @@ def numbers(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
     values = {name: float(getattr(optimizer, name)) for name in rule.numbers}
     return {
         **values,
+        **{f"one_minus_{name}": 1.0 - values[name] for name in rule.complements},
         "weight_decay": float(optimizer.weight_decay or 0.0),
         "clipnorm": float(optimizer.clipnorm or math.inf),
     }

@@ -9,7 +9,9 @@ from pipeline.launch import devices
 PLANS = [
     ("auto", None, 24, "", 8, [("-1", "1")] * 8),
     ("auto", 2, 24, "", 8, [("-1", "4")] * 2),
-    ("auto", None, 1, "", 8, [("-1", "8")]),
+    # Workers beyond the jobs start only if there turn out to be more: what trains one by one.
+    ("auto", None, 1, "", 8, [("-1", "8")] + [("-1", "1")] * 7),
+    ("auto", 3, 2, "", 8, [("-1", "4")] * 2 + [("-1", "2")]),
     ("auto", 16, 24, "", 2, [("-1", "1")] * 16),
     ("auto", None, 24, "", 64, [("-1", "8")] * 8),  # at most MAX_WORKERS unless asked
     ("auto", None, 24, "0,1", 8, [("0", "4"), ("1", "4")]),
@@ -32,6 +34,24 @@ def test_a_gpu_that_is_not_there_is_refused(visible, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     with pytest.raises(InputError, match=r"there is no GPU on this machine\. Available: cpu"):
         devices.plan("gpu", None, 1)
+
+
+# device, workers asked, GPUs there, cores -> workers
+WORKERS = [
+    ("auto", None, "", 4, 4),
+    ("auto", None, "", 64, devices.MAX_WORKERS),
+    ("auto", 16, "", 4, 16),
+    ("auto", None, "0", 64, 1),
+    ("auto", 4, "0,1", 64, 2),
+    ("cpu", None, "0", 4, 4),
+]
+
+
+@pytest.mark.parametrize(("device", "asked", "visible", "cores", "expected"), WORKERS)
+def test_how_many_train_side_by_side(device, asked, visible, cores, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    assert devices.workers(device, asked) == expected
 
 
 def test_gpus_are_asked_of_the_driver(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from pipeline.launch.executors import LocalExecutor
+from pipeline.launch.executors import InlineExecutor, LocalExecutor
 from tests.launch.jobs import config_of, job
 
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -91,3 +91,27 @@ def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(tmp_path):
     assert events_of(messages, 1) == []
     assert (tmp_path / "0/state.h5").exists()
     executor.close()
+
+
+def together(folder, n):
+    """A job of `n` trials that do not fuse."""
+    jobs = [job(folder, number) for number in range(n)]
+    return {**jobs[0], "trials": [one["trials"][0] for one in jobs], "planned": n, "fuse": "never"}
+
+
+def test_what_trains_one_by_one_does_so_on_every_worker(pool, tmp_path):
+    messages = []
+    pool.run([together(tmp_path, 4)], messages.append)
+    (told,) = [m for m in messages if "alone" in m]
+    assert (told["alone"], told["cohort"]["mode"]) == ([0, 1, 2, 3], "solo")
+    events = [m["event"] for m in messages if "event" in m]
+    assert len({event["pid"] for event in events if event["event"] == "started"}) == 2
+    assert [event["status"] for event in events if event["event"] == "ended"] == ["completed"] * 4
+    assert all((tmp_path / f"{n}/model.h5").exists() for n in range(4))
+
+
+def test_in_one_process_it_does_so_in_turn(tmp_path):
+    messages = []
+    InlineExecutor().run([together(tmp_path, 2), job(tmp_path, 2)], messages.append)
+    ended = [m["trial"] for m in messages if m.get("event", {}).get("event") == "ended"]
+    assert ended == [0, 1, 2]

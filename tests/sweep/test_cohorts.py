@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from pipeline.sweep.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, width
+from pipeline.sweep.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, settings, width
 
 BASE = {
     "seed": 0,
@@ -127,6 +127,10 @@ def alike(n, **changes):
     return [config(seed=seed, **changes) for seed in range(n)]
 
 
+def executor(cohort_size=None):
+    return {"fuse": "auto", "cohort_size": cohort_size}
+
+
 S, C = SMALLEST_SHARE, COHORT_SIZE
 # trials that can train together, workers, cohort_size -> sizes
 SIZES = [
@@ -149,32 +153,37 @@ SIZES = [
 
 @pytest.mark.parametrize(("n", "workers", "most", "sizes"), SIZES, ids=[f"{n}-{w}-{m}" for n, w, m, _ in SIZES])
 def test_sizes(n, workers, most, sizes):
-    assert [len(cohort) for cohort in cohorts(alike(n), workers, most)] == sizes
+    assert [len(cohort) for cohort in cohorts(alike(n), workers, executor(most))] == sizes
+
+
+def test_what_never_fuses_is_a_job_a_trial():
+    """So that every worker takes part, not one that would train them in turn."""
+    assert cohorts(alike(3), 1, {"fuse": "never", "cohort_size": None}) == [[0], [1], [2]]
 
 
 def test_the_largest_comes_first_then_the_earliest():
     kinds = ["relu", "tanh", "relu", "gelu", "tanh", "tanh", "elu"]
     plain = [config(seed=i, model__activation=kind) for i, kind in enumerate(kinds)]
-    assert cohorts(plain, 4, None) == [[1, 4, 5], [0, 2], [3], [6]]
+    assert cohorts(plain, 4, executor()) == [[1, 4, 5], [0, 2], [3], [6]]
 
 
 def test_workers_are_shared_by_the_size_of_the_groups():
-    """Of 4 workers, 3 for the 48 trials of one kind and 1 for the 16 of the other."""
+    """Of 4 workers, 3 for the larger kind and 1 for the smaller."""
     plain = alike(3 * S) + alike(S, model__activation="tanh")
-    assert cohorts(plain, 4, None) == [list(range(i, i + S)) for i in range(0, 4 * S, S)]
+    assert cohorts(plain, 4, executor()) == [list(range(i, i + S)) for i in range(0, 4 * S, S)]
 
 
 def test_a_share_has_widths_close_to_each_other():
     units = [256, 16] * S
     plain = [config(seed=i, model__hidden_units=u) for i, u in enumerate(units)]
-    found = cohorts(plain, 2, None)
+    found = cohorts(plain, 2, executor())
     assert [{units[place] for place in cohort} for cohort in found] == [{256}, {16}]
     assert all(cohort == sorted(cohort) for cohort in found)
 
 
 def test_widths_stay_in_one_cohort_that_is_not_split():
     plain = [config(model__hidden_units=units) for units in (256, 16, 128, 32)]
-    assert cohorts(plain, 8, None) == [[0, 1, 2, 3]]
+    assert cohorts(plain, 8, executor()) == [[0, 1, 2, 3]]
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
@@ -185,12 +194,25 @@ def test_every_trial_is_in_one_cohort_of_trials_of_its_kind(workers, most):
         config(seed=seed, model__hidden_units=units, model__activation=activation, model__dropout_rate=rate)
         for seed, units, activation, rate in grid
     ]
-    found = cohorts(plain, workers, most)
+    found = cohorts(plain, workers, executor(most))
     assert sorted(place for cohort in found for place in cohort) == list(range(len(plain)))
     assert all(len({cohort_key(plain[place]) for place in cohort}) == 1 for cohort in found)
     assert max(map(len, found)) <= (most or COHORT_SIZE)
     assert [len(c) for c in found] == sorted((len(c) for c in found), reverse=True)
 
 
+# workers asked, cohorts of the stage -> workers free for trials one by one
+SPREAD = [(4, 1, 4), (4, 2, 2), (4, 3, 1), (4, 9, 1), (1, 1, 1), (4, 0, 4)]
+
+
+@pytest.mark.parametrize(("workers", "n_cohorts", "spread"), SPREAD)
+def test_settings_of_a_job(workers, n_cohorts, spread):
+    made = config()
+    made["executor"] = {"workers": workers, "fuse": "auto", "xla": "never", "cohort_size": 8}
+    found = settings(made, n_cohorts)
+    assert found.pop("memory") > 0
+    assert found == {"fuse": "auto", "xla": "never", "cohort_size": 8, "spread": spread}
+
+
 def test_nothing_to_train_is_no_cohort():
-    assert cohorts([], 4, None) == []
+    assert cohorts([], 4, executor()) == []

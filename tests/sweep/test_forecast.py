@@ -37,8 +37,20 @@ def test_halving_spares_most_epochs(epochs, halving, expected):
     assert mean_epochs(epochs, rungs(halving, epochs), factor) == pytest.approx(expected)
 
 
-def test_a_cohort_compiles_once():
-    assert Cost(trials=10, start=2.0, epoch=0.01, memory=0).seconds(20) == pytest.approx(4.0)
+# trains together, epochs, rungs, scale of the number of trials -> seconds of each job; 10 trials
+JOBS = [
+    (True, 20, 0, 1.0, [2.0 + 10 * 20 * 0.01]),  # compiles once
+    (True, 20, 2, 1.0, [3 * 2.0 + 10 * 20 * 0.01]),  # and anew at each rung
+    (True, 20, 0, 0.5, [2.0 + 5 * 20 * 0.01]),
+    (False, 20, 0, 1.0, [2.0 + 20 * 0.01] * 10),  # each by itself, for any worker
+    (False, 20, 0, 0.5, [0.5 * (2.0 + 20 * 0.01)] * 10),
+]
+
+
+@pytest.mark.parametrize(("together", "epochs", "n_rungs", "scale", "seconds"), JOBS)
+def test_what_a_cohort_costs(together, epochs, n_rungs, scale, seconds):
+    cost = Cost(trials=10, start=2.0, epoch=0.01, memory=0, together=together)
+    assert cost.jobs(epochs, n_rungs, scale) == pytest.approx(seconds)
 
 
 def dry(folder, *arguments):
@@ -74,9 +86,9 @@ def test_it_says_how_many_fit_into_memory(tmp_path):
     ]
 
 
-def test_what_keeps_every_trial_from_training_is_found(tmp_path):
-    result, lines = dry(tmp_path, "sweep.n_trials=2", "model.activation=rellu")
-    assert result.returncode == 1
-    assert lines[-1].startswith("no forecast: ")
-    assert "rellu" in lines[-1]
+def test_what_keeps_every_trial_from_training_is_said_as_ever(tmp_path):
+    result, _ = dry(tmp_path, "sweep.n_trials=2", "model.activation=rellu")
+    assert result.returncode == 2
+    assert result.stderr.startswith("model.activation=rellu is not known.")
+    assert "Did you mean 'relu'?" in result.stderr
     assert not (tmp_path / "outputs").exists()

@@ -2,11 +2,14 @@
 
 import json
 import shlex
+import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 
-from tests.conftest import TINY, caviar
+from tests.conftest import ROOT, TINY, caviar
 
 LINE = (*TINY, "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
 TRIALS = range(6)
@@ -112,3 +115,37 @@ def test_what_has_no_fused_form_trains_one_by_one_and_says_why(base, name, overr
     for number in TRIALS:
         assert events(folder / str(number))[0]["cohort"] == 1
         assert events(folder / str(number))[-1]["status"] == "completed"
+
+
+LSTM = """
+import keras
+
+
+def reader(inputs, n_logits, *, units):
+    x = keras.layers.Reshape((-1, 1))(inputs)
+    x, *_ = keras.layers.LSTM(units, return_state=True)(x)
+    return keras.layers.Dense(n_logits)(x)
+"""
+
+
+@pytest.mark.slow
+def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
+    """A user's recurrent network: one file of code, one of YAML, in a copy of the project."""
+    for name in ("conf", "pipeline"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "run.py", tmp_path)
+    (tmp_path / "pipeline/models/reader.py").write_text(LSTM)
+    yaml_text = "_target_: pipeline.models.reader.reader\nunits: 4\nhead: softmax\nsearch: {}\n"
+    (tmp_path / "conf/model/reader.yaml").write_text(yaml_text)
+    line = "-m model=reader dataset=blobs sweep.n_trials=4 sweep.max_tier=1 train.epochs=2 tracking=none sweep.name=s"
+    done = subprocess.run(
+        [sys.executable, "run.py", *line.split(), "executor.workers=2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 trials, 0 to 3: one by one, its graph can't be fused" in done.stdout
+    started = [events(tmp_path / f"outputs/sweeps/s/{n}")[0] for n in range(4)]
+    assert len({event["pid"] for event in started}) == 2

@@ -2,13 +2,19 @@
 
 import csv
 import json
+import os
 import shlex
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from tests.conftest import TINY, caviar
+from pipeline.jsonl import read
+from tests.conftest import ROOT, TINY, caviar, command
 
 NO_TRACKING = (*TINY, "tracking=none")
 
@@ -160,6 +166,47 @@ def test_a_diverged_or_failed_trial_costs_itself_only(tmp_path):
 def test_a_sweep_without_a_completed_trial_fails(tmp_path):
     result, _ = sweep(tmp_path, *NO_TRACKING, "sweep.max_tier=0", "model.activation=rleu", "sweep.n_trials=1", status=1)
     assert "Did you mean 'relu'?" in result.stdout
+
+
+def model_line(output):
+    (line,) = [line for line in output.splitlines() if line.startswith("model:")]
+    return line.removeprefix("model:").strip()
+
+
+def test_after_ctrl_c_the_model_is_not_named_but_how_to_write_it(tmp_path):
+    line = ["-m", "sweep.name=s", *NO_TRACKING, "sweep.n_trials=100", "executor.fuse=never", "executor.workers=1"]
+    folder = tmp_path / "outputs/sweeps/s"
+    process = subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not any(record["record"] == "ended" for record in read(folder / "ledger")):
+        assert process.poll() is None, "it ended before it was to be stopped"
+        assert time.monotonic() < deadline, "no trial ended"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    best = yaml.safe_load((folder / "best.yaml").read_text())
+    model = folder / str(best["trial"]) / "model.h5"
+    assert not model.exists()
+    assert "model" not in best
+    words = shlex.split(model_line(output))
+    assert words == ["python", "-m", "pipeline", "export", f"outputs/sweeps/s/{best['trial']}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert model.exists()
+
+
+def test_a_model_that_could_not_be_written_is_not_named(tmp_path):
+    line = [*NO_TRACKING, "sweep.n_trials=1", "sweep.max_tier=1"]
+    before, folder = sweep(tmp_path, *line)
+    assert model_line(before.stdout) == "outputs/sweeps/s/0/model.h5"
+    assert yaml.safe_load((folder / "best.yaml").read_text())["model"] == "0/model.h5"
+    (folder / "0/model.h5").unlink()
+    (folder / "0/state.h5").write_bytes(b"damaged")
+    after, _ = sweep(tmp_path, *line)
+    assert "model.h5 was not written: " in after.stdout
+    assert model_line(after.stdout) == "python -m pipeline export outputs/sweeps/s/0"
+    assert "model" not in yaml.safe_load((folder / "best.yaml").read_text())
 
 
 def test_more_trials_go_on_with_the_numbering(tmp_path):

@@ -220,3 +220,52 @@ def test_a_real_model_interrupted_and_resumed_equals_uninterrupted(tmp_path, mak
     assert outcome.progress.best_epoch == whole.progress.best_epoch
     for one, other in zip(outcome.best, whole.best, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Pair(Scripted):
+    """Two trials that score alike."""
+
+    size = 2
+
+    def epoch(self, rates, should_stop):
+        return super().epoch(rates, should_stop) * 2
+
+
+@pytest.mark.parametrize("checkpoint_seconds", [0, 1e9], ids=["at a checkpoint", "at its end"])
+def test_a_trial_that_cannot_be_saved_fails_alone(tmp_path, checkpoint_seconds):
+    outcomes = {}
+    (tmp_path / "0").write_text("a file where its folder should be")
+    (tmp_path / "1").mkdir()
+    members = [
+        loop.Member(
+            n, lambda epoch: np.float32([0.1]), None, tmp_path / f"{n}/state.h5", "", lambda e: None, Progress()
+        )
+        for n in range(2)
+    ]
+    loop.train(
+        Pair(accuracies(0.1, 0.2)),
+        members,
+        epochs=2,
+        objective=ACCURACY,
+        checkpoint_seconds=checkpoint_seconds,
+        finished=lambda member, outcome: outcomes.update({member.number: outcome}),
+    )
+    assert (outcomes[0].status, outcomes[1].status) == ("failed", "completed")
+    assert "Not a directory" in outcomes[0].reason
+    assert checkpoint.load(tmp_path / "1/state.h5")[2].epoch == 2
+
+
+# running, size, epochs left, seconds of the quickest and of the first epoch -> whether to go on without the others
+COMPACTING = [
+    (4, 8, 100, 0.1, 2.0, True),
+    (5, 8, 100, 0.1, 2.0, False),
+    (4, 8, 10, 0.1, 2.0, False),
+    (1, 8, 100, 0.1, 2.0, True),
+    (4, 8, 2, 0.1, 0.1, False),  # a probe had compiled it: the first epoch tells nothing
+    (4, 8, 30, 0.1, 0.1, True),
+]
+
+
+@pytest.mark.parametrize(("running", "size", "left", "quickest", "first", "worth"), COMPACTING)
+def test_a_cohort_is_compacted_where_that_saves_time(running, size, left, quickest, first, worth):
+    assert loop._worth_compacting(running, size, left, quickest, first) is worth

@@ -45,6 +45,28 @@ def test_estimate(start, step, mode, n_trials, steps, seconds):
     assert estimate({"start": start, "step": step}, mode, n_trials, steps) == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(("n_trials", "spread", "seconds"), [(10, 1, 30.0), (10, 4, 9.0), (8, 4, 6.0), (2, 4, 3.0)])
+def test_trials_one_by_one_are_spread_over_workers(n_trials, spread, seconds):
+    assert estimate({"start": 2.0, "step": 0.01}, "solo", n_trials, 100, spread) == pytest.approx(seconds)
+
+
+ONE = {"start": 1.0, "step": 0.01}
+# what is known, trials -> whether it is to be measured (again)
+UNKNOWN = [
+    ({}, 16, True),
+    ({"solo": ONE}, 16, True),
+    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 16}, "fused": None}, 16, False),
+    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 8}, "fused": None}, 16, False),
+    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 2}, "fused": None}, 16, True),
+    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 2}, "fused": None}, 4, False),
+]
+
+
+@pytest.mark.parametrize(("known", "n_trials", "again"), UNKNOWN)
+def test_a_probe_of_few_trials_says_little_of_many(known, n_trials, again):
+    assert modes._unknown(known, ["fused_xla", "fused"], n_trials) is again
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -57,7 +57,8 @@ def test_a_progress_survives_as_a_dict():
     progress = Progress(seconds=1.5)
     progress.update(metrics(0.5), ACCURACY)
     assert Progress(**progress.to_dict()) == progress
-    assert progress.to_dict() == {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5}
+    shown = {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5, "cohort": 1}
+    assert progress.to_dict() == shown
 
 
 @pytest.mark.parametrize(

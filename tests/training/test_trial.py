@@ -1,10 +1,14 @@
 """A worker stays warm for hundreds of trials: what one leaves behind must not add up, or be taken for another's."""
 
+import functools
 import gc
 import json
 import shutil
 
+import pytest
+
 from pipeline.training.cohort import run_trials
+from pipeline.training.trial import Trial
 from tests.launch.jobs import config_of, job
 
 
@@ -45,3 +49,45 @@ def test_another_trials_state_is_not_taken_for_this_ones(tmp_path):
     assert [event["event"] for event in again] == ["started", "ended"]
     assert again[0]["resumed_after"] == 2
     assert json.loads((tmp_path / "1/events.jsonl").read_text().splitlines()[0])["resumed_after"] == 0
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ended")
+    trained(folder, 0)
+    return folder
+
+
+RANGE = {"tier": 3, "range": "choice(1, 2)"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "epoch"),
+    [
+        # what might be tried beside it, and how often its state is saved, change nothing of how it trains
+        ("dataset.search", {"spread": RANGE}, 2),
+        ("model.search", {"hidden_units": RANGE}, 2),
+        ("optimizer.search", {"learning_rate": RANGE}, 2),
+        ("schedule.search", {"decay": RANGE}, 2),
+        ("train.search", {"batch_size": RANGE}, 2),
+        ("train.checkpoint_seconds", 1, 2),
+        ("seed", 1, 0),
+        ("dataset.spread", 0.3, 0),
+        ("model.hidden_units", 5, 0),
+        ("optimizer.learning_rate", 0.2, 0),
+        ("schedule._target_", "pipeline.training.schedules.cosine", 0),
+        ("train.batch_size", 16, 0),
+        ("train.epochs", 3, 0),
+        ("train.label_smoothing", 0.1, 0),
+        ("train.early_stopping", {"patience": 9}, 0),
+        ("device.precision", "mixed_bfloat16", 0),
+        ("sweep.metric", "val_loss", 0),
+    ],
+)
+def test_a_state_is_a_trials_as_long_as_it_trains_the_same(ended, key, value, epoch):
+    one = job(ended, 0, epochs=2)
+    *path, last = key.split(".")
+    functools.reduce(dict.__getitem__, path, config_of(one))[last] = value
+    trial = Trial(one["trials"][0], lambda event: None)
+    trial.build({})
+    assert trial.progress.epoch == epoch

@@ -1,0 +1,59 @@
+"""A trial's run in a real MLflow store: one, whatever happens between its first epoch and its end."""
+
+import json
+import time
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One for all tests: making MLflow's tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+def epoch(n):
+    return {"event": "epoch", "epoch": n, "time": 1000.0 + n, "seconds": 1.0, "loss": 1 / n}
+
+
+def ended(status):
+    best = {"metrics": {"loss": 0.2}, "best_epoch": 5}
+    return {"event": "ended", "status": status, "reason": None, "time": 1010.0, **best}
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "tag"),
+    [
+        ([ended("completed")], "FINISHED", "completed"),
+        ([ended("pruned")], "FINISHED", "pruned"),
+        ([ended("diverged")], "FAILED", "diverged"),
+        ([{"event": "interrupted", "time": 1010.0}], "KILLED", "interrupted"),
+        ([], "KILLED", "interrupted"),  # paused at a rung when the sweep was stopped
+    ],
+    ids=["completed", "pruned", "diverged", "interrupted", "paused"],
+)
+@pytest.mark.parametrize("opened_before", [(1,), (1, 2, 4)], ids=["once", "at_each_rung"])
+def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, tag, store, tmp_path):
+    writer = MlflowWriter(store, "caviar", tmp_path)
+    writer.connect()
+    writer.open(TrackedRun("sweep s", {}, {"kind": "sweep"}))
+    parent = writer.stored(None)
+    with (tmp_path / "events.jsonl").open("a") as log:
+        for event in [*map(epoch, range(1, 6)), *last]:
+            if event.get("epoch") in opened_before:
+                tags = {"kind": "trial", "trial": "0", "status": "running"}
+                writer.open(TrackedRun("trial 000", {"optimizer": "adam"}, tags, number=0, folder=tmp_path))
+                writer.take(0, {"event": "started", "time": time.time()})
+            print(json.dumps(event), file=log, flush=True)
+            writer.take(0, event)
+            writer.flush_all()  # as its thread does when it waits
+    writer.summary({}, {}, "FINISHED" if status == "FINISHED" else "KILLED")
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("caviar").experiment_id
+    (run,) = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert (run.info.status, run.data.tags["status"]) == (status, tag)
+    assert run.data.params == {"optimizer": "adam"}
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3, 4, 5]
