@@ -89,6 +89,7 @@ def train(
     places = {member.number: i for i, member in enumerate(members)}  # in the trainer
     saved_at = time.monotonic()
     slowest = quickest = 0.0
+    began_with = len(members)
 
     def save(member: Member) -> None:
         state = trainer.state(places[member.number])
@@ -156,10 +157,14 @@ def train(
                 except OSError as error:
                     end(member, unsaved(member, error))
             saved_at = time.monotonic()
-        if running and _worth_compacting(len(running), trainer.size, (until or epochs) - epoch - 1, quickest, slowest):
+        left = (until or epochs) - epoch - 1
+        # Half of those that began here: places filled up for the sake of equal rounding stay filled.
+        if 0 < len(running) <= began_with / 2 and _worth_compacting(
+            len(running), trainer.size, left, quickest, slowest
+        ):
             trainer.keep([places[member.number] for member in running])
             places = {member.number: i for i, member in enumerate(running)}
-            slowest = 0.0
+            began_with, slowest = len(running), 0.0
 
 
 def _take(
@@ -186,4 +191,4 @@ def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float
     """Whether going on without the trials that ended saves more than it costs: a new size is compiled anew, which
     took as much longer as the first epoch did, unless a probe had compiled it before."""
     saved = epochs_left * quickest * (1 - running / size)
-    return running <= size / 2 and saved > max(slowest - quickest, LEAST_COMPILING)
+    return saved > max(slowest - quickest, LEAST_COMPILING)

@@ -258,7 +258,7 @@ def test_a_trial_that_cannot_be_saved_fails_alone(tmp_path, checkpoint_seconds):
 # running, size, epochs left, seconds of the quickest and of the first epoch -> whether to go on without the others
 COMPACTING = [
     (4, 8, 100, 0.1, 2.0, True),
-    (5, 8, 100, 0.1, 2.0, False),
+    (7, 8, 100, 0.1, 2.0, False),
     (4, 8, 10, 0.1, 2.0, False),
     (1, 8, 100, 0.1, 2.0, True),
     (4, 8, 2, 0.1, 0.1, False),  # a probe had compiled it: the first epoch tells nothing
@@ -269,3 +269,37 @@ COMPACTING = [
 @pytest.mark.parametrize(("running", "size", "left", "quickest", "first", "worth"), COMPACTING)
 def test_a_cohort_is_compacted_where_that_saves_time(running, size, left, quickest, first, worth):
     assert loop._worth_compacting(running, size, left, quickest, first) is worth
+
+
+@pytest.mark.parametrize(("size", "kept"), [(4, [0]), (8, [])], ids=["its own size", "filled up"])
+def test_places_that_were_filled_up_stay_filled(tmp_path, monkeypatch, size, kept):
+    """Four trials, three of which end early: the last one goes on alone, unless only four of eight places were taken
+    when it was resumed, for another size would round otherwise."""
+    monkeypatch.setattr(loop, "_worth_compacting", lambda running, size, *rest: running < size)
+    keeping = []
+
+    class Cohort(Scripted):
+        def epoch(self, rates, should_stop):
+            return super().epoch(rates, should_stop) * size
+
+        def keep(self, indices):
+            keeping.extend(indices)
+            self.size = len(indices)
+
+    trainer = Cohort(accuracies(0.5, 0.4, 0.3, 0.2))
+    trainer.size = size
+    members = [
+        loop.Member(
+            n,
+            lambda epoch: np.float32([0.1]),
+            None if n == 0 else 1,
+            tmp_path / f"{n}.h5",
+            "",
+            lambda e: None,
+            Progress(),
+        )
+        for n in range(4 if size == 4 else 1)
+    ]
+    settings = {"epochs": 4, "objective": ACCURACY, "checkpoint_seconds": 1e9, "finished": lambda member, outcome: None}
+    loop.train(trainer, members, **settings)
+    assert keeping == kept
