@@ -94,6 +94,7 @@ class _Worker:
         self.job: Job | None = None
         self.open: set[int] = set()  # trials of the job that have not ended
         self.trained = False  # an epoch of the job
+        self.worn = False  # it has ended after its last job
 
     def begin(self, job: Job) -> None:
         self.job = job
@@ -133,9 +134,9 @@ class LocalExecutor:
     """Spawned worker processes on this machine, one for each of `environments`, kept until close(). The first starts
     at once, another when there is a job for it: importing TensorFlow takes seconds of a core.
 
-    A worker that dies is replaced; the others go on. Of the trials it was at, those that had not ended start again, up
-    to `max_restarts` times. Several that die before an epoch, or too often, go on in two halves: their number may be
-    what the worker died of.
+    A worker that dies, or has grown too large, is replaced; the others go on. Of the trials of one that died, those
+    that had not ended start again, up to `max_restarts` times. Several that die before an epoch, or too often, go on
+    in two halves: their number may be what the worker died of.
     """
 
     def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:
@@ -156,6 +157,9 @@ class LocalExecutor:
                     if job is not None:
                         if i == len(self._workers):
                             self._workers.append(_Worker(environment))
+                        elif self._workers[i].worn:
+                            self._workers[i].close(grace=5.0)
+                            self._workers[i] = _Worker(environment)
                         self._workers[i].begin(job)
             busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
             if not busy:
@@ -170,7 +174,7 @@ class LocalExecutor:
                     continue
                 event = message.get("event", {}).get("event")
                 if "done" in message:
-                    worker.job = None
+                    worker.job, worker.worn = None, message.pop("worn", False)
                 elif event in ("ended", "paused"):
                     worker.open.discard(message["trial"])
                 elif "alone" in message and worker.job:

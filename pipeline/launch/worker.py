@@ -2,8 +2,9 @@
 
 It speaks over the inherited socket FD, in pickled dicts. From the parent: a job, `{"stop": True}`. To the parent:
 `{"job": number, "trial": number, "event": {...}}`, `{"job": number, "cohort": {...}}`, and at last
-`{"job": number, "done": result}`. When the parent goes
-away the socket closes and the worker ends at once, wherever it is.
+`{"job": number, "done": result}`, with `"worn": True` if it ends then: TensorFlow keeps every program that XLA has
+compiled, some 50 MB each, until the process is gone. When the parent goes away the socket closes and the worker ends
+at once, wherever it is.
 """
 
 import gc
@@ -15,6 +16,8 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+MOST_GROWTH = int(os.environ.get("CAVIAR_WORKER_GROWTH", 1.5 * 2**30))  # bytes since its first job, at which it ends
 
 
 def main(connection: Connection) -> None:
@@ -42,13 +45,24 @@ def main(connection: Connection) -> None:
 
     gc.freeze()
     gc.enable()
-    while True:
+    first, worn = None, False  # memory after the first job, which has brought the data
+    while not worn:
         job = jobs.get()
         if job.get("stop"):
             return
         number = job["number"]
         result = perform(job, lambda message, n=number: connection.send({"job": n, **message}), stop.is_set)
-        connection.send({"job": number, "done": result})
+        first = memory() if first is None else first
+        worn = memory() - first > MOST_GROWTH
+        connection.send({"job": number, "done": result, "worn": worn})
+
+
+def memory() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:

@@ -115,3 +115,14 @@ def test_in_one_process_it_does_so_in_turn(tmp_path):
     InlineExecutor().run([together(tmp_path, 2), job(tmp_path, 2)], messages.append)
     ended = [m["trial"] for m in messages if m.get("event", {}).get("event") == "ended"]
     assert ended == [0, 1, 2]
+
+
+def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path):
+    executor = LocalExecutor([{**ENVIRONMENT, "CAVIAR_WORKER_GROWTH": "-1"}], max_restarts=0)
+    messages = []
+    executor.run([job(tmp_path, number) for number in range(3)], messages.append)
+    executor.close()
+    pids = [event["pid"] for n in range(3) for event in events_of(messages, n) if event["event"] == "started"]
+    assert len(set(pids)) == 3
+    assert [events_of(messages, n)[-1]["status"] for n in range(3)] == ["completed"] * 3
+    assert [m["done"] for m in messages if "done" in m] == [None] * 3
