@@ -19,6 +19,7 @@ Job = dict[str, Any]
 # trials, if each is to be a job by itself; at last {"job": number, "done": …}
 Message = dict[str, Any]
 Receive = Callable[[Message], None]
+WORTH_A_WORKER = ("train", "measure")  # other jobs are done sooner than another worker has started
 
 
 class Executor(Protocol):
@@ -156,6 +157,9 @@ class LocalExecutor:
                     exhausted = exhausted or job is None
                     if job is not None:
                         if i == len(self._workers):
+                            if job["kind"] not in WORTH_A_WORKER:
+                                again.insert(0, job)
+                                break
                             self._workers.append(_Worker(environment))
                         elif self._workers[i].worn:
                             self._workers[i].close(grace=5.0)

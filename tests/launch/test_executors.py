@@ -126,3 +126,15 @@ def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path
     assert len(set(pids)) == 3
     assert [events_of(messages, n)[-1]["status"] for n in range(3)] == ["completed"] * 3
     assert [m["done"] for m in messages if "done" in m] == [None] * 3
+
+
+def test_a_small_job_starts_no_further_worker(tmp_path):
+    """Writing the models of a sweep's best trials takes less than importing TensorFlow once more."""
+    executor = LocalExecutor([ENVIRONMENT] * 3, max_restarts=0)
+    executor.run([job(tmp_path, 0)], lambda message: None)
+    answers = []
+    small = [{"kind": "export", **job(tmp_path, 0)["trials"][0]} for _ in range(4)]
+    executor.run(small, lambda message: answers.append(message["done"]))
+    assert answers == [{"model": str(tmp_path / "0/model.h5")}] * 4
+    assert len(executor._workers) == 1
+    executor.close()
