@@ -10,7 +10,9 @@ data/                     one file a data set, each a function that returns Spli
 models/                   one file an architecture, each from normalised inputs to logits
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
                           cohort and modes say which trials fuse and how; stacking, program, updates, layer_calls, fused
-sweep/                    spaces and scales, ranges, stages, the plan, the ledger, the study, the Hydra sweeper
+sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
+                          study, the Hydra sweeper
+experiments/              the course's claims, each a function that draws a finished sweep
 launch/                   folders, devices, executors, the worker process, `python run.py`
 tracking/                 the terminal, the MLflow recorder, the compare page, the leaderboard, pictures
 saving, hdf5, jsonl       files that are whole or absent

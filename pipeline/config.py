@@ -86,6 +86,13 @@ class Tracking:
 
 
 @dataclass
+class Experiment:
+    title: str = MISSING
+    ranges: dict[str, str] = field(default_factory=dict)
+    figure: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class Config:
     dataset: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +103,7 @@ class Config:
     sweep: Sweep = field(default_factory=Sweep)
     executor: Executor = field(default_factory=Executor)
     tracking: Tracking = field(default_factory=Tracking)
+    experiment: Experiment | None = None
     seed: int = 0
     output_dir: str = "outputs"
     resume: str | None = None
@@ -182,7 +190,7 @@ def essential(config: DictConfig) -> dict[str, Any]:
     """What a resumed run or sweep must have in common with its beginning, as in records: all but where and how
     trials run and are recorded."""
     values = recorded(config)
-    for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume"):
+    for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment"):
         values.pop(name, None)
     return values
 

@@ -13,6 +13,7 @@ RUNNER_KEYS = {
     "model": {"_target_", "search", "head", "widths"},
     "optimizer": {"_target_", "search"},
     "schedule": {"_target_", "search", "warmup_epochs"},
+    "figure": {"_target_"},
 }
 
 

@@ -17,7 +17,8 @@ from pipeline.sweep.ranges import declared, distribution, parse
 from pipeline.targets import arguments, locate
 
 CONF = Path(__file__).parents[1] / "conf"
-FILES = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name != "hydra")
+# An experiment changes several groups at once; tests/experiments has its rules.
+FILES = sorted(path for path in CONF.glob("*/*.yaml") if path.parent.name not in ("hydra", "experiment"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in FILES]
 
 

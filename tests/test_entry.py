@@ -122,7 +122,18 @@ def test_the_quick_commands_write_nothing(arguments, tmp_path):
 
 def test_help_explains_groups_keys_and_commands(tmp_path):
     text = caviar("--help", cwd=tmp_path).stdout
-    groups = ["dataset", "device", "executor", "model", "optimizer", "schedule", "sweep", "tracking", "train"]
+    groups = [
+        "dataset",
+        "device",
+        "executor",
+        "experiment",
+        "model",
+        "optimizer",
+        "schedule",
+        "sweep",
+        "tracking",
+        "train",
+    ]
     assert re.findall(r"^([a-z]+): ", text, re.MULTILINE) == groups
     commands = re.findall(r"^(python run.py.*?)(?:  |$)", text, re.MULTILINE)
     assert len(commands) == 5

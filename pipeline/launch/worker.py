@@ -90,6 +90,15 @@ def _test(job: dict[str, Any]) -> dict[str, Any]:
     return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes)
 
 
+def _predict(job: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.evaluation import probabilities
+    from pipeline.saving import load_model
+    from pipeline.training.trial import export
+
+    path = Path(job["folder"]) / "model.h5"
+    return {"probabilities": probabilities(load_model(path if path.exists() else Path(export(job))), job["inputs"])}
+
+
 def _export(job: dict[str, Any]) -> dict[str, Any]:
     from pipeline.training.trial import export
 
@@ -102,7 +111,7 @@ def _measure(job: dict[str, Any]) -> dict[str, Any]:
     return measure(job)
 
 
-_KINDS = {"test": _test, "export": _export, "measure": _measure}
+_KINDS = {"test": _test, "predict": _predict, "export": _export, "measure": _measure}
 
 
 if __name__ == "__main__":

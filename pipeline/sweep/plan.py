@@ -16,7 +16,7 @@ from pipeline.sweep.space import Interval, Space
 from pipeline.sweep.stages import grid_points, sizes
 
 Compose = Callable[[list[str]], DictConfig]
-NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume")
+NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume", "experiment")
 
 
 @dataclass(frozen=True)

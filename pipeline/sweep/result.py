@@ -3,15 +3,18 @@
 import shlex
 from typing import Any
 
+import numpy as np
 import yaml
 
+from pipeline.errors import InputError
 from pipeline.jsonl import write_atomically
 from pipeline.launch.executors import Executor, Message
 from pipeline.sweep.ledger import Trial
 from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
+from pipeline.targets import call
 from pipeline.tracking import compare, leaderboard, store
-from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.curves import epochs_of, learning_curve
 from pipeline.tracking.display import console, number, say
 from pipeline.tracking.recorder import Recorder
 
@@ -46,6 +49,8 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
         export = shlex.join(["python", "-m", "pipeline", "export", str(model.parent)])
         say(f"model:    {model if model.exists() else export}")
         say("again:    " + command)
+    if study.config["experiment"] and not interrupted:
+        _figure(study, executor, recorder)
     failed = sum(row["status"] in ("failed", "diverged") for row in rows)
     if failed:
         say(f"{failed} of {len(rows)} trials failed or diverged; leaderboard.csv lists them", "yellow")
@@ -95,6 +100,37 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
         return {}
     say(f"test: accuracy {number(result['accuracy'])}, loss {number(result['loss'])} on {result['n']} examples")
     return {"test_accuracy": result["accuracy"], "test_loss": result["loss"]}
+
+
+def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
+    """Draws what the experiment shows into figure.png."""
+    from pipeline.experiments import results
+
+    def predict(number_: int, inputs: np.ndarray) -> np.ndarray:
+        job = {"kind": "predict", "inputs": inputs, **study.job_of(study.ledger.trials[number_])}
+        (found,) = _run(executor, [job]) or [{"error": "interrupted"}]
+        if "error" in found:
+            raise InputError(found["error"])
+        return np.asarray(found["probabilities"])
+
+    trials = [
+        results.Trial(t.number, t.stage, t.params, t.status or "", t.metrics, t.best_epoch, epochs_of(folder))
+        for t in study.ledger.trials.values()
+        if (folder := study.trial_folder(t))
+    ]
+    experiment = study.config["experiment"]
+    try:
+        drawing = call(
+            "figure", experiment["figure"], results.Results(trials, study.config, study.plan.arms[0].space, predict)
+        )
+    except InputError as error:
+        say(f"figure: not drawn, {error}", "yellow")
+        return
+    path = study.folder / "figure.png"
+    results.save(drawing, experiment["title"], path)
+    recorder.artifact(None, path)
+    say(f"found:    {drawing[1]}")
+    say(f"figure:   {path}")
 
 
 def _reproduce(study: Study, trial: Trial) -> str:

@@ -36,11 +36,19 @@ class CaviarSweeper(Sweeper):
         launcher = self.hydra.launcher._target_
         if not launcher.endswith("BasicLauncher"):
             raise InputError("hydra/launcher does not apply: trials run where `executor` says. Use executor.workers=N.")
-        plan = make_plan(parse(arguments, self.loader), self._compose, self._arm_values)
+        overrides = parse(arguments, self.loader)
+        plan = make_plan([*overrides, *self._of_experiment(overrides)], self._compose, self._arm_values)
         status = run_sweep(plan)
         if status:
             raise SystemExit(status)
         return status
+
+    def _of_experiment(self, given: list[Override]) -> list[Override]:
+        """The ranges of the experiment, as if they had been typed, but for keys that were."""
+        config = self._compose([str(o.input_line) for o in given if not o.is_sweep_override()])
+        ranges = config.experiment.ranges if config.experiment else {}
+        typed = {o.key_or_group for o in given}
+        return parse((f"{key}={text}" for key, text in ranges.items() if key not in typed), self.loader)
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         hydra = [str(line) for line in self.hydra.overrides.hydra]

@@ -1,0 +1,44 @@
+"""Batch norm widens the range of learning rates that train well (Ioffe & Szegedy 2015, section 4.2.1)."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.experiments.results import Drawing, Results
+
+LABELS = {
+    "none": "without batch norm",
+    "before_activation": "batch norm before the activation",
+    "after_activation": "batch norm after the activation",
+}
+RATE, PLACEMENT = "optimizer.learning_rate", "model.norm_placement"
+NEAR = 0.05  # a rate is good if it comes so close to the best accuracy of all
+
+
+def figure(results: Results) -> Drawing:
+    """Validation accuracy against the learning rate, a line a placement; the figure is the decades of good rates."""
+    canvas = Figure(figsize=(9, 5), layout="constrained")
+    axis = canvas.subplots()
+    best = np.nanmax([trial.score("val_accuracy") for trial in results.trials])
+    axis.axhline(best - NEAR, color="0.6", linestyle=":", label=f"good: within {NEAR} of the best, {best:.3f}")
+    widths = {}
+    for placement, trials in results.by(PLACEMENT):
+        ordered = sorted(trials, key=lambda trial: trial.params[RATE])
+        rates = np.array([trial.params[RATE] for trial in ordered])
+        # One that diverged has learned nothing that could be used.
+        scores = np.nan_to_num([trial.score("val_accuracy") for trial in ordered], nan=0.0)
+        widths[placement] = good_decades(rates, scores, best - NEAR)
+        axis.plot(rates, scores, marker=".", label=f"{LABELS[placement]}: {widths[placement]:.1f} decades")
+    axis.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (0: diverged)", ylim=(-0.02, 1.02))
+    axis.grid(alpha=0.3)
+    canvas.legend(loc="outside lower center", ncols=2, fontsize=9)
+    told = ", ".join(f"{widths[placement]:.1f} {LABELS[placement]}" for placement in widths)
+    return canvas, f"Decades of learning rate within {NEAR} of the best validation accuracy: {told}."
+
+
+def good_decades(rates: np.ndarray, scores: np.ndarray, least: float) -> float:
+    """The width, in decades, of the learning rates [n], ascending, whose scores [n] reach `least`: each stands for
+    half of the way to its neighbours."""
+    edges = np.log10(rates)
+    middle = (edges[1:] + edges[:-1]) / 2
+    lows, highs = np.r_[edges[0], middle], np.r_[middle, edges[-1]]
+    return float((highs - lows)[scores >= least].sum())

@@ -1,0 +1,39 @@
+"""Momentum averages the gradient over a window of about 1 / (1 - beta) steps."""
+
+from matplotlib.figure import Figure
+
+from pipeline.experiments import lines
+from pipeline.experiments.results import Drawing, Results
+
+RATE, MOMENTUM = "optimizer.learning_rate", "optimizer.momentum"
+
+
+def window(beta: float) -> float:
+    """How many steps back a gradient's weight has fallen to about 1/e of the newest one's: 1 / (1 - beta), since
+    beta^(1 / (1 - beta)) is close to 1/e."""
+    return 1 / (1 - beta)
+
+
+def _steps(beta: float) -> str:
+    steps = round(window(beta))
+    return f"{steps} step{'s' if steps > 1 else ''}"
+
+
+def figure(results: Results) -> Drawing:
+    """Left: training loss by epoch of the best learning rate for each momentum. Right: validation loss against the
+    learning rate."""
+    canvas = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = canvas.subplots(1, 2)
+    told = []
+    for beta, trials in results.by(MOMENTUM):
+        winner = lines.best(trials, "val_loss")
+        label = f"β = {beta}: {_steps(beta)}"
+        left.plot([e["epoch"] for e in winner.epochs], [e["loss"] for e in winner.epochs], marker=".", label=label)
+        told.append(f"β {beta} ({_steps(beta)}) at {winner.params[RATE]:.2g}")
+    lines.draw(right, results, RATE, MOMENTUM, "val_loss", label=lambda beta: f"β = {beta}: {_steps(beta)}")
+    left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")
+    right.set(ylabel="validation loss (nats; x: diverged)", yscale="log")
+    left.grid(alpha=0.3)
+    for axis in (left, right):
+        axis.legend(title="momentum: effective window")
+    return canvas, f"Best learning rate by effective window: {', '.join(told)}."

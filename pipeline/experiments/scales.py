@@ -1,0 +1,59 @@
+"""On which scale a hyperparameter is drawn: where the draws fall, and what a search finds."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.experiments.results import Drawing, Results
+from pipeline.experiments.table import Table, band, told, verdict
+from pipeline.sweep.space import SCALES, Interval
+
+REPETITIONS, TRIALS = 1000, 25
+COLORS = {"linear": "#ee6677", "log": "#4477aa", "one_minus_log": "#4477aa"}
+
+
+def figure(results: Results) -> Drawing:
+    """Left: the share of draws in each decade, on a linear scale and on the range's own. Right: the lowest validation
+    loss found by a random search against its number of trials, median and 80 % of 1,000 searches."""
+    ((key, dist),) = results.space.items()
+    assert isinstance(dist, Interval)
+    table, rng = Table(results), np.random.default_rng(0)
+    canvas = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = canvas.subplots(1, 2)
+    name = key.split(".")[-1].replace("_", " ")
+    sentences, ends, tenth = [], [], []
+    for i, scale in enumerate(("linear", dist.scale)):
+        drawn = replace(dist, scale=scale)
+        values = np.array([drawn.at(u) for u in rng.random(REPETITIONS * TRIALS)])
+        shares, labels = by_decade(values, dist)
+        left.bar(np.arange(len(shares)) + 0.4 * i, shares, 0.4, label=f"{scale} scale", color=COLORS[scale])
+        losses = table.losses[table.nearest([{key: value} for value in values]), -1].reshape(REPETITIONS, TRIALS)
+        best = np.minimum.accumulate(losses, axis=1)
+        median, low, high = band(best)
+        x = np.arange(1, TRIALS + 1)
+        right.plot(x, median, label=f"{scale} scale", color=COLORS[scale])
+        right.fill_between(x, low, high, alpha=0.2, color=COLORS[scale])
+        sentences.append(f"{shares[-1]:.0%} of the draws on the {scale} scale fall into {labels[-1]}")
+        ends.append(f"{told(best[:, 9])} on the {scale} one")
+        tenth.append(best[:, 9])
+    left.set(xticks=np.arange(len(shares)) + 0.2, xticklabels=labels, xlabel=name, ylabel="share of draws")
+    right.set(xlabel="trials of a random search", ylabel="lowest validation loss found (nats)", yscale="log")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return canvas, (
+        f"{'; '.join(sentences)}. Lowest validation loss after 10 trials: {', '.join(ends)}: the {dist.scale} scale is "
+        f"{verdict(tenth[1], tenth[0])}. Looked up among {len(table.params)} trained trials."
+    )
+
+
+def by_decade(values: np.ndarray, dist: Interval) -> tuple[np.ndarray, list[str]]:
+    """The share of values in each decade of the range's scale, and what the decades are called."""
+    scale = SCALES[dist.scale]
+    low, high = scale.coordinate(dist.low), scale.coordinate(dist.high)
+    edges = np.unique(np.r_[low, np.arange(np.ceil(low - 1e-9), high), high].round(9))
+    counts, _ = np.histogram([scale.coordinate(value) for value in values], edges)
+    ends = [scale.value(edge) for edge in edges]
+    return counts / len(values), [f"{a:.4g} to {b:.4g}" for a, b in pairwise(ends)]

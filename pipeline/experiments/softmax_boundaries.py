@@ -1,0 +1,60 @@
+"""Softmax regression draws straight boundaries between classes, a network with hidden layers curved ones."""
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from pipeline.data.sources import load_splits
+from pipeline.experiments.results import Drawing, Results
+
+CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
+COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # told apart by colour-blind readers, too
+CELLS = 240  # of the picture, on each side
+
+
+def figure(results: Results) -> Drawing:
+    """A column a number of classes, a row a depth: which class is predicted where, under the training examples."""
+    columns, rows = list(results.by(CLASSES)), sorted({trial.params[LAYERS] for trial in results.trials})
+    canvas = Figure(figsize=(3 * len(columns), 3 * len(rows) + 0.8), layout="constrained")
+    axes = canvas.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    bends: dict[int, list[float]] = {}
+    for j, (n_classes, trials) in enumerate(columns):
+        for trial in trials:
+            axis = axes[rows.index(trial.params[LAYERS]), j]
+            config = results.config
+            splits = load_splits({**config, "dataset": {**config["dataset"], "n_classes": n_classes}})
+            points, labels = splits.train.inputs, splits.train.labels
+            side = 1.1 * float(np.abs(points).max())
+            ticks = np.linspace(-side, side, CELLS, dtype=np.float32)
+            grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)
+            predicted = results.predict(trial.number, grid.reshape(-1, 2)).argmax(1).reshape(CELLS, CELLS)
+            colors = ListedColormap(COLORS[:n_classes])
+            extent = (-side, side, -side, side)
+            axis.imshow(predicted, origin="lower", extent=extent, cmap=colors, alpha=0.35, vmin=0, vmax=n_classes - 1)
+            axis.scatter(*points.T, c=labels, cmap=colors, vmin=0, vmax=n_classes - 1, s=4)
+            depth = trial.params[LAYERS]
+            name = f"{depth} hidden layers" if depth else "softmax regression"
+            axis.set_title(
+                f"{n_classes} classes, {name}\nvalidation accuracy {trial.score('val_accuracy'):.3f}", size=9
+            )
+            bends.setdefault(depth, []).append(bent_share(predicted))
+    for axis in axes[-1]:
+        axis.set_xlabel("$x_1$")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("$x_2$")
+    told = "; ".join(f"{max(shares):.1%} with {depth} hidden layers" for depth, shares in sorted(bends.items()))
+    return canvas, f"Share of segments between two points of one predicted class that leave that class: {told}."
+
+
+def bent_share(predicted: np.ndarray, n_pairs: int = 20_000) -> float:
+    """How far the predicted classes [n, n] are from what linear scores give: the share of pairs of cells of one class
+    whose midpoint is of another. The class of the largest of several linear functions is convex, so that it is 0."""
+    rng = np.random.default_rng(0)
+    # Even differences, so that the midpoint is a cell.
+    first = rng.integers(0, len(predicted), (n_pairs, 2))
+    second = (rng.integers(0, len(predicted) // 2, (n_pairs, 2)) * 2 + first % 2).clip(max=len(predicted) - 1)
+    second -= (first + second) % 2
+    middle = (first + second) // 2
+    same = predicted[tuple(first.T)] == predicted[tuple(second.T)]
+    left = predicted[tuple(middle.T)] != predicted[tuple(first.T)]
+    return float((same & left).sum() / same.sum())

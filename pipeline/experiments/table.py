@@ -1,0 +1,74 @@
+"""Many searches from one sweep: a search's trial is looked up among hundreds that were trained.
+
+Repeating a search of 25 trials a hundred times would cost 2,500 trainings. Instead one sweep trains a few hundred
+trials spread over the space, and each draw of a simulated search has the result of the nearest of them in the
+coordinates of the space: the tabular benchmark of Eggensperger et al. (2015). What is found is thereby as fine as the
+table, which the finding states by its number of trials.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.experiments.results import Results, Trial
+from pipeline.sweep.space import SCALES, Interval, Space
+
+
+class Table:
+    """losses: [n trials, epochs], the lowest validation loss up to each epoch; a trial that diverged before has what
+    guessing gets, the worst that a user would see."""
+
+    def __init__(self, results: Results) -> None:
+        self.space: Space = {key: dist for key, dist in results.space.items() if isinstance(dist, Interval)}
+        ended = [trial for trial in results.trials if trial.epochs]
+        epochs = max(len(trial.epochs) for trial in ended)
+        guessing = max(loss for trial in ended for loss in first_losses(trial))
+        self.losses = np.array([lowest(trial, epochs, guessing) for trial in ended])
+        self.params = [trial.params for trial in ended]
+        self.places = self.coordinates(self.params)
+
+    def coordinates(self, params: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Where in the space's box parameters are, each from 0 to 1 on its scale, [n, d]."""
+        columns = []
+        for key, dist in self.space.items():
+            assert isinstance(dist, Interval)
+            scale = SCALES[dist.scale].coordinate
+            low, high = scale(dist.low), scale(dist.high)
+            columns.append([(scale(one[key]) - low) / (high - low) for one in params])
+        return np.array(columns).T
+
+    def nearest(self, params: Sequence[dict[str, Any]]) -> np.ndarray:
+        """The trial that stands for each of `params`, [n]."""
+        distance = ((self.coordinates(params)[:, None] - self.places[None]) ** 2).sum(-1)
+        return distance.argmin(1)
+
+
+def first_losses(trial: Trial) -> list[float]:
+    return [e["val_loss"] for e in trial.epochs[:1] if e["val_loss"] is not None and np.isfinite(e["val_loss"])]
+
+
+def lowest(trial: Trial, epochs: int, guessing: float) -> np.ndarray:
+    """The lowest validation loss up to each of `epochs` epochs, at most `guessing`."""
+    losses = [guessing if e["val_loss"] is None else e["val_loss"] for e in trial.epochs]
+    losses += [guessing] * (epochs - len(losses))
+    return np.fmin.accumulate(np.fmin(losses, guessing))
+
+
+def band(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median, 10 % and 90 % quantile over repetitions [repetitions, ...]."""
+    low, median, high = np.quantile(found, [0.1, 0.5, 0.9], axis=0)
+    return median, low, high
+
+
+def told(found: np.ndarray) -> str:
+    """A median and its interval in words."""
+    median, low, high = (float(value) for value in band(found))
+    return f"{median:.4f} (80 % of searches: {low:.4f} to {high:.4f})"
+
+
+def verdict(ours: np.ndarray, others: np.ndarray) -> str:
+    """How often one of `ours` is lower than one of `others`, in words; a tie counts half. Between 40 and 60 % the
+    claim does not show."""
+    share = float((np.sign(others[None] - ours[:, None]) + 1).mean() / 2)
+    return f"better in {share:.0%} of pairs" + (": the claim does not show on this data" if 0.4 < share < 0.6 else "")

@@ -1,0 +1,86 @@
+"""Each experiment by its command, small: the sweep it says, its figure and its finding."""
+
+import re
+import subprocess
+import sys
+
+import matplotlib.image
+import pytest
+import yaml
+
+from pipeline.targets import locate
+from tests.conftest import ROOT, caviar
+
+FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
+NAMES = [path.stem for path in FILES]
+# What makes each of them short.
+SMALL = {
+    "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=2,3"],
+    "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4"],
+    "decay": ["sweep.points=2", "train.epochs=2"],
+    "batch_size": ["train.epochs=6"],
+    "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2"],
+    "one_minus_log": ["sweep.n_trials=6", "train.epochs=2"],
+    "random_vs_grid": ["sweep.points=10", "train.epochs=1"],
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_file_begins_with_its_command_and_names_its_figure(path):
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["# @package _global_", f"# python run.py -m experiment={path.stem}"]
+    assert lines[2].startswith("# ")
+    experiment = yaml.safe_load(path.read_text())["experiment"]
+    assert set(experiment) == {"title", "ranges", "figure"}
+    assert locate(experiment["figure"]["_target_"]).__doc__
+
+
+def test_the_readme_lists_every_experiment():
+    section = re.search(r"^## Experiments\n(.+?)^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert sorted(re.findall(r"^\| `(\w+)` \| ", section[1], re.MULTILINE)) == NAMES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
+    small = SMALL.get(name, ["sweep.points=3", "train.epochs=2"])
+    result = caviar("-m", f"experiment={name}", "sweep.name=s", "tracking=none", *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (found,) = re.findall(r"^found:    (.+)$", result.stdout, re.MULTILINE)
+    assert re.search(r"\d", found)
+    assert "figure:   outputs/sweeps/s/figure.png" in result.stdout
+    picture = matplotlib.image.imread(tmp_path / "outputs/sweeps/s/figure.png")
+    assert min(picture.shape[:2]) > 300
+    assert picture[..., :3].std() > 0.01  # something is on it
+
+
+def dry(*arguments):
+    line = [sys.executable, "run.py", "-m", "sweep.dry_run=true", *arguments]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_what_is_typed_goes_before_what_the_experiment_says():
+    shown = dry("experiment=bn_learning_rate", "model.norm_placement=none", "sweep.points=3").stdout
+    assert "stage grid: 3 trials of up to 10 epochs" in shown
+    assert "arm all:" in shown
+    assert "optimizer.learning_rate  tag(log, interval(0.0001, 100))" in shown
+
+
+def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
+    line = "experiment=bn_learning_rate model.norm_placement=none optimizer.learning_rate=0.1 train.epochs=1"
+    result = caviar(*line.split(), "tracking=none", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=bn_lerning_rate"], "bn_learning_rate"),
+        (["experiment=bn_depth", "experiment.ranges=a,b"], "experiment sets up the sweep"),
+    ],
+)
+def test_a_mistake_gets_a_line_that_helps(arguments, message):
+    result = dry(*arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,154 @@
+"""The numbers that experiments report, on results made up so that the answer is known."""
+
+import numpy as np
+import pytest
+
+from pipeline.experiments import lines
+from pipeline.experiments import table as table_module
+from pipeline.experiments.batch_size import noise
+from pipeline.experiments.bn_learning_rate import good_decades
+from pipeline.experiments.momentum import window
+from pipeline.experiments.results import Results, Trial
+from pipeline.experiments.scales import by_decade
+from pipeline.experiments.softmax_boundaries import bent_share
+from pipeline.experiments.table import Table, verdict
+from pipeline.sweep.space import Interval
+
+
+def trial(number=0, status="completed", losses=(), metrics=None, **params):
+    epochs = [{"epoch": i, "loss": loss} for i, loss in enumerate(losses, start=1)]
+    return Trial(number, "grid", params, status, metrics or {}, len(epochs), epochs)
+
+
+RATES = np.array([1e-3, 1e-2, 1e-1, 1.0])
+DECADES = [
+    ([0, 0, 0, 0], 0.0),
+    ([1, 1, 1, 1], 3.0),
+    ([0, 1, 0, 0], 1.0),  # half of the way to each neighbour
+    ([1, 0, 0, 0], 0.5),
+    ([0, 1, 0, 1], 1.5),
+    ([0, 0.9, 1, 0], 2.0),
+]
+
+
+@pytest.mark.parametrize(("scores", "decades"), DECADES)
+def test_the_width_of_the_good_range(scores, decades):
+    assert good_decades(RATES, np.array(scores), 0.9) == pytest.approx(decades)
+
+
+def grid(n=60):
+    ticks = np.linspace(-1, 1, n)
+    return np.stack(np.meshgrid(ticks, ticks), axis=-1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_classes_of_linear_scores_are_convex(n_classes, seed):
+    weights = np.random.default_rng(seed).normal(size=(2, n_classes))
+    assert bent_share((grid() @ weights).argmax(-1)) <= 0.001  # cells have a size
+
+
+def test_rings_are_not():
+    radius = np.linalg.norm(grid(), axis=-1)
+    assert bent_share((radius > 0.6).astype(int)) > 0.2
+
+
+@pytest.mark.parametrize(("beta", "steps"), [(0.0, 1), (0.5, 2), (0.9, 10), (0.98, 50), (0.99, 100)])
+def test_the_window_of_momentum(beta, steps):
+    assert window(beta) == pytest.approx(steps)
+    # what a gradient of so many steps ago still weighs beside the newest
+    assert beta**steps == pytest.approx(np.exp(-1), abs=0.12) or beta == 0
+
+
+def test_a_smooth_loss_has_no_noise_and_a_jumping_one_has():
+    smooth = np.exp(-0.1 * np.arange(20))
+    assert noise(trial(losses=smooth)) == pytest.approx(0, abs=1e-12)
+    jumping = smooth * np.where(np.arange(20) % 2, 1.1, 1.0)
+    assert noise(trial(losses=jumping)) == pytest.approx(2 * np.log(1.1))
+
+
+@pytest.mark.parametrize(("metric", "best"), [("val_loss", 1), ("val_accuracy", 2)])
+def test_the_best_trial(metric, best):
+    scores = [(0.5, 0.9), (0.4, 0.8), (0.6, 0.95)]
+    trials = [trial(n, metrics={"val_loss": a, "val_accuracy": b}) for n, (a, b) in enumerate(scores)]
+    trials.append(trial(3, status="diverged", metrics={"val_loss": 0.1, "val_accuracy": 1.0}))
+    assert lines.best(trials, metric).number == best
+
+
+VERDICTS = [
+    ([1, 1], [2, 2], "better in 100% of pairs"),
+    ([2, 2], [1, 1], "better in 0% of pairs"),
+    ([1, 1], [1, 1], "better in 50% of pairs: the claim does not show on this data"),
+    ([1, 3], [2, 2], "better in 50% of pairs: the claim does not show on this data"),
+    ([1, 1, 3], [2], "better in 67% of pairs"),
+]
+
+
+@pytest.mark.parametrize(("ours", "others", "text"), VERDICTS)
+def test_a_claim_that_does_not_show_is_said(ours, others, text):
+    assert verdict(np.array(ours), np.array(others)) == text
+
+
+RATE = Interval(1e-4, 1.0, "log")
+
+
+def table(losses):
+    """Trials at 1e-4, 1e-3, … with these validation losses by epoch."""
+    trials = [
+        Trial(n, "s", {"o.rate": 10.0 ** (n - 4)}, "completed", {}, 1, [{"val_loss": x} for x in row])
+        for n, row in enumerate(losses)
+    ]
+    return Table(Results(trials, {}, {"o.rate": RATE}, lambda n, x: x))
+
+
+def test_a_draw_has_the_result_of_the_nearest_trial_on_the_scale():
+    found = table([[1.0]] * 5).nearest([{"o.rate": value} for value in (1e-4, 2e-4, 4e-4, 0.02, 0.9)])
+    assert found.tolist() == [0, 0, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("losses", "lowest"),
+    [
+        ([0.5, 0.7, 0.3], [0.5, 0.5, 0.3]),
+        ([0.5, None], [0.5, 0.5, 0.5]),  # diverged in its second epoch
+        ([None], [2.0, 2.0, 2.0]),  # at once: what guessing gets
+        ([9.0, 0.1, 0.2], [2.0, 0.1, 0.1]),
+    ],
+)
+def test_the_lowest_loss_so_far(losses, lowest):
+    assert table_module.lowest(trial_of(losses), 3, guessing=2.0).tolist() == lowest
+
+
+def trial_of(losses):
+    return Trial(0, "s", {}, "completed", {}, 1, [{"val_loss": loss} for loss in losses])
+
+
+@pytest.mark.parametrize(
+    ("dist", "values", "shares", "labels"),
+    [
+        (
+            RATE,
+            [2e-4, 3e-3, 4e-3, 0.5],
+            [0.25, 0.5, 0, 0.25],
+            ["0.0001 to 0.001", "0.001 to 0.01", "0.01 to 0.1", "0.1 to 1"],
+        ),
+        (Interval(0.9, 0.999, "one_minus_log"), [0.95, 0.98, 0.995], [2 / 3, 1 / 3], ["0.9 to 0.99", "0.99 to 0.999"]),
+        (Interval(5e-3, 0.5, "log"), [6e-3, 0.2], [0.5, 0, 0.5], ["0.005 to 0.01", "0.01 to 0.1", "0.1 to 0.5"]),
+    ],
+    ids=["log", "one_minus_log", "no whole decades"],
+)
+def test_shares_by_decade(dist, values, shares, labels):
+    found, named = by_decade(np.array(values), dist)
+    assert found.tolist() == pytest.approx(shares)
+    assert named == labels
+
+
+def test_no_score_is_said():
+    with pytest.raises(ValueError, match="no trial has ended with a score"):
+        lines.best([trial(status="failed")], "val_loss")
+
+
+def test_results_by_a_key():
+    trials = [trial(n, **{"a.b": value}) for n, value in enumerate([2, 1, 2])]
+    found = {value: [t.number for t in some] for value, some in Results(trials, {}, {}, lambda n, x: x).by("a.b")}
+    assert list(found.items()) == [(2, [0, 2]), (1, [1])]
