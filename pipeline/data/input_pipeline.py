@@ -1,5 +1,7 @@
 """From arrays in memory to batches on the device: shuffle, batch, map, prefetch."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -41,6 +43,16 @@ def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: i
     epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
     batches = epochs.flat_map(epoch_of_indices).map(gather, tf.data.AUTOTUNE)
     return batches.with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
+
+
+def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Of batches that wait on `device`, copied there while the one before them is trained on; None: in the host's
+    memory. Both the copying and the iterator belong there, or each batch would be fetched when it is asked for."""
+    if device is None:
+        return iter(batches)
+    with tf.device(device):
+        copied = batches.apply(tf.data.experimental.copy_to_device(device))
+        return iter(copied.with_options(_FIXED).prefetch(tf.data.AUTOTUNE))
 
 
 def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:

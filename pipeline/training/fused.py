@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.input_pipeline import epoch_order, steps_per_epoch, training_batches
+from pipeline.data.input_pipeline import epoch_order, iterator, steps_per_epoch, training_batches
 from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
 from pipeline.training.program import Constants, Data, Program, State, stacked_state, zero
@@ -71,7 +71,8 @@ class FusedTrainer:
             batches = training_batches(
                 self._splits[0].train, batch_size=batch_size, seed=self._seeds[0], start_epoch=epoch
             )
-            self._iterator = iter(batches)
+            gpus = tf.config.list_logical_devices("GPU")
+            self._iterator = iterator(batches, gpus[0].name if gpus else None)
 
     def _set_up(
         self,

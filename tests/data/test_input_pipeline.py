@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
+from tests.conftest import ROOT
 
 N = 23
 # The input says which example it is, so that a batch shows its order.
@@ -96,3 +99,36 @@ def test_evaluation_batches_hold_every_example_in_order_again_and_again(batch_si
 def test_the_last_step_is_a_prefetch(make):
     # The next batch is made while the model trains on this one; anything behind it would wait again.
     assert type(make()).__name__ == "_PrefetchDataset"
+
+
+TWO_DEVICES = """
+import tensorflow as tf
+from pipeline.data.input_pipeline import iterator, training_batches
+from pipeline.data.planar import blobs
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+split = blobs(n_classes=3, examples_per_class=20, spread=0.2, validation_fraction=0.2, test_fraction=0.2, seed=0).train
+make = lambda: training_batches(split, batch_size=8, seed=1)
+here, there = iterator(make(), None), iterator(make(), "/CPU:1")
+
+
+@tf.function(autograph=False)
+def total(batches):
+    body = lambda i, found: (i + 1, found + tf.reduce_sum(next(batches)[0]))
+    return tf.while_loop(lambda i, _: i < 20, body, (tf.constant(0), tf.constant(0.0)))[1]
+
+
+for _ in range(15):  # two epochs
+    (x, y), (a, b) = next(here), next(there)
+    assert a.device.endswith("CPU:1") and x.device.endswith("CPU:0"), (a.device, x.device)
+    assert (x.numpy() == a.numpy()).all() and (y.numpy() == b.numpy()).all()
+assert total(here).numpy() == total(there).numpy()
+print("the same")
+"""
+
+
+def test_batches_wait_on_the_device_that_trains():
+    """A second logical CPU stands for the GPU; a process of its own, for devices can't be added later."""
+    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "the same\n", done.stderr
