@@ -46,8 +46,8 @@ class Stage:
 
 @dataclass
 class Halving:
-    min_epochs: int = MISSING
-    factor: int = MISSING
+    min_epochs: int | None = None  # none: no halving
+    factor: int = 3
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Sweep:
     keep: float | None = None
     margin: float | None = None
     keep_models: int | None = 5
-    halving: Halving | None = None
+    halving: Halving | None = field(default_factory=Halving)
     stages: dict[str, Stage] = field(default_factory=dict)
 
 

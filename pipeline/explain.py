@@ -23,6 +23,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _one_line(f"a YAML file is not understood: {error}")
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return "a group is chosen by the name of a file in conf/, not by a number."
+    if isinstance(error, AttributeError) and (null := re.search(r"full_key: (\S+)", str(error))):
+        return f"{null[1]} is null in what the other choices say, and OmegaConf can't give parts to null."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     text = str(error)

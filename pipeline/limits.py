@@ -97,7 +97,7 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "executor.fuse": ("auto", "always", "never"),
     "executor.xla": ("auto", "always", "never"),
     "executor.cohort_size": Number(1, integer=True, nullable=True),
-    "sweep.halving.min_epochs": _COUNT,
+    "sweep.halving.min_epochs": Number(1, integer=True, nullable=True),
     "sweep.halving.factor": Number(2, integer=True),
     "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),

@@ -132,7 +132,7 @@ LIMIT_TABLE = {
     "executor.xla": (["auto", "always", "never"], ["yes", True, None]),
     "executor.cohort_size": COUNT_OR_NULL,
     "sweep.keep_models": COUNT_OR_NULL,
-    "sweep.halving.min_epochs": COUNT,
+    "sweep.halving.min_epochs": COUNT_OR_NULL,
     "sweep.halving.factor": ([2, 5], [1, 2.5, None]),
 }
 

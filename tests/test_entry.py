@@ -15,6 +15,7 @@ MISTAKES = [
         "optimizer.learning_rte is not in the config. Did you mean 'optimizer.learning_rate'?",
     ),
     ("learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
+    ("experiment=bn_depth train.early_stopping={patience:3}", "train.early_stopping is null in what the other choices"),
     ("optimzer=adam", "Did you mean 'optimizer'?"),
     ("optimizer=adma", "Did you mean 'adam'?"),
     ("model=mpl", "Did you mean 'mlp'?"),

@@ -9,8 +9,9 @@ from pipeline.sweep.ledger import Trial
 
 
 def rungs(halving: dict[str, Any] | None, epochs: int) -> list[int]:
-    """The epochs before the last at which trials are compared: min_epochs, min_epochs * factor and so on."""
-    if not halving:
+    """The epochs before the last at which trials are compared: min_epochs, min_epochs * factor and so on; none without
+    min_epochs."""
+    if not halving or halving["min_epochs"] is None:
         return []
     result, epoch = [], halving["min_epochs"]
     while epoch < epochs:

@@ -171,7 +171,7 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
         arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
     last = plan.stages[-1]
     strategy = {k: sweep[k] for k in ("strategy", "points", "keep", "margin", "metric", "direction")}
-    if sweep["halving"]:
+    if sweep["halving"] and sweep["halving"]["min_epochs"]:
         strategy["halving"] = sweep["halving"]
     return {
         "data": fingerprint,

@@ -27,8 +27,9 @@ def test_rungs_grow_by_the_factor_up_to_the_last_epoch(min_epochs, factor, epoch
     assert rungs({"min_epochs": min_epochs, "factor": factor}, epochs) == expected
 
 
-def test_without_halving_there_is_no_rung():
-    assert rungs(None, 27) == []
+@pytest.mark.parametrize("halving", [None, {"min_epochs": None, "factor": 3}])
+def test_without_min_epochs_there_is_no_rung(halving):
+    assert rungs(halving, 100) == []
 
 
 def trial(number, accuracy, reached=3, status=None):
@@ -190,3 +191,30 @@ def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturb
     assert ends(folder) == ends(undisturbed)
     stored = [(status, len(steps)) for _, status, steps in runs(tmp_path)]
     assert sorted(stored) == [("FINISHED", n) for n in [1] * 6 + [3] * 2 + [5]]
+
+
+@pytest.mark.slow
+def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(tmp_path):
+    line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 dataset=blobs tracking=none"
+    halving = ["sweep.halving.min_epochs=2", "sweep.halving.factor=2", "train.early_stopping=null"]
+    result = caviar(*line.split(), *halving, "executor.workers=1", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    folder = tmp_path / "outputs/sweeps/s"
+    rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    completed = {stage: sum(r["stage"] == stage and r["status"] == "completed" for r in rows) for stage in STAGES}
+    # Of 4 trials a stage: halved at 2 and 4 epochs of 5, and then at 8 of 10, and at 16 of 20.
+    assert completed == {"coarse": 1, "medium": 1, "fine": 1}
+    assert sum(r["status"] == "pruned" for r in rows) == 9
+    records = [json.loads(record) for record in (folder / "ledger").read_text().splitlines()]
+    assert [r["stage"] for r in records if r["record"] == "region"] == ["coarse", "medium"]
+
+
+STAGES = ("coarse", "medium", "fine")
+
+
+def test_halving_is_off_unless_min_epochs_says_when(tmp_path):
+    for value in ("sweep.halving=null", "sweep.halving.min_epochs=null"):
+        line = f"-m sweep=coarse_to_fine {value} sweep.dry_run=true dataset=blobs sweep.n_trials=3 sweep.max_tier=1"
+        result = caviar(*line.split(), cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert "go on" not in result.stdout
