@@ -40,6 +40,18 @@ class Executor(Protocol):
     def close(self) -> None: ...
 
 
+def answers(executor: Executor, jobs: Iterable[Job]) -> dict[int, Any]:
+    """What jobs that are not training have found, by their numbers; without those that were not begun."""
+    found: dict[int, Any] = {}
+
+    def receive(message: Message) -> None:
+        if "done" in message:
+            found[message["job"]] = message["done"]
+
+    executor.run(jobs, receive)
+    return found
+
+
 class InlineExecutor:
     """One job after the other in this process, for a debugger or a notebook."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import config as configs
 from pipeline.launch import devices
 from pipeline.sweep.plan import Plan
-from pipeline.sweep.stages import grid_points, random_points
+from pipeline.sweep.stages import points_of
 
 # A cohort smaller than this is not split for the sake of another worker: compiling costs more than it saves.
 SMALLEST_SHARE = 32
@@ -57,14 +57,9 @@ def of_first_stage(plan: Plan, workers: int, executor: dict[str, Any]) -> list[t
     arms = [configs.plain(arm.config) for arm in plan.arms]
     sweep, stage = arms[0]["sweep"], plan.stages[0]
     spaces = [arm.space for arm in plan.arms]
-    if sweep["strategy"] == "grid":
-        points = grid_points(spaces, stage.n_trials, sweep["points"] or 5)
-    else:
-        points = random_points(spaces, stage.n_trials or 0, arms[0]["seed"], 0)
     plain = []
-    for arm, params in points:
-        config = copy.deepcopy({k: v for k, v in arms[arm].items() if k not in ("dataset", "tracking")})
-        config |= {k: arms[arm][k] for k in ("dataset", "tracking")}
+    for arm, params in points_of(spaces, sweep, stage.n_trials, arms[0]["seed"], 0):
+        config = copy.deepcopy(arms[arm])  # whole: any of its groups may have a searched key
         for key, value in params.items():
             *path, last = key.split(".")
             functools.reduce(dict.__getitem__, path, config)[last] = value

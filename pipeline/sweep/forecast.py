@@ -7,7 +7,7 @@ from typing import Any
 from pipeline import config as configs
 from pipeline.errors import InputError
 from pipeline.launch import devices
-from pipeline.launch.executors import Executor, Message
+from pipeline.launch.executors import Executor, answers
 from pipeline.sweep.cohorts import cohort_key, of_first_stage, settings, width
 from pipeline.sweep.halving import rungs
 from pipeline.sweep.plan import Plan
@@ -81,11 +81,10 @@ def _measured(
         {"kind": "measure", "number": places[0], "config": cohorts[places[0]][1], "planned": n, **common}
         for (_, n, _), places in kinds.items()
     ]
-    answers: dict[int, dict[str, Any]] = {}
-    executor.run(jobs, lambda message: _receive(message, answers))
+    found = answers(executor, jobs)
     costs: list[Cost] = []
     for places in kinds.values():
-        answer = answers.get(places[0], {"error": "interrupted"})
+        answer = found.get(places[0], {"error": "interrupted"})
         if answer.get("input_error"):
             raise InputError(answer["error"])
         if "error" in answer:
@@ -101,11 +100,6 @@ def _measured(
     if len(costs) > SHOWN:
         say(f"  … and {len(costs) - SHOWN} more")
     return costs
-
-
-def _receive(message: Message, answers: dict[int, dict[str, Any]]) -> None:
-    if "done" in message:
-        answers[message["job"]] = message["done"]
 
 
 def _summary(plan: Plan, config: dict[str, Any], costs: Sequence[Cost], workers: int) -> None:

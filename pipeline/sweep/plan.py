@@ -13,7 +13,7 @@ from pipeline import limits
 from pipeline.errors import InputError
 from pipeline.sweep.ranges import declared, distribution, is_arm, to_text
 from pipeline.sweep.space import Interval, Space
-from pipeline.sweep.stages import grid_points, sizes
+from pipeline.sweep.stages import GRID_POINTS, grid_points, sizes
 
 Compose = Callable[[list[str]], DictConfig]
 NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume", "experiment")
@@ -95,7 +95,7 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     if sweep.strategy == "grid" and len(shares) == 1:
         # Counted here, so that a grid too large is refused before anything is written.
         spaces = [arm.space for arm in arms]
-        shares = {name: len(grid_points(spaces, n, sweep.points or 5)) for name, n in shares.items()}
+        shares = {name: len(grid_points(spaces, n, sweep.points or GRID_POINTS)) for name, n in shares.items()}
     stages = [Stage(name, shares[name], stage.epochs) for name, stage in sweep.stages.items()]
     if any(stage.n_trials is None for stage in stages) and sweep.strategy == "random":
         raise InputError("sweep.n_trials is null: random search needs the number of trials, such as sweep.n_trials=24.")

@@ -1,14 +1,13 @@
 """The end of a sweep: its leaderboard, its winner, the winner's test result and the command that trains it again."""
 
 import shlex
-from typing import Any
 
 import numpy as np
 import yaml
 
 from pipeline.errors import InputError
 from pipeline.jsonl import write_atomically
-from pipeline.launch.executors import Executor, Message
+from pipeline.launch.executors import Executor, answers
 from pipeline.sweep.ledger import Trial
 from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
@@ -71,30 +70,20 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
     return 130 if interrupted else 0 if winner else 1
 
 
-def _run(executor: Executor, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results of jobs that are not training."""
-    results: list[dict[str, Any]] = []
-
-    def receive(message: Message) -> None:
-        if "done" in message:
-            results.append(message["done"])
-
-    executor.run(jobs, receive)
-    return results
-
-
 def _export(study: Study, executor: Executor) -> None:
     """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5."""
     completed = [t for t in study.ranked() if t.status == "completed"][: study.config["sweep"]["keep_models"]]
     missing = [t for t in completed if not (study.trial_folder(t) / "model.h5").exists()]
-    for result in _run(executor, [{"kind": "export", **study.job_of(trial)} for trial in missing]):
+    for result in answers(executor, [{"kind": "export", **study.job_of(trial)} for trial in missing]).values():
         if "error" in result:
             say(f"model.h5 was not written: {result['error']}", "yellow")
 
 
 def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
     """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
-    (result,) = _run(executor, [{"kind": "test", **study.job_of(winner)}]) or [{"error": "interrupted"}]
+    (result,) = list(answers(executor, [{"kind": "test", **study.job_of(winner)}]).values()) or [
+        {"error": "interrupted"}
+    ]
     if "error" in result:
         say(f"test: not evaluated, {result['error']}", "yellow")
         return {}
@@ -108,7 +97,7 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
 
     def predict(number_: int, inputs: np.ndarray) -> np.ndarray:
         job = {"kind": "predict", "inputs": inputs, **study.job_of(study.ledger.trials[number_])}
-        (found,) = _run(executor, [job]) or [{"error": "interrupted"}]
+        (found,) = list(answers(executor, [job]).values()) or [{"error": "interrupted"}]
         if "error" in found:
             raise InputError(found["error"])
         return np.asarray(found["probabilities"])

@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.sweep.space import Space
 
 Params = dict[str, Any]
+GRID_POINTS = 5  # of a range, unless the sweep says otherwise
 MOST_TRIALS = 100_000  # beyond this a sweep is a slip of the pen, and its list alone fills memory
 
 
@@ -80,6 +81,15 @@ def grid_points(spaces: Sequence[Space], n_trials: int | None, points: int) -> l
     grids = [[dict(zip(arm, values, strict=True)) for values in itertools.product(*arm.values())] for arm in axes]
     rows = itertools.zip_longest(*grids)
     return [(arm, params) for row in rows for arm, params in enumerate(row) if params is not None]
+
+
+def points_of(
+    spaces: Sequence[Space], sweep: Mapping[str, Any], n_trials: int | None, seed: int, stage: int
+) -> list[tuple[int, Params]]:
+    """(arm, parameters) of every trial of a stage, by the sweep's strategy."""
+    if sweep["strategy"] == "grid":
+        return grid_points(spaces, n_trials, sweep["points"] or GRID_POINTS)
+    return random_points(spaces, n_trials or 0, seed, stage)
 
 
 def refine(space: Space, ranked: Sequence[Params], original: Space, keep: float, margin: float) -> Space:

@@ -19,7 +19,7 @@ from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
 from pipeline.sweep.ranges import to_text
 from pipeline.sweep.space import Space
-from pipeline.sweep.stages import grid_points, random_points, refine
+from pipeline.sweep.stages import points_of, refine
 from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 from pipeline.tracking.recorder import Recorder
@@ -74,12 +74,9 @@ class Study:
         """The stage's trials: those in the ledger, and new ones up to its number."""
         asked = [t for t in self.ledger.trials.values() if t.stage == stage.name]
         seed, sweep = self.config["seed"], self.config["sweep"]
-        if sweep["strategy"] == "grid":
-            points = grid_points(spaces, stage.n_trials, sweep["points"] or 5)
-        else:
-            points = random_points(spaces, stage.n_trials or 0, seed, index)
-            if len(points) < (stage.n_trials or 0):
-                say(f"the space has no more than {len(points)} different trials: each is tried once")
+        points = points_of(spaces, sweep, stage.n_trials, seed, index)
+        if sweep["strategy"] == "random" and len(points) < (stage.n_trials or 0):
+            say(f"the space has no more than {len(points)} different trials: each is tried once")
         number = len(self.ledger.trials)
         new = [
             Trial(number + i, stage.name, arm, {**self.plan.arms[arm].crossed, **params})

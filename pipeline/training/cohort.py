@@ -128,8 +128,7 @@ class _Work:
             for part in (left[:half], left[half:]):
                 self._train_fused(part, 0, choice)
             return
-        first = (str(error).strip().splitlines() or [""])[0]
-        reason = f"its graph can't be fused ({type(error).__name__}: {first[:160]})"
+        reason = modes.unfused_reason(error)
         fresh = all(trial.state is None for trial in left) and not isinstance(error, OSError)
         if fresh and not out_of_memory(error):  # not of a full disk, nor of what was saved
             choice.note_obstacle(reason)

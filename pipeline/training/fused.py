@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import epoch_order, iterator, steps_per_epoch, training_batches
 from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
-from pipeline.training.program import Constants, Data, Program, State, stacked_state, zero
+from pipeline.training.program import Constants, Data, Program, State, Totals, stacked_state, zero
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 CALL_SECONDS, STEPS_PER_CALL = 2.0, 256
@@ -104,7 +104,7 @@ class FusedTrainer:
                 xla=xla,
             )
 
-        widths = {path: max(s.widths[path] for s in structures) for path in structures[0].widths}
+        widths = stacking.common_widths(structures)
         same = {path: value for path, value in structures[0].numbers.items() if path not in differing}
         statistics = [] if own_data else [w.tobytes().hex() for w in _statistics(models[0])]
         parts: list[Any] = [
@@ -155,18 +155,13 @@ class FusedTrainer:
         rate = tf.constant(rates)
         steps = steps_per_epoch(self._n, self._batch_size)
         full = self._n // self._batch_size if self._resident else steps
-        order = [epoch_order(self._n, seed, self._epoch) for seed in self._seeds] if self._resident else []
-        index = tf.stack(order) if order else None
+        index = self._order_of_examples()
         totals, begin = zero(state), 0
         while begin < full:
             if should_stop():
                 return None
             began, end = time.perf_counter(), min(begin + self._steps_per_call, full)
-            span = tf.constant(begin), tf.constant(end)
-            if self._resident:
-                state, totals = self._program.steps(state, totals, constants, self._train, index, rate, *span)
-            else:
-                state, totals = self._program.stream(self._iterator, state, totals, constants, rate, *span)
+            state, totals = self._steps(state, totals, index, rate, begin, end)
             totals.loss.numpy()  # a GPU answers before it is done
             fitting = (end - begin) * CALL_SECONDS / (time.perf_counter() - began)
             begin, self._steps_per_call = end, max(1, min(STEPS_PER_CALL, int(fitting)))
@@ -186,13 +181,23 @@ class FusedTrainer:
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Computes `steps` steps and forgets them: what a step takes, compiled."""
-        span, rate, state = (tf.constant(0), tf.constant(steps)), tf.constant(rates), self._tensors()
-        if self._resident:
-            index = tf.stack([epoch_order(self._n, seed, self._epoch) for seed in self._seeds])
-            totals = self._program.steps(state, zero(state), self._constants, self._train, index, rate, *span)[1]
-        else:
-            totals = self._program.stream(self._iterator, state, zero(state), self._constants, rate, *span)[1]
+        state = self._tensors()
+        _, totals = self._steps(state, zero(state), self._order_of_examples(), tf.constant(rates), 0, steps)
         totals.loss.numpy()
+
+    def _order_of_examples(self) -> tf.Tensor | None:
+        """The epoch's order for each data set, [D, n]; None if the data streams, which brings its own."""
+        if not self._resident:
+            return None
+        return tf.stack([epoch_order(self._n, seed, self._epoch) for seed in self._seeds])
+
+    def _steps(
+        self, state: State, totals: Totals, index: tf.Tensor | None, rate: tf.Tensor, begin: int, end: int
+    ) -> tuple[State, Totals]:
+        span = tf.constant(begin), tf.constant(end)
+        if self._resident:
+            return self._program.steps(state, totals, self._constants, self._train, index, rate, *span)
+        return self._program.stream(self._iterator, state, totals, self._constants, rate, *span)
 
     def weights(self, i: int) -> list[np.ndarray]:
         """What predicting needs of trial `i`, in its own widths and the order of model.weights."""

@@ -144,12 +144,17 @@ def probe(trials: Sequence["Trial"], n_trials: int, allowed: Sequence[str], choi
             if out_of_memory(error):  # says nothing of its graph
                 del found[mode]
                 continue
-            first = (str(error).strip().splitlines() or [""])[0][:160]
-            reason = f"its graph can't be fused ({type(error).__name__}: {first})"
+            reason = unfused_reason(error)
     if reason and not any(found.get(mode) for mode in allowed):
         found["obstacle"] = reason
     _remember(choice.key, found)
     return found
+
+
+def unfused_reason(error: Exception) -> str:
+    """What the user is told of a graph that failed when it was fused."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"its graph can't be fused ({type(error).__name__}: {first[:160]})"
 
 
 def measured(trial: "Trial", choice: Choice, planned: int) -> dict[str, float]:

@@ -193,11 +193,15 @@ def _sources(node: Any) -> Iterator[str]:
             yield from _sources(value)
 
 
+def common_widths(structures: Sequence[Structure]) -> dict[Path, int]:
+    """The width of each layer that all of them fit into."""
+    return {path: max(s.widths[path] for s in structures) for path in structures[0].widths}
+
+
 def widest(model: keras.Model, structures: Sequence[Structure]) -> keras.Model:
     """`model` with each layer as wide as the widest of `structures`; itself if they are all alike."""
-    first = structures[0]
-    widths = {path: max(s.widths[path] for s in structures) for path in first.widths}
-    if widths == first.widths:
+    widths = common_widths(structures)
+    if widths == structures[0].widths:
         return model
     config = model.get_config()
     for path, width in widths.items():

@@ -92,3 +92,11 @@ def test_what_keeps_every_trial_from_training_is_said_as_ever(tmp_path):
     assert result.stderr.startswith("model.activation=rellu is not known.")
     assert "Did you mean 'relu'?" in result.stderr
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_searched_key_of_the_data_divides_the_cohorts(tmp_path):
+    result, lines = dry(
+        tmp_path, "sweep.n_trials=8", "sweep.max_tier=0", "sweep=grid", "dataset.spread=choice(0.1,0.3)"
+    )
+    assert result.returncode == 0, result.stderr
+    assert len([line for line in lines if "MiB of" in line]) == 2
