@@ -23,12 +23,19 @@ class EarlyStopping:
 
 
 @dataclass
+class Augment:
+    flip: bool = False
+    shift: int = 0
+
+
+@dataclass
 class Train:
     batch_size: int = MISSING
     epochs: int = MISSING
     label_smoothing: float = 0.0
     early_stopping: EarlyStopping | None = None
     checkpoint_seconds: float = 30.0
+    augment: Augment = field(default_factory=Augment)
     search: dict[str, Any] = field(default_factory=dict)
 
 

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.splits import Split
+from pipeline.data.stored import Rows
 
 
-def probabilities(model: Any, inputs: np.ndarray) -> np.ndarray:
+def probabilities(model: Any, inputs: Rows) -> np.ndarray:
     """Class probabilities [n, C] of a saved model; a sigmoid head's one column becomes two."""
     outputs = np.concatenate([np.asarray(model(inputs[i : i + 1024])) for i in range(0, len(inputs), 1024)])
     return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs

@@ -1,16 +1,25 @@
-"""From arrays in memory to batches on the device: shuffle, batch, map, prefetch."""
+"""From examples in memory or in a file to batches on the device: shuffle, map, batch, prefetch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.data.splits import Split
+from pipeline.data.stored import Span, Stored
+from pipeline.data.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
 # doubles the cost of a small batch.
 _FIXED = tf.data.Options()
 _FIXED.autotune.enabled = False
+
+EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # inputs of a batch, and a seed of its own [2] -> inputs
+Reader = Callable[[int, int], tuple[np.ndarray, ...]]  # epoch, window -> its inputs, labels and their order
 
 
 def steps_per_epoch(n_examples: int, batch_size: int) -> int:
@@ -23,29 +32,57 @@ def epoch_order(n_examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor
     return tf.random.experimental.stateless_shuffle(tf.range(n_examples), seed=tf.stack([seed, epoch]))
 
 
-def training_batches(split: Split, *, batch_size: int, seed: int, start_epoch: int = 0) -> tf.data.Dataset:
-    """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`.
+def training_batches(
+    split: Split, *, batch_size: int, seed: int, start_epoch: int = 0, augment: Augment | None = None
+) -> tf.data.Dataset:
+    """(inputs float32 [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`.
 
-    The order is a pure function of (seed, epoch), so a resumed run sees the batches it would have seen. Indices
-    are shuffled and whole batches gathered: moving examples one by one costs more than training on them.
+    The order is a pure function of (seed, epoch), so a resumed run sees the batches it would have seen. Indices are
+    shuffled and whole batches gathered: moving examples one by one costs more than training on them. All of those in
+    memory are shuffled, those in a file by windows (see data/windows.py). `augment` changes the inputs of each batch.
     """
-    n = len(split)
+    n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
+    if isinstance(split.inputs, Stored):
+        windows = Windows.of(split.inputs, batch_size, seed)
 
-    def epoch_of_indices(epoch: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(epoch_order(n, seed, epoch)).batch(batch_size)
+        def read(epoch: int, window: int) -> tuple[np.ndarray, ...]:
+            spans = windows.spans(epoch, window)
+            return *_rows(split, spans), windows.shuffle(epoch, window)
 
-    with tf.device("/CPU:0"):
-        inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
-
-    def gather(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(inputs, index), tf.gather(labels, index)
-
-    epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
-    batches = epochs.flat_map(epoch_of_indices).map(gather, tf.data.AUTOTUNE)
+        batches = _read(split, epochs.flat_map(lambda e: _pairs(e, len(windows))), read, batch_size)
+    else:
+        with tf.device("/CPU:0"):
+            inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
+        orders = epochs.map(lambda epoch: epoch_order(n, seed, epoch))
+        batches = orders.flat_map(lambda order: _cut(inputs, labels, order, batch_size))
+    if augment is not None:
+        steps = start_epoch * steps_per_epoch(n, batch_size)
+        batches = batches.enumerate(steps).map(
+            lambda step, batch: (augment(batch[0], tf.stack([seed, tf.cast(step, tf.int32)])), batch[1]),
+            tf.data.AUTOTUNE,
+        )
     return batches.with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
 
 
-def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
+    """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
+    one costs more than evaluating a small model."""
+    if isinstance(split.inputs, Stored):
+        n = len(split)
+        windows = Windows.of(split.inputs, batch_size, seed=0)
+
+        def read(_: int, window: int) -> tuple[np.ndarray, ...]:
+            start, stop = window * windows.size, min((window + 1) * windows.size, n)
+            return *_rows(split, [(start, stop)]), np.arange(stop - start, dtype=np.int32)
+
+        batches = _read(split, _pairs(0, len(windows)), read, batch_size)
+    else:
+        whole = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
+        batches = whole.map(lambda inputs, labels: (tf.cast(inputs, tf.float32), labels))
+    return batches.repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
+
+
+def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[Batch]:
     """Of batches that wait on `device`, copied there while the one before them is trained on; None: in the host's
     memory. Both the copying and the iterator belong there, or each batch would be fetched when it is asked for."""
     if device is None:
@@ -55,8 +92,41 @@ def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[tuple[tf.
         return iter(copied.with_options(_FIXED).prefetch(tf.data.AUTOTUNE))
 
 
-def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
-    """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
-    one costs more than evaluating a small model."""
-    whole = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels))
-    return whole.batch(batch_size).repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
+def waited_for(iterator: Any, ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+    """The next batch, and for how many seconds it was not there yet once `ready`, the step before, was computed."""
+    with tf.control_dependencies([ready]):
+        asked = tf.timestamp()
+    batch = next(iterator)
+    with tf.control_dependencies([asked, *batch]):
+        return batch, tf.timestamp() - asked
+
+
+def _cut(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    """Batches of the examples in an order [n]."""
+
+    def gather(index: tf.Tensor) -> Batch:
+        return tf.cast(tf.gather(inputs, index), tf.float32), tf.gather(labels, index)
+
+    return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather, tf.data.AUTOTUNE)
+
+
+def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
+    return tf.data.Dataset.range(n_windows, output_type=tf.int32).map(lambda window: (epoch, window))
+
+
+def _read(split: Split, windows: tf.data.Dataset, read: Reader, batch_size: int) -> tf.data.Dataset:
+    """Batches of windows, of which the next one is read while one is trained on."""
+    dtypes = (tf.as_dtype(split.inputs.dtype), tf.int32, tf.int32)
+
+    def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        inputs, labels, order = tf.numpy_function(read, [epoch, number], dtypes)
+        inputs = tf.ensure_shape(inputs, [None, *split.inputs.shape[1:]])
+        return inputs, tf.ensure_shape(labels, [None]), tf.ensure_shape(order, [None])
+
+    filled = windows.map(window, num_parallel_calls=1).prefetch(1)
+    return filled.flat_map(lambda inputs, labels, order: _cut(inputs, labels, order, batch_size))
+
+
+def _rows(split: Split, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
+    assert isinstance(split.inputs, Stored)
+    return split.inputs.gather(spans), np.concatenate([split.labels[start:stop] for start, stop in spans])

@@ -1,33 +1,47 @@
 """Training, validation and test examples, and what the rest of the program asks of them."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from pipeline.data.stored import Rows, Stored, as_read
 from pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
 class Split:
-    """inputs: float32 [n, *input_shape], raw (not normalised); labels: int32 [n], each in 0..n_classes-1."""
+    """inputs: numbers [n, *input_shape], raw (not normalised), an array or rows of a file; labels: int32 [n], each in
+    0..n_classes-1."""
 
-    inputs: np.ndarray
+    inputs: Rows
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        return self.inputs.nbytes + self.labels.nbytes
+
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set, split. `class_names[c]` is the name of label c."""
+    """A data set, split. `class_names[c]` is the name of label c; attributes: what else the data says of itself (its
+    units, its source), which goes with every run and model."""
 
     train: Split
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Split]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -35,31 +49,60 @@ class Splits:
 
     @property
     def nbytes(self) -> int:
-        return sum(s.inputs.nbytes + s.labels.nbytes for s in (self.train, self.validation, self.test))
+        return sum(split.nbytes for split in self.parts.values())
 
     @property
     def n_classes(self) -> int:
         return len(self.class_names)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether any part stays in its file."""
+        return any(isinstance(split.inputs, Stored) for split in self.parts.values())
+
+    @property
+    def failure(self) -> InputError | None:
+        """Why reading from a file has failed, if it has."""
+        return next((f for s in self.parts.values() if isinstance(s.inputs, Stored) and (f := s.inputs.failure)), None)
+
+    def describe(self) -> str:
+        """What a person is told of the data before training: how much, of what, and where it is held."""
+        counts = " + ".join(f"{len(split):,}" for split in self.parts.values())
+        shape = " x ".join(map(str, self.input_shape)) or "1"
+        where = "streamed from its file" if isinstance(self.train.inputs, Stored) else "held in memory"
+        size = f"{self.nbytes / 2**20:,.0f} MB" if self.nbytes >= 2**20 else f"{self.nbytes / 2**10:,.0f} kB"
+        return (
+            f"{counts} examples (train, validation, test) of {shape} {self.train.inputs.dtype}, {self.n_classes} "
+            f"classes, {size}, {where}"
+        )
+
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of every example in order; equal fingerprints mean the same data and the same split."""
+        """A hash by which changed data is noticed: of every example in order, or of those in a file a sample, its
+        labels and its size. Equal fingerprints mean the same data and the same split."""
         digest = hashlib.sha256("/".join(self.class_names).encode())
-        for split in (self.train, self.validation, self.test):
-            for array in (split.inputs, split.labels):
-                digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+        for split in self.parts.values():
+            inputs = split.inputs.sample() if isinstance(split.inputs, Stored) else split.inputs
+            digest.update(f"{inputs.dtype}{split.inputs.shape}".encode())
+            digest.update(np.ascontiguousarray(inputs).data)
+            digest.update(f"{split.labels.dtype}{split.labels.shape}".encode())
+            digest.update(np.ascontiguousarray(split.labels).data)
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        inputs = self.train.inputs.sample() if isinstance(self.train.inputs, Stored) else self.train.inputs
+        axes = tuple(range(inputs.ndim - 1))
+        return inputs.mean(axes, dtype=np.float64), inputs.var(axes, dtype=np.float64)
+
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the last axis over the training examples.
+        """Mean and variance of the last axis over the training examples; over a sample of those in a file, of some
+        hundred megabytes, which is as good.
 
         A feature that never varies in training gets variance 1: dividing by almost nothing would blow up the
         first example in which it does.
         """
-        axes = tuple(range(self.train.inputs.ndim - 1))
-        mean = self.train.inputs.mean(axes, dtype=np.float64)
-        variance = self.train.inputs.var(axes, dtype=np.float64)
+        mean, variance = self._moments
         return mean.astype(np.float32), np.where(variance > 0, variance, 1).astype(np.float32)
 
 
@@ -76,25 +119,42 @@ def stratified(
 
     Raises InputError if the fractions leave a part without an example of each class.
     """
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    index = divided(labels, len(class_names), fractions, seed)
+    inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
+    parts = {name: Split(inputs[rows], labels[rows]) for name, rows in index.items()}
+    return Splits(parts["train"], parts["validation"], parts["test"], class_names)
+
+
+def divided(labels: np.ndarray, n_classes: int, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
+    """The rows of `train` and of each part that `fractions` names (validation, test), by seed, with every class in the
+    same proportion in each.
+
+    Raises InputError if a part has no example of some class.
+    """
     from sklearn.model_selection import train_test_split
 
-    n, n_classes = len(labels), len(class_names)
-    n_validation, n_test = round(n * validation_fraction), round(n * test_fraction)
-    if min(n_validation, n_test, n - n_validation - n_test) < n_classes:
+    n = len(labels)
+    counts = {name: round(n * fraction) for name, fraction in fractions.items()}
+    if min(*counts.values(), n - sum(counts.values()), n) < n_classes:
+        told = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
         raise InputError(
-            f"dataset.validation_fraction={validation_fraction} and dataset.test_fraction={test_fraction} of "
-            f"{n} examples leave a part with fewer than one example for each of the {n_classes} classes."
+            f"{told} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
         )
     rarest = int(np.bincount(labels, minlength=n_classes).min())
-    if rarest < 3:
-        raise InputError(f"a class has {rarest} examples; it needs at least 3, one for each of the three parts.")
-    rest, test = train_test_split(np.arange(n), test_size=n_test, stratify=labels, random_state=seed)
-    train, validation = train_test_split(rest, test_size=n_validation, stratify=labels[rest], random_state=seed)
-    for part, index in (("training", train), ("validation", validation), ("test", test)):
-        if missing := n_classes - len(np.unique(labels[index])):
-            raise InputError(
-                f"the {part} part has no example of {missing} of the {n_classes} classes; raise its fraction."
-            )
-    inputs, labels = inputs.astype(np.float32), labels.astype(np.int32)
-    parts = (Split(inputs[index], labels[index]) for index in (train, validation, test))
-    return Splits(next(parts), next(parts), next(parts), class_names)
+    if rarest <= len(counts):
+        raise InputError(
+            f"a class has {rarest} examples; it needs at least {len(counts) + 1}, one for each of the "
+            f"{len(counts) + 1} parts."
+        )
+    index = {"train": np.arange(n)}
+    for name in reversed(counts):  # test first: other validation fractions leave it as it is
+        rest = index["train"]
+        index["train"], index[name] = train_test_split(
+            rest, test_size=counts[name], stratify=labels[rest], random_state=seed
+        )
+    for name, rows in index.items():
+        if missing := n_classes - len(np.unique(labels[rows])):
+            lacks = f"the {name} part has no example of {missing} of the {n_classes} classes"
+            raise InputError(f"{lacks}; raise its fraction.")
+    return index

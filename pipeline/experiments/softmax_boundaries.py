@@ -23,7 +23,7 @@ def figure(results: Results) -> Drawing:
             axis = axes[rows.index(trial.params[LAYERS]), j]
             config = results.config
             splits = load_splits({**config, "dataset": {**config["dataset"], "n_classes": n_classes}})
-            points, labels = splits.train.inputs, splits.train.labels
+            points, labels = splits.train.inputs[:], splits.train.labels
             side = 1.1 * float(np.abs(points).max())
             ticks = np.linspace(-side, side, CELLS, dtype=np.float32)
             grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)

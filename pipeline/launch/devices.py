@@ -1,11 +1,10 @@
 """Which processor each worker gets. No TensorFlow: the parent decides before a worker exists."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
+from pipeline import memory as memory_
 from pipeline.errors import InputError
 
 MAX_WORKERS = 8  # a worker holds TensorFlow in memory, about 600 MB
@@ -34,11 +33,7 @@ def memory(device: str, workers: int) -> float:
         totals = [int(word) for word in listing if word.isdigit()]
         if totals:
             return 0.7 * min(totals) * 2**20
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")  # a container's, if there is one
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(limit.read_text()))
-    return 0.5 * total / workers
+    return 0.5 * memory_.total() / workers
 
 
 def workers(device: str, asked: int | None) -> int:

@@ -56,11 +56,34 @@ class _Bar:
         self._progress.stop()
 
 
+class WaitHint:
+    """Says once that training waits for its data, if it does for more than a third of an epoch.
+
+    Not of the first epoch, when nothing has been fetched ahead, nor of one shorter than a second: there is little
+    to gain.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def event(self, event: dict[str, Any]) -> None:
+        wait, seconds = event.get("data_wait") or 0.0, event.get("cohort_seconds", event["seconds"])
+        if self._said or wait <= 1 / 3 or event["epoch"] == 1 or seconds < 1:
+            return
+        self._said = True
+        say(
+            f"training waits for data for {wait:.0%} of an epoch: hold it in memory if it fits "
+            "(dataset.memory=always), or store it less compressed, in chunks of whole examples",
+            "yellow",
+        )
+
+
 class TrialDisplay:
     """A line an epoch: losses, validation metrics, learning rate, time left."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
+        self._hint = WaitHint()
         self._bar: _Bar | None = None
 
     def event(self, event: dict[str, Any]) -> None:
@@ -68,15 +91,16 @@ class TrialDisplay:
         if kind == "started":
             again = f", going on after epoch {event['resumed_after']}" if event["resumed_after"] else ""
             say(f"{event['parameters']:,} parameters{again}")
-            say("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  left")
+            say("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  data_wait  left")
             self._bar = _Bar("epochs", self._epochs)
         elif kind == "epoch":
             left = duration((self._epochs - event["epoch"]) * event["seconds"])
             say(
                 f"{event['epoch']:>5} {number(event['loss']):>8} {number(event['accuracy']):>9} "
                 f"{number(event['val_loss']):>9} {number(event['val_accuracy']):>13} "
-                f"{event['learning_rate']:>14.4g}  {left}"
+                f"{event['learning_rate']:>14.4g} {event['data_wait']:>10.0%}  {left}"
             )
+            self._hint.event(event)
             if self._bar:
                 self._bar.advance(event["epoch"])
         elif kind == "restarting":
@@ -92,6 +116,7 @@ class SweepDisplay:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
+        self._hint = WaitHint()
         self._bar: _Bar | None = None
         self._ended = 0
 
@@ -107,6 +132,8 @@ class SweepDisplay:
         kind = event["event"]
         if kind == "restarting":
             say(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow")
+        elif kind == "epoch":
+            self._hint.event(event)
         elif kind == "interrupted":
             say(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow")
         elif kind == "ended":

@@ -11,7 +11,7 @@ from pipeline.jsonl import read
 from pipeline.tracking.store import create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "data_wait")
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
+import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.input_pipeline import EVALUATION_BATCH, evaluation_batches, steps_per_epoch, training_batches
 from pipeline.targets import call
 from pipeline.training import modes, stacking, updates
 from pipeline.training.fused import FusedTrainer
@@ -17,8 +18,6 @@ from pipeline.training.trial import Trial, build_model, export, out_of_memory
 
 Job = dict[str, Any]  # trials: number, config, record and folder of each; planned, until, export, fuse: see run_trials
 Send = Callable[[dict[str, Any]], None]
-
-EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
 
 
 def run_trials(job: Job, send: Send, should_stop: Callable[[], bool]) -> None:
@@ -73,9 +72,10 @@ class _Work:
         except Interrupted:
             raise
         except Exception as error:
+            cause = unreadable(trials) or error
             for trial in trials:
                 if self._open.pop(trial.number, None):
-                    trial.failed(error)
+                    trial.failed(cause)
 
     def _finished(self, member: Member, outcome: Outcome) -> None:
         trial = self._open[member.number]
@@ -121,6 +121,8 @@ class _Work:
         left = [trial for trial in trials if trial.number in self._open]
         if error is None or not left:
             return
+        if unreadable(left):
+            raise error
         for trial in left:
             trial.build({})  # from its last state.h5
         if out_of_memory(error) and len(left) > 1:
@@ -170,9 +172,18 @@ def _groups(trials: list[Trial]) -> list[list[Trial]]:
         if id(trial.model) not in keys:
             keys[id(trial.model)] = stacking.structure(trial.model, pad=True).key()
         train, data = trial.config["train"], trial.splits
-        settings = (train["batch_size"], train["epochs"], trial.config["device"]["precision"], trial.objective())
+        settings = (train["batch_size"], train["epochs"], *train["augment"].values(), trial.objective())
+        precision = trial.config["device"]["precision"]
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
-        key = (keys[id(trial.model)], type(trial.optimizer), obstacle(trial), settings, shapes, trial.progress.epoch)
+        key = (
+            keys[id(trial.model)],
+            type(trial.optimizer),
+            obstacle(trial),
+            precision,
+            settings,
+            shapes,
+            trial.progress.epoch,
+        )
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
 
@@ -184,6 +195,14 @@ def obstacle(trial: Trial) -> str | None:
     if any(getattr(v, "constraint", None) is not None for v in trial.model.trainable_variables):
         return "a layer constrains its weights"
     return updates.obstacle(trial.optimizer)
+
+
+def unreadable(trials: list[Trial]) -> OSError | None:
+    """Why data could not be read while trials were trained on it, if that is what happened; an error of the machine
+    by then, no longer of the user's input."""
+    splits = [trial.splits for trial in trials if hasattr(trial, "splits")]
+    failure = next((s.failure for s in splits if s.failure), None)
+    return OSError(errno.EIO, str(failure)) if failure else None
 
 
 def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) -> FusedTrainer:
@@ -199,6 +218,7 @@ def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) 
         epoch=trials[0].progress.epoch,
         resident=choice.resident,
         xla=choice.mode == "fused_xla",
+        augment=trials[0].augment,
     )
     for i, trial in enumerate(trials):
         if trial.state is not None:
@@ -218,7 +238,11 @@ def solo_trainer(trial: Trial) -> SoloTrainer:
         model,
         optimizer,
         batches=training_batches(
-            splits.train, batch_size=batch_size, seed=config["seed"], start_epoch=trial.progress.epoch
+            splits.train,
+            batch_size=batch_size,
+            seed=config["seed"],
+            start_epoch=trial.progress.epoch,
+            augment=trial.augment,
         ),
         validation=evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH),
         validation_steps=steps_per_epoch(len(splits.validation), EVALUATION_BATCH),

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.input_pipeline import epoch_order, iterator, steps_per_epoch, training_batches
+from pipeline.data.input_pipeline import Augment
 from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
-from pipeline.training.program import Constants, Data, Program, State, Totals, stacked_state, zero
+from pipeline.training.feed import Feed, Resident, Streamed
+from pipeline.training.program import Constants, Program, State, Totals, stacked_state, zero
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 CALL_SECONDS, STEPS_PER_CALL = 2.0, 256
@@ -33,7 +34,7 @@ class FusedTrainer:
     models, optimizers, splits, seeds, label_smoothing: one a trial; models as they begin, optimizers of one class.
     Trials with the same splits (the same object) and seed share batches; data of others must have the same shapes.
     resident: whether the data stays on the device as tensors; otherwise it streams through tf.data, which wants one
-    data set for all. xla: compile with XLA.
+    data set for all, and may be changed on its way by `augment`. xla: compile with XLA.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class FusedTrainer:
         epoch: int = 0,
         resident: bool = True,
         xla: bool = True,
+        augment: Augment | None = None,
     ) -> None:
         self._batch_size, self._epoch = batch_size, epoch
         sources = list(dict.fromkeys(zip(map(id, splits), seeds)))
@@ -56,23 +58,11 @@ class FusedTrainer:
         self._seeds = [seeds[i] for i in firsts]
         self._splits = [splits[i] for i in firsts]
         self._set_up(models, optimizers, label_smoothing, xla)
-        self._n = len(self._splits[0].train)
-        self._validation = Data(
-            tf.constant(np.stack([s.validation.inputs for s in self._splits])),
-            tf.constant(np.stack([s.validation.labels for s in self._splits])),
-        )
-        self._resident, self._steps_per_call = resident, min(FIRST_STEPS, STEPS_PER_CALL)
+        self._steps_per_call = min(FIRST_STEPS, STEPS_PER_CALL)
         if resident:
-            self._train = Data(
-                tf.constant(np.stack([s.train.inputs for s in self._splits])),
-                tf.constant(np.stack([s.train.labels for s in self._splits])),
-            )
+            self._feed: Feed = Resident(self._splits, self._seeds, batch_size=batch_size)
         else:
-            batches = training_batches(
-                self._splits[0].train, batch_size=batch_size, seed=self._seeds[0], start_epoch=epoch
-            )
-            gpus = tf.config.list_logical_devices("GPU")
-            self._iterator = iterator(batches, gpus[0].name if gpus else None)
+            self._feed = Streamed(self._splits[0], self._seeds[0], batch_size=batch_size, epoch=epoch, augment=augment)
 
     def _set_up(
         self,
@@ -137,6 +127,7 @@ class FusedTrainer:
         self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
         self._optimizer_orders = _optimizer_orders(rule, optimizers, models)
         self._numpy: State | None = None
+        self.waited = 0.0
         self._restored = False  # whether the arrays are newer than the tensors
 
     @property
@@ -151,28 +142,23 @@ class FusedTrainer:
         Returns for each trial loss (as trained on), accuracy, val_loss and val_accuracy; None if `should_stop`
         turned true between two calls.
         """
-        state, constants = self._tensors(), self._constants
+        state, constants, feed = self._tensors(), self._constants, self._feed
         rate = tf.constant(rates)
-        steps = steps_per_epoch(self._n, self._batch_size)
-        full = self._n // self._batch_size if self._resident else steps
-        index = self._order_of_examples()
+        feed.begin(self._epoch)
         totals, begin = zero(state), 0
-        while begin < full:
+        while begin < feed.calls:
             if should_stop():
                 return None
-            began, end = time.perf_counter(), min(begin + self._steps_per_call, full)
-            state, totals = self._steps(state, totals, index, rate, begin, end)
+            began, end = time.perf_counter(), min(begin + self._steps_per_call, feed.calls)
+            state, totals = self._steps(state, totals, rate, begin, end)
             totals.loss.numpy()  # a GPU answers before it is done
             fitting = (end - begin) * CALL_SECONDS / (time.perf_counter() - began)
             begin, self._steps_per_call = end, max(1, min(STEPS_PER_CALL, int(fitting)))
         loss, correct, count = totals.loss.numpy().astype(float), totals.correct.numpy(), int(totals.count)
-        if self._resident:
-            finish = self._program.finish(state, constants, self._train, index, rate, self._validation)
-            state, rest, validation = finish
-            loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
-        else:
-            validation = self._program.evaluate(state, constants, self._validation)
+        state, rest, validation = feed.finish(self._program, state, constants, rate)
+        loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
         self._state, self._numpy = state, None
+        self.waited = float(totals.waited)
         self._epoch += 1
         n = int(validation.count)
         columns = (loss / count, correct / count, validation.loss.numpy() / n, validation.correct.numpy() / n)
@@ -182,22 +168,13 @@ class FusedTrainer:
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Computes `steps` steps and forgets them: what a step takes, compiled."""
         state = self._tensors()
-        _, totals = self._steps(state, zero(state), self._order_of_examples(), tf.constant(rates), 0, steps)
+        self._feed.begin(self._epoch)
+        _, totals = self._steps(state, zero(state), tf.constant(rates), 0, steps)
         totals.loss.numpy()
 
-    def _order_of_examples(self) -> tf.Tensor | None:
-        """The epoch's order for each data set, [D, n]; None if the data streams, which brings its own."""
-        if not self._resident:
-            return None
-        return tf.stack([epoch_order(self._n, seed, self._epoch) for seed in self._seeds])
-
-    def _steps(
-        self, state: State, totals: Totals, index: tf.Tensor | None, rate: tf.Tensor, begin: int, end: int
-    ) -> tuple[State, Totals]:
+    def _steps(self, state: State, totals: Totals, rate: tf.Tensor, begin: int, end: int) -> tuple[State, Totals]:
         span = tf.constant(begin), tf.constant(end)
-        if self._resident:
-            return self._program.steps(state, totals, self._constants, self._train, index, rate, *span)
-        return self._program.stream(self._iterator, state, totals, self._constants, rate, *span)
+        return self._feed.steps(self._program, state, totals, self._constants, rate, *span)
 
     def weights(self, i: int) -> list[np.ndarray]:
         """What predicting needs of trial `i`, in its own widths and the order of model.weights."""

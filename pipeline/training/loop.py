@@ -24,6 +24,8 @@ class Interrupted(Exception):
 class Trainer(Protocol):
     """What trains the trials of a cohort, counted from 0; SoloTrainer has one."""
 
+    waited: float  # seconds of the last epoch in which training waited for data
+
     @property
     def size(self) -> int: ...
 
@@ -141,11 +143,12 @@ def train(
         seconds = time.perf_counter() - began
         quickest = min(quickest, seconds) if slowest else seconds
         slowest = max(slowest, seconds)
-        share = seconds / len(running)
+        share, wait = seconds / len(running), trainer.waited / seconds
         for member in list(running):
             i = places[member.number]
             member.progress.cohort = trainer.size
-            _take(member, results[i], float(rates[i][-1]), share, seconds, objective, partial(trainer.weights, i))
+            facts = {"learning_rate": float(rates[i][-1]), "data_wait": wait}
+            _take(member, results[i], facts, share, seconds, objective, partial(trainer.weights, i))
             if (bad := not_finite(results[i])) is not None:
                 reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
                 end(member, Outcome("diverged", reason))
@@ -170,13 +173,14 @@ def train(
 def _take(
     member: Member,
     metrics: dict[str, float],
-    rate: float,
+    facts: dict[str, float],
     share: float,
     seconds: float,
     objective: Objective,
     weights: Callable[[], list[np.ndarray]],
 ) -> None:
-    """One more epoch of a member. seconds: what the epoch took for the whole cohort; share: this member's part."""
+    """One more epoch of a member. facts: what else its event says; seconds: what the epoch took for the whole cohort;
+    share: this member's part."""
     progress = member.progress
     progress.seconds += share
     finite = not_finite(metrics) is None
@@ -184,7 +188,7 @@ def _take(
         member.best = weights()
     epoch = progress.epoch if finite else progress.epoch + 1
     times = {"seconds": share} if share == seconds else {"seconds": share, "cohort_seconds": seconds}
-    member.emit({"event": "epoch", "epoch": epoch, **metrics, "learning_rate": rate, **times})
+    member.emit({"event": "epoch", "epoch": epoch, **metrics, **facts, **times})
 
 
 def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:

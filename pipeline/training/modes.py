@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline import cache
 from pipeline.jsonl import write_atomically
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
     choice = Choice(
         "solo",
         "",
-        resident=data <= RESIDENT_SHARE * memory,
+        resident=data <= RESIDENT_SHARE * memory and not any(t.streams for t in trials),
         bytes_a_trial=max(bytes_a_trial(t) for t in models.values()),
         memory=memory,
         most=job.get("cohort_size") or 10**6,
@@ -224,9 +225,8 @@ def _positions(model: keras.Model, variable: Any) -> tuple[int, ...]:
 
 
 def cache_file() -> Path:
-    """Where measurements of this machine are: the user's cache, for they say nothing about a project."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "caviar" / "measurements.json"
+    """Where measurements of this machine are."""
+    return cache.file("measurements.json")
 
 
 def measurements() -> dict[str, dict[str, Any]]:

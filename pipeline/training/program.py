@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from pipeline.data.input_pipeline import waited_for
 from pipeline.training.losses import cross_entropy, predicted
 from pipeline.training.stacking import Path, assigned
 from pipeline.training.updates import Rule, Tensors, apply
@@ -27,11 +29,13 @@ class State(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Sums over examples, [P] each: loss, correct predictions; and how many examples there were."""
+    """Sums over examples, [P] each: loss, correct predictions; how many examples there were; and for how many seconds
+    steps waited for their batch."""
 
     loss: tf.Tensor
     correct: tf.Tensor
     count: tf.Tensor
+    waited: tf.Tensor
 
 
 class Constants(NamedTuple):
@@ -46,16 +50,18 @@ class Constants(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Examples of D data sets: inputs [D, n, *input_shape], labels [D, n]."""
+    """Examples of D data sets: inputs [D, n, *input_shape], of any kind of numbers, labels [D, n]."""
 
     inputs: tf.Tensor
     labels: tf.Tensor
 
     def batch(self, index: tf.Tensor) -> "Data":
-        """Rows `index` [D, b]."""
+        """Rows `index` [D, b], the inputs float32."""
         if self.inputs.shape[0] == 1:
-            return Data(tf.gather(self.inputs[0], index[0])[None], tf.gather(self.labels[0], index[0])[None])
-        return Data(tf.gather(self.inputs, index, batch_dims=1), tf.gather(self.labels, index, batch_dims=1))
+            inputs, labels = tf.gather(self.inputs[0], index[0])[None], tf.gather(self.labels[0], index[0])[None]
+        else:
+            inputs, labels = (tf.gather(array, index, batch_dims=1) for array in self)
+        return Data(tf.cast(inputs, tf.float32), labels)
 
 
 class Program:
@@ -137,7 +143,7 @@ class Program:
             decay=self._decay,
         )
         n = tf.shape(batch.labels)[1]
-        return State(weights, others, slots, shared, step), Totals(loss * tf.cast(n, tf.float32), correct, n)
+        return State(weights, others, slots, shared, step), Totals(loss * tf.cast(n, tf.float32), correct, n, NO_TIME)
 
     def _steps(
         self,
@@ -156,7 +162,7 @@ class Program:
         def body(i: tf.Tensor, state: State, totals: Totals) -> Any:
             index = tf.slice(order, [0, i * self._batch_size], [order.shape[0], self._batch_size])
             state, more = self._step(state, data.batch(index), rates[:, i], constants)
-            return i + 1, state, Totals(*map(tf.add, totals, more))
+            return i + 1, state, added(totals, more)
 
         return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
 
@@ -176,9 +182,9 @@ class Program:
         """Batches from an iterator, for data that is too large to stay on the device."""
 
         def body(i: tf.Tensor, state: State, totals: Totals) -> Any:
-            inputs, labels = next(iterator)
+            (inputs, labels), seconds = waited_for(iterator, totals.count)
             state, more = self._stream_step(state, Data(inputs[None], labels[None]), rates[:, i], constants)
-            return i + 1, state, Totals(*map(tf.add, totals, more))
+            return i + 1, state, added(totals, more._replace(waited=seconds))
 
         return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
 
@@ -191,7 +197,7 @@ class Program:
 
         def body(i: tf.Tensor, totals: Totals) -> Any:
             index = tf.range(size)[None] + i * size
-            return i + 1, Totals(*map(tf.add, totals, self._measure(state, data, index, constants)))
+            return i + 1, added(totals, self._measure(state, data, index, constants))
 
         totals = zero(state)
         if full > 1:
@@ -201,7 +207,7 @@ class Program:
         if n % size:
             slices.append(tf.range(full * size, n)[None])
         for index in slices:
-            totals = Totals(*map(tf.add, totals, self._measure(state, data, index, constants)))
+            totals = added(totals, self._measure(state, data, index, constants))
         return totals
 
     def _measure(self, state: State, data: Data, index: tf.Tensor, constants: Constants) -> Totals:
@@ -212,10 +218,11 @@ class Program:
 
         batch = data.batch(tf.repeat(index, data.inputs.shape[0], axis=0))
         loss, correct = self._for_each(one, state, batch, constants)
-        return Totals(loss, correct, tf.shape(batch.labels)[1])
+        return Totals(loss, correct, tf.shape(batch.labels)[1], NO_TIME)
 
 
 EVALUATED_AT_ONCE = 8192  # examples times trials
+NO_TIME = np.float64(0)
 
 
 def stacked_state(
@@ -227,7 +234,11 @@ def stacked_state(
     return State(list(weights), list(others), own, common, tf.zeros([weights[0].shape[0]]))
 
 
+def added(totals: Totals, more: Totals) -> Totals:
+    return Totals(*map(tf.add, totals, more))
+
+
 def zero(state: State) -> Totals:
     """The totals before the first batch."""
     n_trials = state.step.shape[0]
-    return Totals(tf.zeros([n_trials]), tf.zeros([n_trials], tf.int32), tf.constant(0))
+    return Totals(tf.zeros([n_trials]), tf.zeros([n_trials], tf.int32), tf.constant(0), tf.constant(NO_TIME))

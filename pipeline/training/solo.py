@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.data.input_pipeline import waited_for
 from pipeline.training.layer_calls import prepare
 from pipeline.training.losses import cross_entropy, predicted
 
@@ -41,14 +42,16 @@ class SoloTrainer:
         self._iterator = iter(batches)
         self._validation, self._validation_steps = iter(validation), tf.constant(validation_steps)
         self._label_smoothing = label_smoothing
+        self.waited = 0.0
         self._run_steps = tf.function(self._steps, reduce_retracing=True)
         self._run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
 
-    def _steps(self, iterator: Any, rates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _steps(self, iterator: Any, rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
         variables = self.model.trainable_variables
-        loss_sum, correct, count = 0.0, 0, 0
+        loss_sum, correct, count, waited = 0.0, 0, 0, tf.constant(0, tf.float64)
         for step in tf.range(tf.size(rates)):
-            inputs, labels = next(iterator)
+            (inputs, labels), seconds = waited_for(iterator, loss_sum)
+            waited += seconds
             self.optimizer.learning_rate.assign(rates[step])
             with tf.GradientTape() as tape:
                 logits = self.model(inputs, training=True)
@@ -60,7 +63,7 @@ class SoloTrainer:
             loss_sum += loss * tf.cast(n, tf.float32)
             correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
             count += n
-        return loss_sum, correct, count
+        return loss_sum, correct, count, waited
 
     def _evaluate(self, iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         loss_sum, correct, count = 0.0, 0, 0
@@ -91,13 +94,13 @@ class SoloTrainer:
         Returns loss (as trained on, with smoothing and regularisation) and accuracy, both over the epoch's
         examples as the weights moved; None if `should_stop` turned true between two calls.
         """
-        totals = np.zeros(3)
+        totals = np.zeros(4)
         for start in range(0, len(rates), STEPS_PER_CALL):
             if should_stop():
                 return None
             results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
             totals += [float(value) for value in results]
-        loss_sum, correct, count = totals.tolist()
+        loss_sum, correct, count, self.waited = totals.tolist()
         return {"loss": loss_sum / count, "accuracy": correct / count}
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:

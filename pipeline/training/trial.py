@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import steps_per_epoch
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
@@ -66,6 +67,7 @@ class Trial:
                 "device=gpu: TensorFlow sees no GPU. Install the extra: pip install -c constraints.txt -e '.[cuda]'."
             )
         self.splits = load_splits(config)
+        self.augment = augmentation(config["train"]["augment"], self.splits.input_shape)
         kept = {key: value for key, value in config["model"].items() if key != "search"}
         key = json.dumps([kept, config["dataset"], config["seed"], config["device"]["precision"]], sort_keys=True)
         if key not in models:
@@ -77,6 +79,11 @@ class Trial:
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
         self.state: dict[str, np.ndarray] | None = saved[0] if saved else None
         self.best, self.progress = (saved[1], saved[2]) if saved else ([], Progress())
+
+    @property
+    def streams(self) -> bool:
+        """Whether its batches come through tf.data in any case, and not from data on the device."""
+        return self.splits.streamed or self.augment is not None
 
     def objective(self) -> Objective:
         return Objective(self.config["sweep"]["metric"], self.config["sweep"]["direction"])
@@ -165,6 +172,7 @@ def export(job: Job) -> str:
         "input_shape": list(splits.input_shape),
         "input_dtype": str(splits.train.inputs.dtype),
         "data_fingerprint": splits.fingerprint,
+        "data_attributes": dict(splits.attributes),
         "library_versions": library_versions(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

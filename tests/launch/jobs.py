@@ -34,6 +34,7 @@ def job(folder: Path, number: int, epochs: int = 1) -> dict[str, Any]:
             "label_smoothing": 0.0,
             "early_stopping": None,
             "checkpoint_seconds": 30,
+            "augment": {"flip": False, "shift": 0},
         },
         "device": {"name": "cpu", "precision": "float32"},
         "sweep": {"metric": "val_accuracy", "direction": "maximize"},

@@ -18,7 +18,7 @@ class Scripted:
     def __init__(self, script, epoch=0, stops_in=None):
         self.script, self.done, self.stops_in, self.rates = script, epoch, stops_in, []
 
-    size = 1
+    size, waited = 1, 0.0
 
     def epoch(self, rates, should_stop):
         if self.done == self.stops_in:

@@ -1,0 +1,20 @@
+"""The hand signs of the course: digits 0 to 5 shown with the fingers, in two HDF5 files."""
+
+from pipeline.data.hdf5 import hdf5
+from pipeline.data.splits import Splits
+
+
+def signs(*, train_file: str, test_file: str, validation_fraction: float, memory: str, seed: int) -> Splits:
+    """Images of 64 x 64 x 3 bytes in six classes: `train_set_x`, `train_set_y` and `list_classes` in one file,
+    `test_set_x` and `test_set_y` in the other. The validation part is split off the training part by seed."""
+    return hdf5(
+        file=train_file,
+        inputs="train_set_x",
+        labels="train_set_y",
+        validation={},
+        test={"file": test_file, "inputs": "test_set_x", "labels": "test_set_y"},
+        validation_fraction=validation_fraction,
+        test_fraction=0.0,
+        memory=memory,
+        seed=seed,
+    )

@@ -1,0 +1,178 @@
+"""Examples that stay in their HDF5 file and are read when they are asked for."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py._objects import phil
+
+from pipeline.errors import InputError
+
+BLOCK_BYTES = 2**20  # read at once, at least: smaller reads cost more than they bring
+SAMPLE_BYTES = 2**27  # from which statistics and the fingerprint of a large file are taken
+THREADS = 4  # which read side by side; what they gain is gunzipping
+Stamp = tuple[int, int, int]
+Span = tuple[int, int]  # rows start..stop-1
+
+
+def as_read(dtype: np.dtype) -> np.dtype:
+    """What numbers of a file become in memory: the small kinds stay, for images of bytes are a quarter as large as
+    floats; the rest is float32, which is what models compute with."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    small = (dtype.kind in "iu" and dtype.itemsize <= 2) or dtype == np.float16
+    return dtype.newbyteorder("=") if small else np.dtype(np.float32)
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes whenever a file does."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class Stored:
+    """Rows of a dataset in an HDF5 file, in the place of an array [n, *shape]: it has its length, shape, dtype and
+    nbytes, and slices of it are arrays.
+
+    rows: their numbers in the file, ascending. The file is opened by the process that reads, when it first does: HDF5
+    handles survive neither fork nor pickling. Reading raises InputError once the file is not the one that was checked.
+    """
+
+    def __init__(self, path: Path, key: str, rows: np.ndarray) -> None:
+        self.path, self.key, self.rows = path, key, rows
+        self._stamp = stamp(path)
+        self._dataset: h5py.Dataset | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        dataset = self._opened()
+        self.shape = (len(rows), *dataset.shape[1:])
+        self.dtype = as_read(dataset.dtype)
+        self.nbytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        self.failure: InputError | None = None  # why the last reading failed: tf.data passes on no more than its text
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where blocks of rows begin that are best read at once, ascending from 0: those of whole chunks, of at least
+        BLOCK_BYTES in the file."""
+        dataset = self._opened()
+        chunk, row = (dataset.chunks or (1,))[0], max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])))
+        size = chunk * max(1, -(-BLOCK_BYTES // (row * chunk)))
+        return np.unique(np.searchsorted(self.rows, np.arange(0, len(dataset), size)))[: len(self)]
+
+    @property
+    def spans(self) -> list[Span]:
+        """The blocks, (start, stop) each."""
+        return list(pairwise([*self.starts.tolist(), len(self)]))
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        start, stop, step = span.indices(len(self))
+        if step != 1:
+            raise IndexError("rows in a file are read in their order")
+        return self.read(start, stop)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Every block in order, anew each time."""
+        for i in range(0, len(self.starts), THREADS):
+            yield from self._pool().map(lambda span: self.read(*span), self.spans[i : i + THREADS])
+
+    def gather(self, spans: Sequence[Span]) -> np.ndarray:
+        """The rows of several spans (start, stop), one after another."""
+        ends = np.cumsum([stop - start for start, stop in spans])
+        found = np.empty((ends[-1], *self.shape[1:]), self.dtype)
+
+        def fill(end: int, span: Span) -> None:
+            found[end - (span[1] - span[0]) : end] = self.read(*span)
+
+        list(self._pool().map(fill, ends, spans))
+        return found
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start..stop-1 of these, [stop - start, *shape]."""
+        if stop <= start:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        rows = self.rows[start:stop]
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        try:
+            if stamp(self.path) != self._stamp:
+                raise InputError(f"{self.path}: the file changed after training on it began; start again.")
+            found = _read(self._opened(), first, last)
+        except InputError as error:
+            self.failure = error
+            raise
+        except (OSError, RuntimeError, ValueError, zlib.error) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            place = f"rows {first} to {last - 1} of {self.key}"
+            self.failure = InputError(f"{self.path}: {place} can't be read ({reason}).")
+            raise self.failure from None
+        chosen = found if last - first == len(rows) else found[rows - first]
+        return np.ascontiguousarray(chosen, self.dtype)
+
+    def load(self) -> np.ndarray:
+        """All of them, as an array."""
+        return self.gather(self.spans)
+
+    def sample(self) -> np.ndarray:
+        """Blocks spread evenly over them, SAMPLE_BYTES in all; all of them if they are no more."""
+        spans = self.spans
+        kept = max(1, SAMPLE_BYTES * len(spans) // max(1, self.nbytes))
+        return self.gather([spans[i * len(spans) // kept] for i in range(kept)] if kept < len(spans) else spans)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        self._threads = self._threads or ThreadPoolExecutor(THREADS)
+        return self._threads
+
+    def _opened(self) -> h5py.Dataset:
+        if self._dataset is None:
+            self._dataset = h5py.File(self.path, "r")[self.key]
+        return self._dataset
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dataset": None, "_threads": None}
+
+
+Rows = np.ndarray | Stored
+
+
+def _read(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
+    """Rows first..last-1. HDF5 holds one lock for all its threads, so gunzipping is done outside it."""
+    if not _gunzips(dataset):
+        return np.asarray(dataset[first:last])
+    size = dataset.chunks[0]
+    parts = [_chunk(dataset, start) for start in range(first // size * size, last, size)]
+    offset = first % size
+    return np.concatenate(parts)[offset : offset + last - first]
+
+
+def _chunk(dataset: h5py.Dataset, start: int) -> np.ndarray:
+    """The rows of the gzipped chunk that begins with row `start`."""
+    with phil:  # h5py's lock, which read_direct_chunk of h5py 3.14 does not take itself
+        mask, raw = dataset.id.read_direct_chunk((start, *[0] * (dataset.ndim - 1)))
+    if mask:  # filters that were left out for this chunk
+        return np.asarray(dataset[start : start + dataset.chunks[0]])
+    data = zlib.decompress(raw)
+    if dataset.shuffle:  # HDF5's filter: the first bytes of all numbers, then the second ones...
+        data = np.frombuffer(data, np.uint8).reshape(dataset.dtype.itemsize, -1).T.tobytes()
+    return np.frombuffer(data, dataset.dtype).reshape(dataset.chunks)[: len(dataset) - start]
+
+
+def _gunzips(dataset: h5py.Dataset) -> bool:
+    """Whether nothing but gzip, or HDF5's shuffle and gzip, stands between chunks of whole rows and their numbers."""
+    filters = set(dataset._filters)
+    return bool(
+        dataset.chunks
+        and dataset.chunks[1:] == dataset.shape[1:]
+        and "gzip" in filters
+        and filters <= {"gzip", "shuffle"}
+    )

@@ -1,0 +1,67 @@
+"""The order in which examples in a file are read and shuffled: by blocks, and through a buffer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.stored import Span, Stored
+
+WINDOW_BYTES = 2**26  # of examples in memory at once, which are shuffled among themselves; three such are held
+MOST_WINDOW_BYTES = 2**28
+MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """An epoch over `n` rows: blocks of rows that lie side by side in the file, in an order of their own each epoch;
+    windows of `size` rows, each filled with the next blocks; and all rows of a window shuffled.
+
+    A window of all rows is a full shuffle. One of k blocks mixes what k places of the file hold, which is why a file
+    sorted by class still gives mixed batches. Everything is a pure function of (seed, epoch).
+    starts: where blocks begin, ascending from 0.
+    """
+
+    n: int
+    starts: np.ndarray
+    size: int
+    seed: int
+
+    @classmethod
+    def of(cls, inputs: Stored, batch_size: int, seed: int) -> "Windows":
+        """Windows of whole batches."""
+        n = len(inputs)
+        row = max(1, inputs.nbytes // n)
+        block = -(-n // len(inputs.starts)) * row
+        wanted = min(max(WINDOW_BYTES, MIXED_BLOCKS * block), MOST_WINDOW_BYTES)
+        return cls(n, inputs.starts, max(1, wanted // (row * batch_size)) * batch_size, seed)
+
+    def __len__(self) -> int:
+        return -(-self.n // self.size)
+
+    def spans(self, epoch: int, window: int) -> list[Span]:
+        """The rows that a window reads, as spans in the order of the epoch's blocks."""
+        starts, stops = self.starts, np.append(self.starts[1:], self.n)
+        if len(self) > 1:
+            blocks = np.random.default_rng((self.seed, epoch)).permutation(len(starts))
+            starts, stops = starts[blocks], stops[blocks]
+        ends = np.cumsum(stops - starts)  # places in the epoch's order
+        begins = ends - (stops - starts)
+        low, high = window * self.size, min((window + 1) * self.size, self.n)
+        found = []
+        for i in range(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(begins, high, "left"))):
+            start = starts[i] + max(0, low - begins[i])  # a block at a window's edge is cut
+            found.append((int(start), int(stops[i] - max(0, ends[i] - high))))
+        return found
+
+    def shuffle(self, epoch: int, window: int) -> np.ndarray:
+        """The order of a window's rows, int32."""
+        rows = min((window + 1) * self.size, self.n) - window * self.size
+        return np.random.default_rng((self.seed, epoch, window)).permutation(rows).astype(np.int32)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """All rows in the order of an epoch, [n]."""
+        parts = []
+        for window in range(len(self)):
+            rows = np.concatenate([np.arange(*span) for span in self.spans(epoch, window)])
+            parts.append(rows[self.shuffle(epoch, window)])
+        return np.concatenate(parts)
