@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.data.stored import Stored, as_read
 from pipeline.errors import InputError
-from tests.data.conftest import FORMATS, N, SHAPE, examples
+from tests.data.conftest import FORMATS, SHAPE, N, examples
 
 INPUTS, LABELS = examples()
 ROWS = {"all": np.arange(N), "every third": np.arange(0, N, 3), "a few": np.array([3, 64, 65, 999])}

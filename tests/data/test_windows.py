@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.data.stored import Stored
 from pipeline.data.windows import Windows
-from tests.data.conftest import N, SHAPE, examples
+from tests.data.conftest import SHAPE, N, examples
 
 STARTS = np.arange(0, N, 64)
 
