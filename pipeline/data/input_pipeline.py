@@ -35,7 +35,8 @@ def epoch_order(n_examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor
 def training_batches(
     split: Split, *, batch_size: int, seed: int, start_epoch: int = 0, augment: Augment | None = None
 ) -> tf.data.Dataset:
-    """(inputs float32 [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`.
+    """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`. Inputs stay of the
+    kind that they are, bytes of an image for example: the model makes floats of them, on its device.
 
     The order is a pure function of (seed, epoch), so a resumed run sees the batches it would have seen. Indices are
     shuffled and whole batches gathered: moving examples one by one costs more than training on them. All of those in
@@ -77,8 +78,7 @@ def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
 
         batches = _read(split, _pairs(0, len(windows)), read, batch_size)
     else:
-        whole = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
-        batches = whole.map(lambda inputs, labels: (tf.cast(inputs, tf.float32), labels))
+        batches = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
     return batches.repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
 
 
@@ -105,7 +105,7 @@ def _cut(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_size: int
     """Batches of the examples in an order [n]."""
 
     def gather(index: tf.Tensor) -> Batch:
-        return tf.cast(tf.gather(inputs, index), tf.float32), tf.gather(labels, index)
+        return tf.gather(inputs, index), tf.gather(labels, index)
 
     return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather, tf.data.AUTOTUNE)
 

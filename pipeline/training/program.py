@@ -56,12 +56,10 @@ class Data(NamedTuple):
     labels: tf.Tensor
 
     def batch(self, index: tf.Tensor) -> "Data":
-        """Rows `index` [D, b], the inputs float32."""
+        """Rows `index` [D, b]."""
         if self.inputs.shape[0] == 1:
-            inputs, labels = tf.gather(self.inputs[0], index[0])[None], tf.gather(self.labels[0], index[0])[None]
-        else:
-            inputs, labels = (tf.gather(array, index, batch_dims=1) for array in self)
-        return Data(tf.cast(inputs, tf.float32), labels)
+            return Data(tf.gather(self.inputs[0], index[0])[None], tf.gather(self.labels[0], index[0])[None])
+        return Data(tf.gather(self.inputs, index, batch_dims=1), tf.gather(self.labels, index, batch_dims=1))
 
 
 class Program:
