@@ -47,8 +47,7 @@ def training_batches(
         windows = Windows.of(split.inputs, batch_size, seed)
 
         def read(epoch: int, window: int) -> tuple[np.ndarray, ...]:
-            spans = windows.spans(epoch, window)
-            return *_rows(split, spans), windows.shuffle(epoch, window)
+            return *_rows(split, windows.spans(window, epoch)), windows.shuffle(epoch, window)
 
         batches = _read(split, epochs.flat_map(lambda e: _pairs(e, len(windows))), read, batch_size)
     else:
@@ -69,12 +68,11 @@ def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
     """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
     one costs more than evaluating a small model."""
     if isinstance(split.inputs, Stored):
-        n = len(split)
         windows = Windows.of(split.inputs, batch_size, seed=0)
 
         def read(_: int, window: int) -> tuple[np.ndarray, ...]:
-            start, stop = window * windows.size, min((window + 1) * windows.size, n)
-            return *_rows(split, [(start, stop)]), np.arange(stop - start, dtype=np.int32)
+            inputs, labels = _rows(split, windows.spans(window))
+            return inputs, labels, np.arange(len(labels), dtype=np.int32)
 
         batches = _read(split, _pairs(0, len(windows)), read, batch_size)
     else:

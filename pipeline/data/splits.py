@@ -11,6 +11,8 @@ import numpy as np
 from pipeline.data.stored import Rows, Stored, as_read
 from pipeline.errors import InputError
 
+SLICE_BYTES = 2**24
+
 
 @dataclass(frozen=True)
 class Split:
@@ -92,8 +94,7 @@ class Splits:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         inputs = self.train.inputs.sample() if isinstance(self.train.inputs, Stored) else self.train.inputs
-        axes = tuple(range(inputs.ndim - 1))
-        return inputs.mean(axes, dtype=np.float64), inputs.var(axes, dtype=np.float64)
+        return moments(inputs)
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of the last axis over the training examples; over a sample of those in a file, of some
@@ -104,6 +105,15 @@ class Splits:
         """
         mean, variance = self._moments
         return mean.astype(np.float32), np.where(variance > 0, variance, 1).astype(np.float32)
+
+
+def moments(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the last axis, float64; a slice at a time, whose squares take eight times a byte's room."""
+    axes, count = tuple(range(inputs.ndim - 1)), inputs.size // inputs.shape[-1]
+    rows = max(1, SLICE_BYTES * len(inputs) // max(1, inputs.nbytes))
+    slices = [inputs[start : start + rows] for start in range(0, len(inputs), rows)]
+    mean = sum(part.sum(axes, dtype=np.float64) for part in slices) / count
+    return mean, sum(np.square(part - mean).sum(axes) for part in slices) / count
 
 
 def stratified(

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.data.stored import Span, Stored
 
-WINDOW_BYTES = 2**26  # of examples in memory at once, which are shuffled among themselves; three such are held
+WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; three such are held
 MOST_WINDOW_BYTES = 2**28
 MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
 
@@ -38,10 +38,10 @@ class Windows:
     def __len__(self) -> int:
         return -(-self.n // self.size)
 
-    def spans(self, epoch: int, window: int) -> list[Span]:
-        """The rows that a window reads, as spans in the order of the epoch's blocks."""
+    def spans(self, window: int, epoch: int | None = None) -> list[Span]:
+        """The rows that a window reads, as spans in the order of the epoch's blocks, or that of the file."""
         starts, stops = self.starts, np.append(self.starts[1:], self.n)
-        if len(self) > 1:
+        if epoch is not None and len(self) > 1:
             blocks = np.random.default_rng((self.seed, epoch)).permutation(len(starts))
             starts, stops = starts[blocks], stops[blocks]
         ends = np.cumsum(stops - starts)  # places in the epoch's order
@@ -62,6 +62,6 @@ class Windows:
         """All rows in the order of an epoch, [n]."""
         parts = []
         for window in range(len(self)):
-            rows = np.concatenate([np.arange(*span) for span in self.spans(epoch, window)])
+            rows = np.concatenate([np.arange(*span) for span in self.spans(window, epoch)])
             parts.append(rows[self.shuffle(epoch, window)])
         return np.concatenate(parts)

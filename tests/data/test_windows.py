@@ -19,7 +19,7 @@ def test_an_epoch_has_every_row_once(starts, size):
     for epoch in (0, 1):
         assert sorted(found.order(epoch)) == list(range(N))
     for window in range(len(found)):
-        rows = sum(stop - start for start, stop in found.spans(0, window))
+        rows = sum(stop - start for start, stop in found.spans(window, 0))
         assert rows == min(size, N - window * size)
 
 
@@ -35,7 +35,7 @@ def test_spans_are_whole_blocks_but_at_the_edges_of_a_window():
     cut = [
         (start, stop)
         for window in range(len(found))
-        for start, stop in found.spans(0, window)
+        for start, stop in found.spans(window, 0)
         if (start % 64 or stop % 64) and stop != N
     ]
     assert len(cut) <= 2 * len(found)
