@@ -49,6 +49,7 @@ class Device:
 class Stage:
     n_trials: int | None = None
     epochs: int | None = None
+    refine: bool = True  # false: the whole space anew, not the region that the stage before left
 
 
 @dataclass

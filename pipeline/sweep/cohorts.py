@@ -58,7 +58,7 @@ def of_first_stage(plan: Plan, workers: int, executor: dict[str, Any]) -> list[t
     sweep, stage = arms[0]["sweep"], plan.stages[0]
     spaces = [arm.space for arm in plan.arms]
     plain = []
-    for arm, params in points_of(spaces, sweep, stage.n_trials, arms[0]["seed"], 0):
+    for arm, params in points_of(spaces, sweep, stage.n_trials, plan.seeds(), 0):
         config = copy.deepcopy(arms[arm])  # whole: any of its groups may have a searched key
         for key, value in params.items():
             *path, last = key.split(".")

@@ -47,7 +47,8 @@ def describe(plan: Plan, make_executor: Callable[[dict[str, Any], int], Executor
     halving = config["sweep"]["halving"]
     for stage in plan.stages:
         epochs = stage.epochs or config["train"]["epochs"]
-        say(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs")
+        anew = "" if stage.refine else ", anew in the whole space"
+        say(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
         if at := rungs(halving, epochs):
             say(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving['factor']} go on")
     for arm in plan.arms:

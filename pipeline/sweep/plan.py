@@ -36,6 +36,7 @@ class Stage:
     name: str
     n_trials: int | None
     epochs: int | None  # None: train.epochs
+    refine: bool  # searches the region that the stage before left; otherwise the whole space anew
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Plan:
     arms: list[Arm]
     stages: list[Stage]
     pins: list[str]
+
+    def seeds(self) -> list[int]:
+        """What each arm's draws follow from: those of one seed are tried on the same points."""
+        return [arm.config.seed for arm in self.arms]
 
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""
@@ -96,10 +101,12 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         # Counted here, so that a grid too large is refused before anything is written.
         spaces = [arm.space for arm in arms]
         shares = {name: len(grid_points(spaces, n, sweep.points or GRID_POINTS)) for name, n in shares.items()}
-    stages = [Stage(name, shares[name], stage.epochs) for name, stage in sweep.stages.items()]
+    stages = [Stage(name, shares[name], stage.epochs, stage.refine) for name, stage in sweep.stages.items()]
     if any(stage.n_trials is None for stage in stages) and sweep.strategy == "random":
         raise InputError("sweep.n_trials is null: random search needs the number of trials, such as sweep.n_trials=24.")
-    if len(stages) > 1 and (sweep.keep is None or sweep.margin is None or sweep.strategy != "random"):
+    refines = any(stage.refine for stage in stages[1:])
+    lacks = refines and (sweep.keep is None or sweep.margin is None)
+    if len(stages) > 1 and (lacks or sweep.strategy != "random"):
         raise InputError("a sweep of several stages needs sweep.strategy=random, sweep.keep and sweep.margin.")
     return Plan(arms, stages, lines)
 
@@ -177,7 +184,12 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
         "data": fingerprint,
         "strategy": strategy,
         "stages": {
-            s.name: {"epochs": s.epochs, **({} if s is last else {"n_trials": s.n_trials})} for s in plan.stages
+            s.name: {
+                "epochs": s.epochs,
+                **({} if s is last else {"n_trials": s.n_trials}),
+                **({} if s.refine else {"refine": False}),
+            }
+            for s in plan.stages
         },
         "arms": arms,
         "order": list(arms),  # a trial knows its arm by its place

@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InputError
@@ -44,15 +44,34 @@ def draw(seed: int, stage: int, point: int, attempt: int, key: str) -> float:
     return random.Random(f"{seed}/{stage}/{point}/{attempt}/{key}").random()
 
 
-def random_points(spaces: Sequence[Space], n_trials: int, seed: int, stage: int) -> list[tuple[int, Params]]:
-    """(arm, parameters) of `n_trials` trials: every arm is tried on the same draws before the next point.
+def random_points(spaces: Sequence[Space], n_trials: int, seeds: Sequence[int], stage: int) -> list[tuple[int, Params]]:
+    """(arm, parameters) of `n_trials` trials: every arm is tried on its draw before the next point.
 
-    A point that all arms have seen is drawn again, so that a small space of choices is not tried twice; where
-    nothing new is found in 1,000 draws the list ends short.
+    seeds: one an arm. Arms of one seed share their draws and so compare in pairs; those of another seed repeat the
+    search elsewhere. Where a seed has nothing new left its arms get no more, and the list may end short.
     """
+    sources = {
+        seed: _points([s for s, own in zip(spaces, seeds, strict=True) if own == seed], seed, stage)
+        for seed in dict.fromkeys(seeds)
+    }
     trials: list[tuple[int, Params]] = []
+    while len(trials) < n_trials:
+        drawn = {seed: iter(next(source, ())) for seed, source in sources.items()}
+        tried = [(arm, params) for arm, seed in enumerate(seeds) for params in itertools.islice(drawn[seed], 1)]
+        if not tried:
+            break
+        trials += tried
+    return trials[:n_trials]
+
+
+def _points(spaces: Sequence[Space], seed: int, stage: int) -> Iterator[list[Params]]:
+    """The points of one seed, each as the parameters of all of `spaces`.
+
+    A point that has been is drawn again, so that a small space of choices is not tried twice; the end is where 1,000
+    draws find nothing new.
+    """
     seen: set[str] = set()
-    for point in range(-(-n_trials // len(spaces))):
+    for point in itertools.count():
         for attempt in range(1000):
             params = [
                 {key: dist.at(draw(seed, stage, point, attempt, key)) for key, dist in space.items()}
@@ -61,10 +80,9 @@ def random_points(spaces: Sequence[Space], n_trials: int, seed: int, stage: int)
             if repr(params) not in seen:
                 break
         else:
-            break
+            return
         seen.add(repr(params))
-        trials += enumerate(params)
-    return trials[:n_trials]
+        yield params
 
 
 def grid_points(spaces: Sequence[Space], n_trials: int | None, points: int) -> list[tuple[int, Params]]:
@@ -84,12 +102,12 @@ def grid_points(spaces: Sequence[Space], n_trials: int | None, points: int) -> l
 
 
 def points_of(
-    spaces: Sequence[Space], sweep: Mapping[str, Any], n_trials: int | None, seed: int, stage: int
+    spaces: Sequence[Space], sweep: Mapping[str, Any], n_trials: int | None, seeds: Sequence[int], stage: int
 ) -> list[tuple[int, Params]]:
-    """(arm, parameters) of every trial of a stage, by the sweep's strategy."""
+    """(arm, parameters) of every trial of a stage, by the sweep's strategy; spaces, seeds: one an arm."""
     if sweep["strategy"] == "grid":
         return grid_points(spaces, n_trials, sweep["points"] or GRID_POINTS)
-    return random_points(spaces, n_trials or 0, seed, stage)
+    return random_points(spaces, n_trials or 0, seeds, stage)
 
 
 def refine(space: Space, ranked: Sequence[Params], original: Space, keep: float, margin: float) -> Space:

@@ -51,8 +51,9 @@ class Study:
 
     def run(self, executor: Executor, recorder: Recorder, display: SweepDisplay, stop: session.Stop) -> None:
         """Runs every stage; returns early when `stop` is requested."""
-        spaces = [arm.space for arm in self.plan.arms]
-        for index, stage in enumerate(self.plan.stages):
+        stages, whole = self.plan.stages, [arm.space for arm in self.plan.arms]
+        spaces = whole
+        for index, stage in enumerate(stages):
             trials = self._ask(index, stage, spaces)
             missing = [trial for trial in trials if trial.status is None]
             display.stage(self._title(stage, trials, spaces, missing), len(trials), len(trials) - len(missing))
@@ -67,14 +68,14 @@ class Study:
                 if rung is not None:
                     self._prune(trials, rung, recorder, display)
             display.close()
-            if index + 1 < len(self.plan.stages):
-                spaces = self._refine(stage, trials, spaces)
+            if index + 1 < len(stages):
+                spaces = self._refine(stage, spaces) if stages[index + 1].refine else whole
 
     def _ask(self, index: int, stage: Stage, spaces: list[Space]) -> list[Trial]:
         """The stage's trials: those in the ledger, and new ones up to its number."""
         asked = [t for t in self.ledger.trials.values() if t.stage == stage.name]
-        seed, sweep = self.config["seed"], self.config["sweep"]
-        points = points_of(spaces, sweep, stage.n_trials, seed, index)
+        sweep = self.config["sweep"]
+        points = points_of(spaces, sweep, stage.n_trials, self.plan.seeds(), index)
         if sweep["strategy"] == "random" and len(points) < (stage.n_trials or 0):
             say(f"the space has no more than {len(points)} different trials: each is tried once")
         number = len(self.ledger.trials)
@@ -162,7 +163,7 @@ class Study:
         recorder.event(trial.number, event)
         display.event(trial.number, trial.params, event)
 
-    def _refine(self, stage: Stage, trials: list[Trial], spaces: list[Space]) -> list[Space]:
+    def _refine(self, stage: Stage, spaces: list[Space]) -> list[Space]:
         """Each arm's next region; recorded, so that a reader sees where a stage looked and why."""
         sweep = self.config["sweep"]
         ranked = [t for t in self.ranked() if t.stage == stage.name and t.status in SCORED]

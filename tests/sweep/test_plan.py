@@ -145,6 +145,22 @@ def test_stages(lines, stages):
     assert [(stage.name, stage.n_trials, stage.epochs) for stage in plan_of(*lines).stages] == stages
 
 
+def test_a_stage_may_search_the_whole_space_anew():
+    plan = plan_of("sweep=coarse_to_fine", "sweep.stages.fine.refine=false")
+    assert [stage.refine for stage in plan.stages] == [True, True, False]
+    # nothing refines, so that nothing needs to be said of how
+    anew = [f"sweep.stages.{name}.refine=false" for name in ("medium", "fine")]
+    plan_of("sweep=coarse_to_fine", *anew, "sweep.keep=null", "sweep.margin=null")
+
+
+@pytest.mark.parametrize(
+    ("lines", "seeds"),
+    [(["seed=3"], [3]), (["seed=2,1"], [2, 1]), (["optimizer=sgd,adam", "seed=1,2"], [1, 2, 1, 2])],
+)
+def test_each_arm_has_its_seed(lines, seeds):
+    assert plan_of(*lines).seeds() == seeds
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -194,6 +210,7 @@ def test_stages(lines, stages):
         (["sweep=coarse_to_fine", "sweep.n_trials=2"], "sweep.n_trials=2 is the total of all stages (coarse, medium"),
         (["sweep=coarse_to_fine", "sweep.strategy=grid"], "a sweep of several stages needs sweep.strategy=random"),
         (["sweep=coarse_to_fine", "sweep.keep=null"], "needs sweep.strategy=random, sweep.keep and sweep.margin."),
+        (["sweep=coarse_to_fine", "sweep.stages.fine.refine=false", "sweep.keep=null"], "sweep.keep and sweep.margin."),
         (["sweep=coarse_to_fine", "sweep.margin=null"], "needs sweep.strategy=random, sweep.keep and sweep.margin."),
         (["sweep=grid", "sweep.n_trials=99"], "sweep=grid has 100 trials (model.hidden_units (5) x optimizer.learning"),
     ],
@@ -242,7 +259,7 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
     spaces = [arm.space for arm in plan.arms]
     count = 0
     for epochs in {stage.epochs for stage in plan.stages}:
-        for index, params in random_points(spaces, len(spaces), seed=0, stage=0):
+        for index, params in random_points(spaces, len(spaces), [0] * len(spaces), stage=0):
             arm = plan.arms[index]
             params = {**arm.crossed, **params}
             overrides = trial_overrides(plan, arm, params, epochs)
@@ -324,6 +341,8 @@ def test_header_is_the_same(before, after):
          ["stages.fine.epochs: was 20, is 30"]),
         (["sweep=coarse_to_fine"], ["sweep=coarse_to_fine", "sweep.n_trials=39"],
          ["stages.coarse.n_trials: was 12, is 13", "stages.medium.n_trials: was 12, is 13"]),
+        (["sweep=coarse_to_fine"], ["sweep=coarse_to_fine", "sweep.stages.fine.refine=false"],
+         ["stages.fine.refine: was absent, is False"]),
     ],
 )  # fmt: skip
 def test_header_tells_what_changed(before, after, changes):

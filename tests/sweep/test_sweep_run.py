@@ -14,6 +14,8 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from pipeline.jsonl import read
+from pipeline.sweep.space import Interval
+from pipeline.sweep.stages import draw
 from tests.conftest import ROOT, TINY, caviar, command
 
 NO_TRACKING = (*TINY, "tracking=none")
@@ -131,6 +133,30 @@ def test_coarse_to_fine_narrows_the_region(tmp_path):
     assert bounds[1] / bounds[0] < 999  # narrower than 1e-4..1e-1
     epochs = [len((folder / str(n) / "events.jsonl").read_text().splitlines()) - 2 for n in (0, 3, 6)]
     assert epochs == [1, 2, 3]
+
+
+def test_a_control_searches_the_whole_space_by_each_seed_and_is_resumed(tmp_path):
+    line = [
+        *NO_TRACKING[:3], "tracking=none", "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
+        "sweep.stages.coarse.epochs=1", "sweep.stages.medium.epochs=1", "sweep.stages.fine.epochs=1",
+        "sweep.stages.fine.refine=false",
+    ]  # fmt: skip
+    _, folder = sweep(tmp_path, *line)
+    whole = (folder / "ledger").read_bytes().splitlines(keepends=True)
+    asked = [r for r in ledger(folder) if r["record"] == "asked"]
+    assert [r["params"]["seed"] for r in asked] == [0, 1] * 6
+    region = {r["stage"]: r["arms"] for r in ledger(folder) if r["record"] == "region"}
+    assert set(region) == {"coarse"}  # nothing follows from the results of the medium stage
+    rates = {(r["stage"], r["params"]["seed"]): r["params"]["optimizer.learning_rate"] for r in asked}
+    assert rates["coarse", 0] != rates["coarse", 1]
+    space = Interval(1e-4, 1e-1, "log")
+    for r in asked[8:]:
+        seed, point = r["params"]["seed"], (r["trial"] - 8) // 2
+        assert r["params"]["optimizer.learning_rate"] == space.at(draw(seed, 2, point, 0, "optimizer.learning_rate"))
+    begins = next(i for i, record in enumerate(whole) if b'"fine"' in record and b'"asked"' in record)
+    (folder / "ledger").write_bytes(b"".join(whole[:begins]))
+    sweep(tmp_path, *line)
+    assert [r for r in ledger(folder) if r["record"] == "asked"] == asked
 
 
 def test_grid_tries_every_combination_once(tmp_path):
