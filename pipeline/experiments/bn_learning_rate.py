@@ -30,7 +30,8 @@ def figure(results: Results) -> Drawing:
         axis.plot(rates, scores, marker=".", label=f"{LABELS[placement]}: {widths[placement]:.1f} decades")
     axis.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (0: diverged)", ylim=(-0.02, 1.02))
     axis.grid(alpha=0.3)
-    canvas.legend(loc="outside lower center", ncols=2, fontsize=9)
+    # Of the axis, not the figure, or it would lie on the finding, which the layout gives the same room.
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=9)
     told = ", ".join(f"{widths[placement]:.1f} {LABELS[placement]}" for placement in widths)
     return canvas, f"Decades of learning rate within {NEAR} of the best validation accuracy: {told}."
 

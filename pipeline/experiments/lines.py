@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.experiments.results import Results, Trial
+from pipeline.experiments.results import Results, Trial, axis_name
 
 
 def draw(axis: Axes, results: Results, x: str, by: str, metric: str, label: Callable[[Any], str] = str) -> None:
@@ -26,7 +26,7 @@ def draw(axis: Axes, results: Results, x: str, by: str, metric: str, label: Call
             color=line.get_color(),
             transform=axis.get_xaxis_transform(),
         )
-    axis.set(xscale="log", xlabel=x.split(".")[-1].replace("_", " "))
+    axis.set(xscale="log", xlabel=axis_name(x))
     axis.grid(alpha=0.3)
 
 

@@ -4,14 +4,9 @@ from matplotlib.figure import Figure
 
 from pipeline.experiments import lines
 from pipeline.experiments.results import Drawing, Results
+from pipeline.sweep.space import window
 
 RATE, MOMENTUM = "optimizer.learning_rate", "optimizer.momentum"
-
-
-def window(beta: float) -> float:
-    """How many steps back a gradient's weight has fallen to about 1/e of the newest one's: 1 / (1 - beta), since
-    beta^(1 / (1 - beta)) is close to 1/e."""
-    return 1 / (1 - beta)
 
 
 def _steps(beta: float) -> str:

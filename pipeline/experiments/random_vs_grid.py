@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.experiments.results import Drawing, Results
+from pipeline.experiments.results import Drawing, Results, axis_name
 from pipeline.experiments.table import Table, told, verdict
 
 SIDE = 5  # of the grid
@@ -41,15 +41,11 @@ def figure(results: Results) -> Drawing:
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         right.plot(ordered, share, color=color, label=f"{name}: {len(searches)} searches")
         values = np.mean([len({table.params[i][keys[0]] for i in search}) for search in searches])
-        sentences.append(f"{name} search tries {values:.1f} values of the {_name(keys[0])} and finds {told(found)}")
+        sentences.append(f"{name} search tries {values:.1f} values of the {axis_name(keys[0])} and finds {told(found)}")
     wins = verdict(best["random"], best["grid"])
-    left.set(xscale="log", yscale="log", xlabel=_name(keys[0]), ylabel=_name(keys[1]))
+    left.set(xscale="log", yscale="log", xlabel=axis_name(keys[0]), ylabel=axis_name(keys[1]))
     right.set(xscale="log", xlabel="lowest validation loss of 25 trials (nats)", ylabel="share of searches at or below")
     for axis in (left, right):
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
     return canvas, f"Of {len(losses)} trained trials, 25 at a time: {'; '.join(sentences)}. Random search is {wins}."
-
-
-def _name(key: str) -> str:
-    return key.split(".")[-1].replace("_", " ")

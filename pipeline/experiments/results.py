@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.errors import InputError
 from pipeline.sweep.space import Space
 
 Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs -> probabilities [n, C]
@@ -43,7 +44,9 @@ class Results:
     predict: Predict = field(repr=False)
 
     def by(self, key: str) -> Iterator[tuple[Any, list[Trial]]]:
-        """The trials of each value of `key`, in order of first appearance."""
+        """The trials of each value of `key`, in order of first appearance. Raises InputError if it was pinned."""
+        if any(key not in trial.params for trial in self.trials):
+            raise InputError(f"it compares values of {key}, which has but one here.")
         for value in dict.fromkeys(trial.params[key] for trial in self.trials):
             yield value, [trial for trial in self.trials if trial.params[key] == value]
 
@@ -51,9 +54,15 @@ class Results:
 Drawing = tuple[Figure, str]  # the figure, and the finding in a sentence
 
 
+def axis_name(key: str) -> str:
+    """What an axis calls a parameter: `optimizer.learning_rate` is its learning rate."""
+    return key.rsplit(".", 1)[-1].replace("_", " ")
+
+
 def save(drawing: Drawing, title: str, path: Path) -> None:
     """Writes the figure with its title above and its finding below, as PNG."""
     figure, finding = drawing
     figure.suptitle(title)
-    figure.supxlabel(fill(finding, 110), fontsize=10, x=0.02, ha="left")
+    # Twelve letters of this size an inch.
+    figure.supxlabel(fill(finding, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
     figure.savefig(path, dpi=110)

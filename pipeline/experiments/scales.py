@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.experiments.results import Drawing, Results
+from pipeline.experiments.results import Drawing, Results, axis_name
 from pipeline.experiments.table import Table, band, told, verdict
 from pipeline.sweep.space import SCALES, Interval
 
@@ -22,7 +22,6 @@ def figure(results: Results) -> Drawing:
     table, rng = Table(results), np.random.default_rng(0)
     canvas = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
-    name = key.split(".")[-1].replace("_", " ")
     sentences, ends, tenth = [], [], []
     for i, scale in enumerate(("linear", dist.scale)):
         drawn = replace(dist, scale=scale)
@@ -38,7 +37,7 @@ def figure(results: Results) -> Drawing:
         sentences.append(f"{shares[-1]:.0%} of the draws on the {scale} scale fall into {labels[-1]}")
         ends.append(f"{told(best[:, 9])} on the {scale} one")
         tenth.append(best[:, 9])
-    left.set(xticks=np.arange(len(shares)) + 0.2, xticklabels=labels, xlabel=name, ylabel="share of draws")
+    left.set(xticks=np.arange(len(shares)) + 0.2, xticklabels=labels, xlabel=axis_name(key), ylabel="share of draws")
     right.set(xlabel="trials of a random search", ylabel="lowest validation loss found (nats)", yscale="log")
     for axis in (left, right):
         axis.grid(alpha=0.3)

@@ -33,6 +33,12 @@ SCALES: dict[str, Scale] = {
 }
 
 
+def window(beta: float) -> float:
+    """Over how many steps an average with the weight `beta` of the past reaches: 1 / (1 - beta), after which a step
+    weighs about 1/e of the newest one, since beta^(1 / (1 - beta)) is close to 1/e."""
+    return 1 / (1 - beta)
+
+
 def _significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 

@@ -18,12 +18,20 @@ from pipeline.sweep.halving import losers, rungs
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
 from pipeline.sweep.ranges import to_text
-from pipeline.sweep.space import Space
+from pipeline.sweep.space import Space, window
 from pipeline.sweep.stages import points_of, refine
 from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 from pipeline.tracking.recorder import Recorder
 
+# Weights of the past in a running average, which mean little to a reader without the steps that it reaches over.
+AVERAGES = (
+    "optimizer.momentum",
+    "optimizer.beta_1",
+    "optimizer.beta_2",
+    "optimizer.rho",
+    "model.norm_momentum",
+)
 SCORED = ("completed", "pruned")  # ended with a result that counts
 
 
@@ -92,9 +100,13 @@ class Study:
         done = len(trials) - len(missing)
         title = f"stage {stage.name}: {len(trials)} trials of up to {epochs} epochs"
         title += f", {done} already ended" if done else ""
+        regions: dict[str, list[str]] = {}
         for arm, space in zip(self.plan.arms, spaces, strict=True):
-            title += f"\n  {arm.describe() + ': ' if arm.crossed else ''}"
-            title += ", ".join(f"{key} {dist}" for key, dist in space.items()) or "nothing to search"
+            region = ", ".join(f"{key} {dist}" for key, dist in space.items()) or "nothing to search"
+            regions.setdefault(region, []).append(arm.describe())
+        for region, arms in regions.items():  # twenty arms that look in one place are a line, not twenty
+            shown = arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]]
+            title += f"\n  {' | '.join(shown) + ': ' if any(arms) else ''}{region}"
         return title
 
     def _epochs(self, stage: Stage) -> int:
@@ -219,24 +231,29 @@ class Study:
     def axis(self, arm: int, key: str) -> str:
         """The parameter of an arm's runs over which `key` spreads evenly on a linear axis, the only kind that MLflow's
         parallel coordinates have: its coordinate, where its scale is not linear.
-
-        Charts have room for some twenty letters, so the name leaves the group out where no other key ends the same.
         """
-        last = key.rsplit(".", 1)[-1]
-        name = last if [k.rsplit(".", 1)[-1] for k in self.plan.columns()].count(last) == 1 else key
+        name = self._short(key)
         return {"log": f"log10 {name}", "one_minus_log": f"log10 1-{name}"}.get(self._scale(arm, key), key)
+
+    def _short(self, key: str) -> str:
+        """Without its group where no other key ends the same: charts have room for some twenty letters."""
+        last = key.rsplit(".", 1)[-1]
+        return last if [k.rsplit(".", 1)[-1] for k in self.plan.columns()].count(last) == 1 else key
 
     def _scale(self, arm: int, key: str) -> str:
         return getattr(self.plan.arms[arm].space.get(key), "scale", "linear")
 
     def tracked(self, trial: Trial) -> TrackedRun:
-        """The trial's run: only what was searched or crossed, and its coordinate where its scale is not linear."""
+        """The trial's run: only what was searched or crossed, with its coordinate where its scale is not linear, and
+        the window in steps of what is the weight of an average."""
         arm = self.plan.arms[trial.arm]
         params: dict[str, Any] = {}
         for key, value in trial.params.items():
             params[key] = sortable(value)
             if (scale := self._scale(trial.arm, key)) != "linear":
                 params[self.axis(trial.arm, key)] = coordinate(value, scale)
+            if key in AVERAGES:
+                params[f"window {self._short(key)}"] = sortable(float(f"{window(value):.4g}"))
         tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm.describe() or "all"}
         tags |= {"sweep": self.folder.name, "folder": str(self.trial_folder(trial)), "status": "running"}
         name = f"trial {trial.number:03d}"

@@ -21,6 +21,16 @@ SMALL = {
     "batch_size": ["train.epochs=6"],
     "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2"],
     "one_minus_log": ["sweep.n_trials=6", "train.epochs=2"],
+    "coarse_to_fine": [
+        "seed=0,1",
+        "sweep.n_trials=20",
+        "sweep.stages.random.n_trials=8",
+        "sweep.stages.coarse.n_trials=8",
+        "sweep.stages.fine.n_trials=4",
+        "sweep.stages.random.epochs=2",
+        "sweep.stages.coarse.epochs=1",
+        "sweep.stages.fine.epochs=2",
+    ],
     "random_vs_grid": ["sweep.points=10", "train.epochs=1"],
 }
 
@@ -52,6 +62,13 @@ def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
     picture = matplotlib.image.imread(tmp_path / "outputs/sweeps/s/figure.png")
     assert min(picture.shape[:2]) > 300
     assert picture[..., :3].std() > 0.01  # something is on it
+
+
+def test_coarse_to_fine_gives_both_searches_the_same_epochs():
+    sweep = yaml.safe_load((ROOT / "conf/experiment/coarse_to_fine.yaml").read_text())["sweep"]
+    epochs = {name: stage["n_trials"] * stage["epochs"] for name, stage in sweep["stages"].items()}
+    assert epochs.pop("random") == sum(epochs.values())
+    assert sweep["n_trials"] == sum(stage["n_trials"] for stage in sweep["stages"].values())
 
 
 def dry(*arguments):

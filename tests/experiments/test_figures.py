@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from pipeline.experiments import lines
+from pipeline.errors import InputError
+from pipeline.experiments import coarse_to_fine, lines
 from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
 from pipeline.experiments.bn_learning_rate import good_decades
-from pipeline.experiments.momentum import window
 from pipeline.experiments.results import Results, Trial
 from pipeline.experiments.scales import by_decade
 from pipeline.experiments.softmax_boundaries import bent_share
-from pipeline.experiments.table import Table, verdict
-from pipeline.sweep.space import Interval
+from pipeline.experiments.table import Table, paired_verdict, verdict
+from pipeline.sweep.space import Interval, window
 
 
 def trial(number=0, status="completed", losses=(), metrics=None, **params):
@@ -89,6 +89,63 @@ def test_a_claim_that_does_not_show_is_said(ours, others, text):
     assert verdict(np.array(ours), np.array(others)) == text
 
 
+PAIRED = [
+    ([1] * 20, [2] * 20, "better in 100% of 20 pairs"),
+    ([1] * 5 + [3] * 15, [2] * 20, "better in 25% of 20 pairs"),
+    (
+        [1] * 14 + [3] * 6,
+        [2] * 20,
+        "better in 70% of 20 pairs: the claim does not show on this data",
+    ),  # a coin's 1 in 9
+    ([1] * 140 + [3] * 60, [2] * 200, "better in 70% of 200 pairs"),
+    ([1] * 116 + [3] * 84, [2] * 200, "better in 58% of 200 pairs: the claim does not show on this data"),
+    ([1] * 2, [1] * 2, "better in 50% of 2 pairs: the claim does not show on this data"),
+]
+
+
+@pytest.mark.parametrize(("ours", "others", "text"), PAIRED)
+def test_pairs_are_compared_with_their_partner_and_few_of_them_prove_little(ours, others, text):
+    assert paired_verdict(np.array(ours), np.array(others)) == text
+
+
+def search(stage, *losses, seed=0):
+    """Trials of a stage with these validation losses; None: it diverged."""
+    return [
+        Trial(n, stage, {"seed": seed, "o.rate": 10.0**-n, "o.momentum": 0.9}, *ended(loss), 1, [])
+        for n, loss in enumerate(losses)
+    ]
+
+
+def ended(loss):
+    return ("diverged", {}) if loss is None else ("completed", {"val_loss": loss})
+
+
+def test_the_lowest_loss_up_to_each_trial():
+    found = coarse_to_fine.lowest(search("coarse", None, 0.5, None, 0.7, 0.3), worst=9.0)
+    assert found.tolist() == [9, 0.5, 0.5, 0.5, 0.3]
+
+
+def test_coarse_to_fine_is_compared_with_its_control_seed_by_seed():
+    """Three repetitions of coarse 2 x 1 and fine 1 x 2 epochs against random 2 x 2; one search has found nothing."""
+    trials = []
+    for seed, (coarse, fine, random) in enumerate(
+        [((0.9, 0.8), 0.2, (0.3, 0.4)), ((0.9, 0.1), 0.3, (None, 0.4)), ((0.9, 0.8), 0.7, (None, None))]
+    ):
+        trials += search("random", *random, seed=seed) + search("coarse", *coarse, seed=seed)
+        trials += search("fine", fine, seed=seed)
+    stages = {"random": {"epochs": 2}, "coarse": {"epochs": 1}, "fine": {"epochs": None}}
+    config = {"train": {"epochs": 2}, "sweep": {"stages": stages, "keep": 0.25, "margin": 0.1}}
+    space = {"o.rate": RATE, "o.momentum": Interval(0, 0.999, "one_minus_log")}
+    canvas, finding = coarse_to_fine.figure(Results(trials, config, space, lambda n, x: x))
+    assert finding.startswith("Lowest validation loss in 4 epochs, 3 repetitions: coarse to fine 0.2000 (")
+    assert "random search 0.4000 (" in finding
+    assert finding.endswith("Coarse to fine is better in 100% of 3 pairs: the claim does not show on this data.")
+    places, by_epochs, _ = canvas.axes
+    assert places.get_ylabel() == "window 1 / (1 - momentum) (steps)"
+    assert [line.get_xdata().tolist() for line in by_epochs.lines] == [[1, 2, 4], [2, 4]]
+    assert by_epochs.lines[0].get_ydata().tolist() == [0.9, 0.8, 0.2]  # medians
+
+
 RATE = Interval(1e-4, 1.0, "log")
 
 
@@ -141,6 +198,17 @@ def test_shares_by_decade(dist, values, shares, labels):
     found, named = by_decade(np.array(values), dist)
     assert found.tolist() == pytest.approx(shares)
     assert named == labels
+
+
+def test_a_key_that_was_pinned_is_said():
+    with pytest.raises(InputError, match=r"it compares values of a\.b, which has but one here"):
+        list(Results([trial()], {}, {}, lambda n, x: x).by("a.b"))
+
+
+def test_a_search_without_its_control_is_said():
+    config = {"train": {"epochs": 2}, "sweep": {"stages": {"coarse": {"epochs": 1}}}}
+    with pytest.raises(InputError, match="it needs trials of stage random and of others"):
+        coarse_to_fine.figure(Results(search("coarse", 0.5), config, {}, lambda n, x: x))
 
 
 def test_no_score_is_said():

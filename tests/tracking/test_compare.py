@@ -195,6 +195,27 @@ def test_axes_whose_keys_end_the_same_keep_their_groups(make_study):
     assert axes == ["log10 1-model.rate", "log10 1-optimizer.rate", "log10 learning_rate", "train.batch_size"]
 
 
+@pytest.mark.parametrize(
+    ("line", "windows"),
+    [
+        ("optimizer.momentum=0.0,0.9,0.99", [1, 10, 100]),
+        ("optimizer.momentum=choice(0.98)", [50]),
+        ("optimizer.momentum=tag(one_minus_log, interval(0.999, 0.999))", [1000]),
+    ],
+)
+def test_a_momentum_is_recorded_with_its_window(make_study, line, windows):
+    study = make_study("optimizer=momentum", "sweep.max_tier=0", "sweep.n_trials=3", line)
+    runs = [study.tracked(trial).params for trial in study.ledger.trials.values()]
+    assert [float(params["window momentum"]) for params in runs] == windows
+    assert all("optimizer.momentum" in params for params in runs)
+
+
+def test_the_window_of_what_is_pinned_is_not_recorded(make_study):
+    study = make_study("sweep.max_tier=0", "sweep.n_trials=1", "optimizer.beta_1=0.9", "optimizer.beta_2=choice(0.999)")
+    (run,) = [study.tracked(trial).params for trial in study.ledger.trials.values()]
+    assert run == {"optimizer.beta_2": "0.999", "window beta_2": "1000.0"}
+
+
 def test_a_broad_sweep_fits_in_a_tag_of_older_servers(make_study):
     study = make_study(
         "optimizer=adam,adagrad,adamw,lion,momentum,nadam,nesterov,rmsprop,sgd",
