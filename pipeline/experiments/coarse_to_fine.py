@@ -66,9 +66,7 @@ def figure(results: Results) -> Drawing:
     for axis in (left, middle, right):
         axis.grid(alpha=0.3)
         axis.legend(fontsize=9)
-    left.legend(
-        fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4, columnspacing=1, handletextpad=0.3
-    )
+    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return canvas, (
         f"Lowest validation loss in {' and '.join(map(str, dict.fromkeys(totals)))} epochs, {len(pairs)} repetitions: "
         f"coarse to fine {told(ours)}, random search {told(others)}. Coarse to fine is {paired_verdict(ours, others)}."
