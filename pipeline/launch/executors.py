@@ -1,6 +1,5 @@
 """Running jobs: in warm worker processes side by side, or in the calling process."""
 
-import collections
 import contextlib
 import functools
 import os
@@ -52,6 +51,17 @@ def answers(executor: Executor, jobs: Iterable[Job]) -> dict[int, Any]:
     return found
 
 
+class _Queue:
+    """Jobs in order, those to be done first before those that are still to be asked for."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.first: list[Job] = []
+        self._source = iter(jobs)
+
+    def next(self) -> Job | None:
+        return self.first.pop(0) if self.first else next(self._source, None)
+
+
 class InlineExecutor:
     """One job after the other in this process, for a debugger or a notebook."""
 
@@ -62,14 +72,11 @@ class InlineExecutor:
         from pipeline.launch.worker import perform
 
         def send(job: Job, message: Message) -> None:
-            again.extend(_alone(job, message.get("alone", [])))
+            queue.first += _alone(job, message.get("alone", []))
             receive({"job": job["number"], **message})
 
-        source, again = iter(jobs), collections.deque[Job]()
-        while not self._stopping:
-            job = again.popleft() if again else next(source, None)
-            if job is None:
-                return
+        queue = _Queue(jobs)
+        while not self._stopping and (job := queue.next()):
             result = perform(job, functools.partial(send, job), lambda: self._stopping)
             receive({"job": job["number"], "done": result})
 
@@ -158,46 +165,58 @@ class LocalExecutor:
         self._stopping = False
 
     def run(self, jobs: Iterable[Job], receive: Receive) -> None:
-        source = iter(jobs)
-        again: list[Job] = []
-        exhausted = False
+        queue = _Queue(jobs)
         while True:
-            for i, environment in enumerate(self._environments):
-                busy_now = i < len(self._workers) and self._workers[i].job is not None
-                if not busy_now and not self._stopping and (again or not exhausted):
-                    job = again.pop(0) if again else next(source, None)
-                    exhausted = exhausted or job is None
-                    if job is not None:
-                        if i == len(self._workers):
-                            if job["kind"] not in WORTH_A_WORKER:
-                                again.insert(0, job)
-                                break
-                            self._workers.append(_Worker(environment))
-                        elif self._workers[i].worn:
-                            self._workers[i].close(grace=5.0)
-                            self._workers[i] = _Worker(environment)
-                        self._workers[i].begin(job)
+            self._hand_out(queue)
             busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
             if not busy:
                 return
             for ready in wait(list(busy)):
-                worker = busy[ready]  # type: ignore[index]
-                try:
-                    message = worker.connection.recv()
-                except (EOFError, OSError):
-                    job, reason = self._replace(worker)
-                    again += self._after_death(job, worker, reason, receive)
-                    continue
-                event = message.get("event", {}).get("event")
-                if "done" in message:
-                    worker.job, worker.worn = None, message.pop("worn", False)
-                elif event in ("ended", "paused"):
-                    worker.open.discard(message["trial"])
-                elif "alone" in message and worker.job:
-                    worker.open -= set(message["alone"])
-                    again += _alone(worker.job, message["alone"])
-                worker.trained |= event == "epoch"
-                receive(message)
+                queue.first += self._heard(busy[ready], receive)  # type: ignore[index]
+
+    def _hand_out(self, queue: _Queue) -> None:
+        """Gives every free worker a job, and starts another worker for one that is worth it."""
+        for i in range(len(self._environments)):
+            if self._stopping:
+                return
+            if i < len(self._workers) and self._workers[i].job is not None:
+                continue
+            job = queue.next()
+            if job is None:
+                return
+            if i == len(self._workers) and job["kind"] not in WORTH_A_WORKER:
+                queue.first.insert(0, job)  # for the first worker that is free
+                return
+            self._fresh(i).begin(job)
+
+    def _fresh(self, index: int) -> _Worker:
+        """The worker at a place, started if there is none or it has ended after its last job."""
+        if index == len(self._workers):
+            self._workers.append(_Worker(self._environments[index]))
+        elif self._workers[index].worn:
+            self._workers[index].close(grace=5.0)
+            self._workers[index] = _Worker(self._environments[index])
+        return self._workers[index]
+
+    def _heard(self, worker: _Worker, receive: Receive) -> list[Job]:
+        """Passes a worker's message on, or its death; returns the jobs that follow from it."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            job, reason = self._replace(worker)
+            return self._after_death(job, worker, reason, receive)
+        following: list[Job] = []
+        event = message.get("event", {}).get("event")
+        if "done" in message:
+            worker.job, worker.worn = None, message.pop("worn", False)
+        elif event in ("ended", "paused"):
+            worker.open.discard(message["trial"])
+        elif "alone" in message and worker.job:
+            worker.open -= set(message["alone"])
+            following = _alone(worker.job, message["alone"])
+        worker.trained |= event == "epoch"
+        receive(message)
+        return following
 
     def _after_death(self, job: Job, worker: _Worker, reason: str, receive: Receive) -> list[Job]:
         """Says what becomes of the trials of a job whose worker died; returns the jobs to be done again."""
