@@ -15,6 +15,7 @@ from omegaconf.resolvers.oc import env
 
 from pipeline.errors import InputError, nearest, one_of
 from pipeline.limits import limit
+from pipeline.models.heads import HEADS
 
 
 @dataclass
@@ -159,12 +160,22 @@ def check(config: dict[str, Any]) -> None:
                 f"{key}={value} is not allowed: it must begin with one of {', '.join(config['allowed_targets'])} "
                 "(allowed_targets in conf/config.yaml)."
             )
-    metrics = ("val_loss", "val_accuracy")
-    if config["sweep"]["metric"] not in metrics:
-        raise one_of("sweep.metric", config["sweep"]["metric"], metrics)
+    _check_metric(config["sweep"]["metric"], config["model"]["head"])
     name = config["sweep"]["name"]
     if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
+
+
+def _check_metric(metric: str, head: str) -> None:
+    allowed = HEADS[head].validation_metrics
+    if metric in allowed:
+        return
+    if any(metric in other.validation_metrics for other in HEADS.values()):
+        raise InputError(
+            f"sweep.metric={metric}: with model.head={head} there is none. "
+            f"Use sweep.metric={allowed[0]} sweep.direction=minimize."
+        )
+    raise one_of("sweep.metric", metric, allowed)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

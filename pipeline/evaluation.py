@@ -1,4 +1,4 @@
-"""How good a saved model is on a split: loss, accuracy, confusion matrix."""
+"""How good a saved model is on a split: loss and, if it classifies, accuracy and confusion matrix."""
 
 from typing import Any
 
@@ -6,16 +6,24 @@ import numpy as np
 
 from pipeline.data.splits import Split
 from pipeline.data.stored import Rows
+from pipeline.models.heads import HEADS
+
+
+def outputs(model: Any, inputs: Rows) -> np.ndarray:
+    """What a saved model gives for inputs [n, *input_shape], a thousand at a time: [n, numbers an example]."""
+    return np.concatenate([np.asarray(model(inputs[i : i + 1024])) for i in range(0, len(inputs), 1024)])
 
 
 def probabilities(model: Any, inputs: Rows) -> np.ndarray:
     """Class probabilities [n, C] of a saved model; a sigmoid head's one column becomes two."""
-    outputs = np.concatenate([np.asarray(model(inputs[i : i + 1024])) for i in range(0, len(inputs), 1024)])
-    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    found = outputs(model, inputs)
+    return np.hstack([1 - found, found]) if found.shape[1] == 1 else found
 
 
-def evaluate(model: Any, split: Split, n_classes: int) -> dict[str, Any]:
-    """measures() of a saved model on a split."""
+def evaluate(model: Any, split: Split, n_classes: int, head: str = "softmax") -> dict[str, Any]:
+    """measures() of a saved model on a split; `loss`, the mean cost, and `n` if its head is cost."""
+    if not HEADS[head].classifies:
+        return {"loss": float(outputs(model, split.inputs).mean()), "n": len(split)}
     return measures(probabilities(model, split.inputs), split.labels, n_classes)
 
 

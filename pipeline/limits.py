@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import InputError, one_of
+from pipeline.models.heads import HEADS
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "dataset.memory": ("auto", "always", "never"),
     "dataset.n_classes": Number(2, integer=True),
     "dataset.examples_per_class": _COUNT,
+    "dataset.examples": _COUNT,
     "model.hidden_units": _COUNT,
     "model.hidden_layers": Number(0, integer=True),
     "model.norm_placement": ("none", "before_activation", "after_activation"),
@@ -68,7 +70,7 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "model.pool_size": _COUNT,
     "model.pooling": ("max", "average", "none"),
     "model.collapse": ("global_average", "flatten"),
-    "model.head": ("softmax", "sigmoid"),
+    "model.head": tuple(HEADS),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.momentum": _FRACTION,
     "optimizer.beta_1": _FRACTION,

@@ -14,7 +14,7 @@ from pipeline import hdf5
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.jsonl import read
-from pipeline.models.heads import n_logits
+from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized, with_probabilities
 from pipeline.models.mlp import mlp
 from pipeline.saving import library_versions, load_model, model_attributes, save_model
@@ -110,7 +110,7 @@ def network(shape, head, n_classes, norm_placement="before_activation", dropout_
     mean, variance = np.linspace(5, 9, shape[-1], dtype=np.float32), np.linspace(1, 50, shape[-1], dtype=np.float32)
     logits = mlp(
         normalized(inputs, mean, variance),
-        n_logits(head, n_classes),
+        n_outputs(head, n_classes),
         hidden_units=[6, 5],
         hidden_layers=2,
         activation="gelu",

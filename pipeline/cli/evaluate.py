@@ -1,4 +1,5 @@
-"""Says how good a model is: accuracy, loss, precision and recall of each class, and what it confuses.
+"""Says how good a model is: accuracy, loss, precision and recall of each class, and what it confuses. Of a model whose
+output is a cost it says the mean.
 
 INPUT is a part of a data set in conf/dataset (digits:test, digits:validation[0:100]), or an .npz or .h5 file with
 inputs and labels (`x` and `y`, or `inputs` and `labels`). Without INPUT: the test split that the model was trained
@@ -25,18 +26,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from pipeline.cli.sources.arrays import labels
-    from pipeline.cli.sources.classifier import Classifier
+    from pipeline.cli.sources.classifier import CostModel, saved_model
     from pipeline.cli.sources.examples import for_evaluate
     from pipeline.evaluation import measures
 
-    classifier = Classifier(options.model)
-    examples = for_evaluate(options.input, options.model, classifier.description)
-    inputs, names = classifier.fitted(examples), classifier.class_names
+    model = saved_model(options.model)
+    examples = for_evaluate(options.input, options.model, model.description)
+    inputs, names = model.fitted(examples), model.class_names
+    if isinstance(model, CostModel):
+        _show_cost(options, examples.title, model.costs(inputs))
+        return 0
     assert examples.labels is not None
     true = labels(examples.title, examples.labels, len(inputs), len(names))
     if examples.class_names is not None and [clean(name) for name in examples.class_names] != names:
         warn(f"the classes of {examples.title} are not those of {options.model}; they are compared by number.")
-    result = measures(classifier.probabilities(inputs), true, len(names))
+    result = measures(model.probabilities(inputs), true, len(names))
     result["classes"] = by_class(np.array(result["confusion"]), names)
     if options.json:
         print_json({"model": str(options.model), "input": examples.title, "class_names": names, **result})
@@ -61,6 +65,14 @@ def by_class(confusion: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
         }
         for c, name in enumerate(names)
     ]
+
+
+def _show_cost(options: argparse.Namespace, title: str, costs: np.ndarray) -> None:
+    loss = float(costs.mean())
+    if options.json:
+        print_json({"model": str(options.model), "input": title, "loss": loss, "n": len(costs)})
+    else:
+        print(f"{clean(title)}: loss {loss:.4f}, n {len(costs)}")
 
 
 def _show(title: str, result: dict[str, Any], names: list[str]) -> None:

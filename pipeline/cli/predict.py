@@ -1,4 +1,4 @@
-"""Says which class a model gives to each example, and how probable it is.
+"""Says which class a model gives to each example, and how probable it is; or its cost, where that is the output.
 
 INPUT is FILE.npy, FILE.csv (numbers, with or without a header line), FILE.h5 or FILE.h5:KEY, or a part of a data set
 in conf/dataset: digits:test, digits:test[17], digits:validation[0:10]. Inputs are raw: normalisation is in the model.
@@ -26,17 +26,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import Classifier
+    from pipeline.cli.sources.classifier import CostModel, saved_model
     from pipeline.cli.sources.examples import for_predict
 
     if options.top < 1:
         raise InputError(f"--top={options.top} must be at least 1.")
     if options.proba:
         _check_output(options.proba)
-    classifier = Classifier(options.model)
-    examples = for_predict(options.input, options.model, classifier.description)
-    probabilities = classifier.probabilities(classifier.fitted(examples))
-    names = classifier.class_names
+    model = saved_model(options.model)
+    if isinstance(model, CostModel) and options.proba:
+        raise InputError(f"--proba={options.proba}: the output of {options.model} is a cost, not probabilities.")
+    examples = for_predict(options.input, options.model, model.description)
+    inputs, names = model.fitted(examples), model.class_names
+    if isinstance(model, CostModel):
+        _show_costs(options, examples.first, model.costs(inputs))
+        return 0
+    probabilities = model.probabilities(inputs)
     if options.proba:
         _write(options.proba, probabilities, names)
     # Labels have a meaning only in the data set's own classes, which need not be the model's.
@@ -57,6 +62,17 @@ def run(options: argparse.Namespace) -> int:
         if options.proba:
             print(f"probabilities: {options.proba} ({len(rows)} x {len(names)})")
     return 0
+
+
+def _show_costs(options: argparse.Namespace, first: int, costs: np.ndarray) -> None:
+    """A line an example: `0: cost 25.0000`."""
+    rows = [{"example": i, "cost": cost} for i, cost in enumerate(costs.tolist(), start=first)]
+    if options.json:
+        print_json({"model": str(options.model), "input": options.input, "predictions": rows})
+        return
+    digits = len(str(rows[-1]["example"]))
+    for row in rows:
+        print(f"{row['example']:>{digits}}: cost {row['cost']:.4f}")
 
 
 def _show(rows: list[dict[str, Any]], names: list[str], top: int) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.errors import InputError
 from pipeline.sweep.space import Space
 
-Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs -> probabilities [n, C]
+Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs -> probabilities [n, C], or costs [n, 1]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines
 from pipeline.launch import devices
 from pipeline.launch.executors import Executor, InlineExecutor, LocalExecutor
-from pipeline.models.heads import n_logits
+from pipeline.models.heads import n_outputs
 from pipeline.tracking import store
 from pipeline.tracking.display import say
 from pipeline.tracking.mlflow_writer import MlflowWriter
@@ -33,7 +33,7 @@ def check_tracking(config: dict[str, Any]) -> None:
 def load_data(config: dict[str, Any]) -> Splits:
     """The data set, loaded here once to be checked and fingerprinted before a worker trains on it."""
     splits = load_splits(config)  # arms mostly share one data set
-    n_logits(config["model"]["head"], splits.n_classes)
+    n_outputs(config["model"]["head"], splits.n_classes)
     return splits
 
 

@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.jsonl import read
 from pipeline.launch import folders, session
 from pipeline.launch.executors import Message
+from pipeline.models import heads
 from pipeline.saving import library_versions
 from pipeline.tracking import store
 from pipeline.tracking.curves import learning_curve
@@ -50,7 +51,8 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
     tags = {"kind": "run", "folder": str(folder.resolve()), "data_fingerprint": splits.fingerprint}
     tags |= {f"version.{name}": version for name, version in library_versions().items()}
     recorder.open(TrackedRun(f"run {folder.name}", params, tags, number=0, folder=folder))
-    display = TrialDisplay(plain["train"]["epochs"])
+    metrics = heads.of(plain).metrics
+    display = TrialDisplay(plain["train"]["epochs"], list(metrics))
     last: dict[str, Any] = {}
 
     def receive(message: Message) -> None:
@@ -71,7 +73,7 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
     if last["input_error"] and not plain["resume"]:
         shutil.rmtree(folder)
         raise InputError(last["reason"])
-    for path in (learning_curve(folder, folder.name), folder / ".hydra/config.yaml", folder / "model.h5"):
+    for path in (learning_curve(folder, folder.name, metrics), folder / ".hydra/config.yaml", folder / "model.h5"):
         if path is not None and path.exists():
             recorder.artifact(0, path)
     address = session.run_address(plain, recorder, 0)
@@ -89,11 +91,9 @@ def _conclude(
         say(f"{last['status']}: {last['reason']}", "red")
     else:
         metric = plain["sweep"]["metric"]
-        metrics = last["metrics"]
-        say(
-            f"best epoch {last['best_epoch']} of {last['epochs']}: {metric} {number(metrics[metric])}, "
-            f"val_loss {number(metrics['val_loss'])}" + (f" ({last['reason']})" if last["reason"] else "")
-        )
+        told = ", ".join(f"{name} {number(last['metrics'][name])}" for name in dict.fromkeys((metric, "val_loss")))
+        reason = f" ({last['reason']})" if last["reason"] else ""
+        say(f"best epoch {last['best_epoch']} of {last['epochs']}: {told}{reason}")
         say(f"model:    {folder / 'model.h5'}")
         say(f"next:     python -m pipeline evaluate {folder / 'model.h5'}")
     if address:

@@ -87,16 +87,19 @@ def _test(job: dict[str, Any]) -> dict[str, Any]:
     from pipeline.saving import load_model
 
     splits = load_splits(job["config"])
-    return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes)
+    head = job["config"]["model"]["head"]
+    return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes, head)
 
 
 def _predict(job: dict[str, Any]) -> dict[str, Any]:
-    from pipeline.evaluation import probabilities
+    from pipeline.evaluation import outputs, probabilities
+    from pipeline.models import heads
     from pipeline.saving import load_model
     from pipeline.training.trial import export
 
     path = Path(job["folder"]) / "model.h5"
-    return {"probabilities": probabilities(load_model(path if path.exists() else Path(export(job))), job["inputs"])}
+    ask = probabilities if heads.of(job["config"]).classifies else outputs
+    return {"outputs": ask(load_model(path if path.exists() else Path(export(job))), job["inputs"])}
 
 
 def _export(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,76 @@
-"""What stands behind the logits. No TensorFlow here: the parent checks a head before anything starts."""
+"""What a model's output means, head by head: how many numbers it has, its loss, its metrics.
+
+No TensorFlow here: the parent asks, too. The losses themselves are in training/losses.py.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import InputError
 
+MANY = sys.maxsize
+_CLASSIFIER = {"loss": "cross-entropy (nats)", "accuracy": "accuracy"}
 
-def n_logits(head: str, n_classes: int) -> int:
-    """Logits of a head: one a class for softmax; for sigmoid one, whose sigmoid is the probability of class 1.
 
-    Raises InputError for sigmoid with other than two classes.
+@dataclass(frozen=True)
+class Head:
+    """outputs: what the model's last axis holds, for messages. least, most: classes of a data set that it fits.
+    activation: what makes class probabilities of the outputs when the model is saved; None if it knows no classes: its
+    inputs then mean something as they are and are not normalised, and labels are not looked at. metrics: those of an
+    epoch (for validation with `val_` before the name), with what the axis of a picture says.
     """
-    if head == "sigmoid" and n_classes != 2:
-        raise InputError(f"model.head=sigmoid is for 2 classes; this data set has {n_classes}. Use model.head=softmax.")
-    return 1 if head == "sigmoid" else n_classes
+
+    outputs: str
+    least: int
+    most: int
+    activation: str | None
+    metrics: Mapping[str, str]
+
+    @property
+    def classifies(self) -> bool:
+        return self.activation is not None
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        return tuple(f"val_{name}" for name in self.metrics)
+
+
+HEADS = {
+    "softmax": Head("a logit for each class", 2, MANY, "softmax", _CLASSIFIER),
+    "sigmoid": Head("the logit of class 1", 2, 2, "sigmoid", _CLASSIFIER),
+    "cost": Head("the cost of the example", 0, MANY, None, {"loss": "cost"}),
+}
+
+
+def of(config: Mapping[str, Any]) -> Head:
+    """The head that a whole config names; `config.check` has seen that there is one."""
+    return HEADS[config["model"]["head"]]
+
+
+def n_outputs(head: str, n_classes: int) -> int:
+    """Numbers that a model gives for an example: the logit of each class for softmax; for sigmoid one, whose sigmoid
+    is the probability of class 1; for cost one, the cost.
+
+    Raises InputError for a data set with a number of classes that the head is not for.
+    """
+    rule = HEADS[head]
+    if not rule.least <= n_classes <= rule.most:
+        wanted = f"{rule.least}" if rule.least == rule.most else f"{rule.least} or more"
+        other = next(name for name, one in HEADS.items() if one.least <= n_classes <= one.most)
+        raise InputError(
+            f"model.head={head} is for {wanted} classes; this data set has {n_classes}. "
+            f"Use model.head={other}, with a model whose output is {HEADS[other].outputs}."
+        )
+    return n_classes if head == "softmax" else 1
+
+
+def check_outputs(head: str, shape: tuple[int | None, ...], n_classes: int) -> None:
+    """Raises InputError unless `shape`, a model's output's with the batch first, is what the head needs."""
+    wanted = n_outputs(head, n_classes)
+    if tuple(shape[1:]) != (wanted,):
+        raise InputError(
+            f"model.head={head} needs outputs [batch, {wanted}] ({HEADS[head].outputs}); "
+            f"this model's are {['batch', *shape[1:]]}.".replace("'", "")
+        )

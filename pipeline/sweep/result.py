@@ -8,6 +8,7 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.jsonl import write_atomically
 from pipeline.launch.executors import Executor, answers
+from pipeline.models import heads
 from pipeline.sweep.ledger import Trial
 from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
@@ -41,7 +42,9 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
         for path in (study.folder / "best.yaml", model):
             if path.exists():
                 recorder.artifact(None, path)
-        curve = learning_curve(study.trial_folder(winner), f"{study.folder.name}, trial {winner.number}")
+        curve = learning_curve(
+            study.trial_folder(winner), f"{study.folder.name}, trial {winner.number}", heads.of(study.config).metrics
+        )
         if curve:
             recorder.artifact(None, curve)
         # It is not there after Ctrl-C, or when it could not be written.
@@ -87,8 +90,10 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
     if "error" in result:
         say(f"test: not evaluated, {result['error']}", "yellow")
         return {}
-    say(f"test: accuracy {number(result['accuracy'])}, loss {number(result['loss'])} on {result['n']} examples")
-    return {"test_accuracy": result["accuracy"], "test_loss": result["loss"]}
+    found = {name: result[name] for name in ("accuracy", "loss") if name in result}
+    told = ", ".join(f"{name} {number(value)}" for name, value in found.items())
+    say(f"test: {told} on {result['n']} example{'' if result['n'] == 1 else 's'}")
+    return {f"test_{name}": value for name, value in found.items()}
 
 
 def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
@@ -100,7 +105,7 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
         (found,) = list(answers(executor, [job]).values()) or [{"error": "interrupted"}]
         if "error" in found:
             raise InputError(found["error"])
-        return np.asarray(found["probabilities"])
+        return np.asarray(found["outputs"])
 
     trials = [
         results.Trial(t.number, t.stage, t.params, t.status or "", t.metrics, t.best_epoch, epochs_of(folder))

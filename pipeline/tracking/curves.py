@@ -1,5 +1,6 @@
 """The learning curve of a trial as a picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,24 @@ def epochs_of(folder: Path) -> list[dict[str, Any]]:
     return list({e["epoch"]: e for e in read(folder / "events.jsonl") if e["event"] == "epoch"}.values())
 
 
-def learning_curve(folder: Path, title: str) -> Path | None:
-    """Draws loss and accuracy by epoch for training and validation into learning_curve.png; None if no epoch ended."""
+def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path | None:
+    """Draws `metrics` (by name, with the axis' label) by epoch, for training and validation, into learning_curve.png;
+    None if no epoch ended."""
     epochs = epochs_of(folder)
     if not epochs:
         return None
     from matplotlib.figure import Figure  # not pyplot: no global state, no display needed
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(4.5 * max(len(metrics), 1.4), 3.6), layout="constrained")
     x = [e["epoch"] for e in epochs]
     best = max(
         (e for e in read(folder / "events.jsonl") if e["event"] == "ended"),
         key=lambda e: e["time"],
         default={},
     ).get("best_epoch")
-    for axis, name, label in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy (nats)", "accuracy"), strict=True
-    ):
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axis, (name, label) in zip(axes, metrics.items(), strict=True):
         for key, text in ((name, "training"), (f"val_{name}", "validation")):
             axis.plot(x, [float("nan") if e[key] is None else e[key] for e in epochs], label=text, marker=".")
         if best:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -78,12 +79,18 @@ class WaitHint:
         )
 
 
-class TrialDisplay:
-    """A line an epoch: losses, validation metrics, learning rate, time left."""
+def _width(name: str) -> int:
+    """Of a column, for its heading and for a loss of two digits."""
+    return max(len(name), 7)
 
-    def __init__(self, epochs: int) -> None:
+
+class TrialDisplay:
+    """A line an epoch: `metrics` in training and validation, learning rate, time left."""
+
+    def __init__(self, epochs: int, metrics: Sequence[str]) -> None:
         self._epochs = epochs
         self._hint = WaitHint()
+        self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
         self._bar: _Bar | None = None
 
     def event(self, event: dict[str, Any]) -> None:
@@ -91,15 +98,13 @@ class TrialDisplay:
         if kind == "started":
             again = f", going on after epoch {event['resumed_after']}" if event["resumed_after"] else ""
             say(f"{event['parameters']:,} parameters{again}")
-            say("epoch     loss  accuracy  val_loss  val_accuracy  learning_rate  data_wait  left")
+            names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
+            say(f"epoch  {names}  learning_rate  data_wait  left")
             self._bar = _Bar("epochs", self._epochs)
         elif kind == "epoch":
             left = duration((self._epochs - event["epoch"]) * event["seconds"])
-            say(
-                f"{event['epoch']:>5} {number(event['loss']):>8} {number(event['accuracy']):>9} "
-                f"{number(event['val_loss']):>9} {number(event['val_accuracy']):>13} "
-                f"{event['learning_rate']:>14.4g} {event['data_wait']:>10.0%}  {left}"
-            )
+            values = "  ".join(f"{number(event[name]):>{_width(name)}}" for name in self._columns)
+            say(f"{event['epoch']:>5}  {values}  {event['learning_rate']:>13.4g}  {event['data_wait']:>9.0%}  {left}")
             self._hint.event(event)
             if self._bar:
                 self._bar.advance(event["epoch"])

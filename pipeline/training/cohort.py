@@ -173,17 +173,10 @@ def _groups(trials: list[Trial]) -> list[list[Trial]]:
             keys[id(trial.model)] = stacking.structure(trial.model, pad=True).key()
         train, data = trial.config["train"], trial.splits
         settings = (train["batch_size"], train["epochs"], *train["augment"].values(), trial.objective())
-        precision = trial.config["device"]["precision"]
+        precision, head = trial.config["device"]["precision"], trial.config["model"]["head"]
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
-        key = (
-            keys[id(trial.model)],
-            type(trial.optimizer),
-            obstacle(trial),
-            precision,
-            settings,
-            shapes,
-            trial.progress.epoch,
-        )
+        structure = (keys[id(trial.model)], head, type(trial.optimizer), precision)
+        key = (structure, obstacle(trial), settings, shapes, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
 
@@ -215,6 +208,7 @@ def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) 
         seeds=[trial.config["seed"] for trial in filled],
         batch_size=trials[0].config["train"]["batch_size"],
         label_smoothing=[trial.config["train"]["label_smoothing"] for trial in filled],
+        head=trials[0].config["model"]["head"],
         epoch=trials[0].progress.epoch,
         resident=choice.resident,
         xla=choice.mode == "fused_xla",
@@ -247,6 +241,7 @@ def solo_trainer(trial: Trial) -> SoloTrainer:
         validation=evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH),
         validation_steps=steps_per_epoch(len(splits.validation), EVALUATION_BATCH),
         label_smoothing=config["train"]["label_smoothing"],
+        head=config["model"]["head"],
     )
     if trial.state is not None:
         trainer.restore(0, trial.state)

@@ -15,6 +15,7 @@ from pipeline.data.input_pipeline import Augment
 from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
 from pipeline.training.feed import Feed, Resident, Streamed
+from pipeline.training.losses import CRITERIA
 from pipeline.training.program import Constants, Program, State, Totals, stacked_state, zero
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
@@ -46,12 +47,13 @@ class FusedTrainer:
         seeds: Sequence[int],
         batch_size: int,
         label_smoothing: Sequence[float],
+        head: str = "softmax",
         epoch: int = 0,
         resident: bool = True,
         xla: bool = True,
         augment: Augment | None = None,
     ) -> None:
-        self._batch_size, self._epoch = batch_size, epoch
+        self._batch_size, self._epoch, self._head = batch_size, epoch, head
         sources = list(dict.fromkeys(zip(map(id, splits), seeds)))
         self._of = [sources.index(source) for source in zip(map(id, splits), seeds)]
         firsts = [self._of.index(d) for d in range(len(sources))]
@@ -87,6 +89,7 @@ class FusedTrainer:
             return Program(
                 template,
                 rule,
+                criterion=CRITERIA[self._head],
                 paths=list(differing),
                 batch_size=self._batch_size,
                 clip=clip,
@@ -103,6 +106,7 @@ class FusedTrainer:
             same,
             sorted(map(str, differing)),
             type(optimizers[0]).__name__,
+            self._head,
         ]
         parts += [self._batch_size, clip, decay, own_data, xla, statistics]
         self._program = _program(json.dumps([_text(part) for part in parts]), make)
@@ -139,8 +143,8 @@ class FusedTrainer:
     ) -> list[dict[str, float]] | None:
         """Trains an epoch at learning rates [P, steps] and validates.
 
-        Returns for each trial loss (as trained on), accuracy, val_loss and val_accuracy; None if `should_stop`
-        turned true between two calls.
+        Returns for each trial loss (as trained on) and val_loss, and accuracy and val_accuracy if its head
+        classifies; None if `should_stop` turned true between two calls.
         """
         state, constants, feed = self._tensors(), self._constants, self._feed
         rate = tf.constant(rates)
@@ -161,9 +165,10 @@ class FusedTrainer:
         self.waited = float(totals.waited)
         self._epoch += 1
         n = int(validation.count)
-        columns = (loss / count, correct / count, validation.loss.numpy() / n, validation.correct.numpy() / n)
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
+        criterion = CRITERIA[self._head]
+        columns = criterion.metrics(loss, correct, count)
+        columns |= criterion.metrics(validation.loss.numpy(), validation.correct.numpy(), n, prefix="val_")
+        return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Computes `steps` steps and forgets them: what a step takes, compiled."""

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import waited_for
-from pipeline.training.losses import cross_entropy, predicted
+from pipeline.training.losses import Criterion
 from pipeline.training.stacking import Path, assigned
 from pipeline.training.updates import Rule, Tensors, apply
 
@@ -65,8 +65,8 @@ class Data(NamedTuple):
 class Program:
     """template: a Keras model with every layer as wide as the widest trial's; only its graph is used.
 
-    paths: which numbers of its layers differ by trial. xla: compile with XLA. clip, decay: whether any trial clips
-    gradients or decays weights.
+    criterion: of its head. paths: which numbers of its layers differ by trial. xla: compile with XLA. clip, decay:
+    whether any trial clips gradients or decays weights.
     """
 
     def __init__(
@@ -74,13 +74,14 @@ class Program:
         template: keras.Model,
         rule: Rule,
         *,
+        criterion: Criterion,
         paths: Sequence[Path],
         batch_size: int,
         clip: bool,
         decay: bool,
         xla: bool,
     ) -> None:
-        self.template, self._rule, self._paths = template, rule, paths
+        self.template, self._rule, self._criterion, self._paths = template, rule, criterion, paths
         self._batch_size, self._clip, self._decay = batch_size, clip, decay
         # Nothing here is Python that autograph would have to convert, which takes longer than all the rest of tracing.
         graph = partial(tf.function, autograph=False)
@@ -115,14 +116,13 @@ class Program:
         """Loss, correct predictions, gradients and the running averages of one trial on one batch."""
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits, updated, penalties = self.template.stateless_call(
+            outputs, updated, penalties = self.template.stateless_call(
                 weights, others, inputs, training=True, return_losses=True
             )
-            losses = cross_entropy(labels, logits, smoothing)
+            losses = self._criterion.losses(labels, outputs, smoothing)
             loss = tf.add_n([tf.reduce_mean(losses), *penalties])
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        correct = tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
-        return loss, correct, gradients, list(updated)
+        return loss, self._criterion.correct(labels, outputs), gradients, list(updated)
 
     def _step(self, state: State, batch: Data, rate: tf.Tensor, constants: Constants) -> tuple[State, Totals]:
         loss, correct, gradients, others = self._for_each(self._gradients, state, batch, constants)
@@ -210,9 +210,9 @@ class Program:
 
     def _measure(self, state: State, data: Data, index: tf.Tensor, constants: Constants) -> Totals:
         def one(weights: Any, others: Any, smoothing: Any, inputs: Any, labels: Any) -> Any:
-            logits, _ = self.template.stateless_call(weights, others, inputs, training=False)
-            correct = tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
-            return tf.reduce_sum(cross_entropy(labels, logits)), correct
+            outputs, _ = self.template.stateless_call(weights, others, inputs, training=False)
+            losses = self._criterion.losses(labels, outputs)
+            return tf.reduce_sum(losses), self._criterion.correct(labels, outputs)
 
         batch = data.batch(tf.repeat(index, data.inputs.shape[0], axis=0))
         loss, correct = self._for_each(one, state, batch, constants)

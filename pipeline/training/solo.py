@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from pipeline.data.input_pipeline import waited_for
 from pipeline.training.layer_calls import prepare
-from pipeline.training.losses import cross_entropy, predicted
+from pipeline.training.losses import CRITERIA
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 STEPS_PER_CALL = 256
 
 
 class SoloTrainer:
-    """Trains `model` (which ends in logits) with `optimizer` on endless `batches`; `validation` is endless too, and
-    `validation_steps` batches of it are the whole split.
+    """Trains `model`, whose output is what `head` says, with `optimizer` on endless `batches`; `validation` is endless
+    too, and `validation_steps` batches of it are the whole split.
 
     The loop is the course's own, GradientTape and apply_gradients, rather than Model.fit: a learning rate given
     by step from outside, exact resume and training several models at once all need to stand inside it.
@@ -31,9 +31,10 @@ class SoloTrainer:
         batches: tf.data.Dataset,
         validation: tf.data.Dataset,
         validation_steps: int,
+        head: str = "softmax",
         label_smoothing: float = 0.0,
     ) -> None:
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer, self._criterion = model, optimizer, CRITERIA[head]
         prepare(model, stacked=False)
         optimizer.build(model.trainable_variables)
         # There is one replica here. Keras would sum gradients over it through a custom gradient, which TensorFlow
@@ -54,14 +55,14 @@ class SoloTrainer:
             waited += seconds
             self.optimizer.learning_rate.assign(rates[step])
             with tf.GradientTape() as tape:
-                logits = self.model(inputs, training=True)
-                losses = cross_entropy(labels, logits, self._label_smoothing)
+                outputs = self.model(inputs, training=True)
+                losses = self._criterion.losses(labels, outputs, self._label_smoothing)
                 loss = tf.add_n([tf.reduce_mean(losses), *self.model.losses])
                 scaled = self.optimizer.scale_loss(loss)
             self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
             n = tf.size(labels)
             loss_sum += loss * tf.cast(n, tf.float32)
-            correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
+            correct += self._criterion.correct(labels, outputs)
             count += n
         return loss_sum, correct, count, waited
 
@@ -69,9 +70,9 @@ class SoloTrainer:
         loss_sum, correct, count = 0.0, 0, 0
         for _ in tf.range(steps):
             inputs, labels = next(iterator)
-            logits = self.model(inputs, training=False)
-            loss_sum += tf.reduce_sum(cross_entropy(labels, logits))
-            correct += tf.reduce_sum(tf.cast(predicted(logits) == labels, tf.int32))
+            outputs = self.model(inputs, training=False)
+            loss_sum += tf.reduce_sum(self._criterion.losses(labels, outputs))
+            correct += self._criterion.correct(labels, outputs)
             count += tf.size(labels)
         return loss_sum, correct, count
 
@@ -91,8 +92,8 @@ class SoloTrainer:
     ) -> dict[str, float] | None:
         """Trains a step for each of the learning rates [steps].
 
-        Returns loss (as trained on, with smoothing and regularisation) and accuracy, both over the epoch's
-        examples as the weights moved; None if `should_stop` turned true between two calls.
+        Returns loss (as trained on, with smoothing and regularisation) and, for classes, accuracy, both over the
+        epoch's examples as the weights moved; None if `should_stop` turned true between two calls.
         """
         totals = np.zeros(4)
         for start in range(0, len(rates), STEPS_PER_CALL):
@@ -101,17 +102,17 @@ class SoloTrainer:
             results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
             totals += [float(value) for value in results]
         loss_sum, correct, count, self.waited = totals.tolist()
-        return {"loss": loss_sum / count, "accuracy": correct / count}
+        return self._criterion.metrics(loss_sum, correct, count)
 
     def rehearse(self, rates: np.ndarray, steps: int) -> None:
         """Trains `steps` steps, for their time."""
         self._run_steps(self._iterator, tf.constant(rates[0, :steps]))[0].numpy()
 
     def evaluate(self) -> dict[str, float]:
-        """val_loss, plain cross-entropy so that trials with other smoothing compare, and val_accuracy."""
+        """val_loss, without smoothing so that trials with another one compare, and for classes val_accuracy."""
         totals = self._run_evaluation(self._validation, self._validation_steps)
         loss_sum, correct, count = (float(value) for value in totals)
-        return {"val_loss": loss_sum / count, "val_accuracy": correct / count}
+        return self._criterion.metrics(loss_sum, correct, count, prefix="val_")
 
     def weights(self, i: int = 0) -> list[np.ndarray]:
         """What predicting needs, in the order of model.weights."""

@@ -19,7 +19,7 @@ from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines
-from pipeline.models.heads import n_logits
+from pipeline.models import heads
 from pipeline.models.layers import normalized, with_probabilities
 from pipeline.objective import Objective
 from pipeline.saving import library_versions, save_model
@@ -181,15 +181,20 @@ def export(job: Job) -> str:
 
 
 def build_model(config: dict[str, Any], splits: Splits) -> keras.Model:
-    """The Keras model of a config, from raw inputs to logits, with the weights that follow from its seed."""
+    """The Keras model of a config, from raw inputs to what its head needs, with the weights that follow from its seed.
+
+    Raises InputError if the model's output is of another shape.
+    """
     # A worker builds many models: without this layer names count up, and structures would not compare.
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(config["seed"])
     keras.config.set_dtype_policy(config["device"]["precision"])
     inputs = keras.Input(splits.input_shape, name="inputs")
-    x = normalized(inputs, *splits.normalization())
-    logits = call("model", config["model"], x, n_logits(config["model"]["head"], splits.n_classes))
-    return keras.Model(inputs, logits)
+    x = normalized(inputs, *splits.normalization()) if heads.of(config).classifies else inputs
+    head, n_classes = config["model"]["head"], splits.n_classes
+    outputs = call("model", config["model"], x, heads.n_outputs(head, n_classes))
+    heads.check_outputs(head, outputs.shape, n_classes)
+    return keras.Model(inputs, outputs)
 
 
 def reason_of(error: Exception) -> tuple[str, bool]:

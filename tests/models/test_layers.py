@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.models.heads import n_logits
+from pipeline.models.heads import n_outputs
 from pipeline.models.layers import activation, dense_block, normalized, with_probabilities
 from pipeline.models.softmax_regression import softmax_regression
 
@@ -116,14 +116,14 @@ def test_an_unknown_norm_placement_is_refused():
 @pytest.mark.parametrize(
     ("head", "n_classes", "logits"), [("softmax", 2, 2), ("softmax", 10, 10), ("sigmoid", 2, 1)]
 )  # fmt: skip
-def test_n_logits(head, n_classes, logits):
-    assert n_logits(head, n_classes) == logits
+def test_n_outputs(head, n_classes, logits):
+    assert n_outputs(head, n_classes) == logits
 
 
 @pytest.mark.parametrize("n_classes", [1, 3, 10])
 def test_a_sigmoid_head_is_for_two_classes(n_classes):
     with pytest.raises(InputError, match=f"model.head=sigmoid is for 2 classes; this data set has {n_classes}"):
-        n_logits("sigmoid", n_classes)
+        n_outputs("sigmoid", n_classes)
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 5, 3)])
@@ -149,8 +149,8 @@ def test_softmax_regression_on_raw_inputs_is_the_numpy_formula(head, n_classes, 
     mean, variance = rng.normal(50, 10, shape[-1]), rng.uniform(1, 100, shape[-1])
     inputs = keras.Input(shape)
     x = normalized(inputs, mean.astype(np.float32), variance.astype(np.float32))
-    model = keras.Model(inputs, softmax_regression(x, n_logits(head, n_classes)))
-    w, b = rng.normal(size=(np.prod(shape), n_logits(head, n_classes))), rng.normal(size=n_logits(head, n_classes))
+    model = keras.Model(inputs, softmax_regression(x, n_outputs(head, n_classes)))
+    w, b = rng.normal(size=(np.prod(shape), n_outputs(head, n_classes))), rng.normal(size=n_outputs(head, n_classes))
     model.get_layer("logits").set_weights([w, b])
     raw = rng.normal(50, 30, (20, *shape)).astype(np.float32)
 
@@ -178,7 +178,7 @@ def test_probabilities_are_float32_and_sum_to_one_in_any_precision(head, policy)
     keras.config.set_dtype_policy(policy)
     try:
         inputs = keras.Input((5,))
-        logits = keras.layers.Dense(n_logits(head, 2))(inputs)
+        logits = keras.layers.Dense(n_outputs(head, 2))(inputs)
         model = with_probabilities(keras.Model(inputs, logits), head)
     finally:
         keras.config.set_dtype_policy(before)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.planar import blobs
-from pipeline.models.heads import n_logits
+from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
 from pipeline.training.solo import SoloTrainer
@@ -48,7 +48,7 @@ def make_model():
         inputs = keras.Input(splits.input_shape)
         logits = mlp(
             normalized(inputs, *splits.normalization()),
-            n_logits(head, splits.n_classes),
+            n_outputs(head, splits.n_classes),
             hidden_units=8,
             hidden_layers=hidden_layers,
             activation="relu",
