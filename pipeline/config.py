@@ -166,7 +166,9 @@ def check(config: dict[str, Any]) -> None:
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
 
 
-def _check_metric(metric: str, head: str) -> None:
+def _check_metric(metric: str, head: Any) -> None:
+    if not isinstance(head, str):  # a list, whose items the limits took
+        raise one_of("model.head", head, HEADS)
     allowed = HEADS[head].validation_metrics
     if metric in allowed:
         return

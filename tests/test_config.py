@@ -88,6 +88,7 @@ LIMIT_TABLE = {
     "dataset.test_fraction": ([EPSILON, 0.5, 1 - EPSILON], [0, 1, -0.1, None]),
     "dataset.memory": (["auto", "always", "never"], ["sometimes", None, True]),
     "dataset.n_classes": ([2, 10], [1, 2.0, None]),
+    "dataset.examples": COUNT,
     "dataset.examples_per_class": COUNT,
     "model.hidden_units": (COUNT[0] + [[1], [128, 64]], COUNT[1] + [[], [0], [64, 0], [64, "32"]]),
     "model.hidden_layers": ([0, 1, 50], [-1, 1.0, None]),
@@ -95,7 +96,7 @@ LIMIT_TABLE = {
     "model.norm_momentum": FRACTION,
     "model.norm_epsilon": POSITIVE,
     "model.dropout_rate": FRACTION,
-    "model.head": (["softmax", "sigmoid"], ["Softmax", "linear", None]),
+    "model.head": (["softmax", "sigmoid", "cost"], ["Softmax", "linear", None]),
     "optimizer.learning_rate": POSITIVE,
     "optimizer.momentum": FRACTION,
     "optimizer.beta_1": FRACTION,
@@ -174,7 +175,11 @@ def test_the_default_config_passes(default):
         ("train.epochs", 0, "train.epochs=0 must be a whole number at least 1."),
         ("train.early_stopping.patience", 0, "train.early_stopping.patience=0 must be"),
         ("sweep.stages.random.epochs", -5, "sweep.stages.random.epochs=-5 must be"),
-        ("model.head", "softmx", "model.head=softmx is not known. Allowed: softmax, sigmoid. Did you mean 'softmax'?"),
+        (
+            "model.head",
+            "softmx",
+            "model.head=softmx is not known. Allowed: softmax, sigmoid, cost. Did you mean 'softmax'?",
+        ),
         ("model.hidden_units", [64, -1], "model.hidden_units=-1 must be a whole number at least 1."),
         ("sweep.metric", "accuracy", "sweep.metric=accuracy is not known. Allowed: val_loss, val_accuracy."),
         ("sweep.metric", "test_accuracy", "sweep.metric=test_accuracy is not known."),
@@ -190,6 +195,14 @@ def test_check_refuses_values(default, key, value, message):
     with pytest.raises(InputError) as raised:
         check(changed(default, key, value))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_acuracy"])
+def test_a_head_without_classes_is_measured_by_its_loss(default, metric):
+    quadratic = changed(default, "model.head", "cost")
+    check(changed(quadratic, "sweep.metric", "val_loss"))
+    with pytest.raises(InputError, match=f"sweep.metric={metric}.*val_loss"):
+        check(changed(quadratic, "sweep.metric", metric))
 
 
 @pytest.mark.parametrize("name", ["first", "2026-01-01", "a.b_c-d", "Ünï", "7"])
@@ -393,12 +406,12 @@ def test_a_file_opens_with_a_command_that_uses_it(path, composed):
 def test_a_file_composes_with_the_schema_and_passes_the_limits(path, composed):
     group, choice = path.parent.name, path.stem
     written = {key: "given" if value == "???" else value for key, value in load(path).items()}
-    config = composed(f"{group}={choice}", *[f"{group}.{key}=given" for key in written if written[key] == "given"])
+    given = [f"{group}.{key}=given" for key in written if written[key] == "given"]
+    given += ["sweep.metric=val_loss"] if written.get("head") == "cost" else []
+    config = composed(f"{group}={choice}", *given)
     check(plain(config))
-    found = dict(leaves(OmegaConf.to_container(config[group], resolve=False)))
-    assert {key: found[key] for key, _ in leaves(written)} == dict(
-        leaves(written)
-    )  # what is not written is the schema's
+    found = dict(leaves(OmegaConf.to_container(config[group], resolve=False)))  # with what only the schema says
+    assert {key: found[key] for key, _ in leaves(written)} == dict(leaves(written))
 
 
 BOUND = [(path, name) for path, name in zip(FILES, NAMES) if path.parent.name in GIVEN]

@@ -47,17 +47,21 @@ def figure(results: Results) -> Drawing:
             missed.append(name)
         told.append(f"{name} {abs(w - 5):.1g} ({_range(rates[ends <= NEAR])})")
         path, rate = paths[winner.number], winner.params[RATE]
-        style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5, "alpha": 0.75, "color": f"C{i}"}
+        style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4, "linewidth": 1, "alpha": 0.75, "color": f"C{i}"}
         path = path[: np.flatnonzero(path > LEAST).max(initial=-1) + 2]  # the rest is one line for all
-        left.plot(range(1, len(path) + 1), path, label=f"{name}, {rate:.2g}", **style)
-        right.plot(rates, ends, label=name, **style)
+        left.plot(range(1, len(path) + 1), path, label=f"{name}, best at {rate:.2g}", markevery=0.05, **style)
+        right.plot(rates, ends, **style)
     for axis in (left, right):
         axis.axhline(NEAR, color="0.4", linestyle=":", linewidth=1)
         axis.grid(alpha=0.3)
-    left.set(xscale="log", yscale="log", xlabel="epoch", ylabel=f"|W - 5| (down to {LEAST}: float32)")
+    left.set(
+        xscale="log",
+        yscale="log",
+        xlabel="epoch, at the best learning rate",
+        ylabel=f"|W - 5| (down to {LEAST}: float32)",
+    )
     right.set(xscale="log", xlabel="learning rate (no point: diverged)")
-    left.legend(fontsize=8, title="at its best learning rate", title_fontsize=8)
-    right.legend(fontsize=8)
+    canvas.legend(loc="outside right upper", fontsize=9)
     verdict = f"All but {', '.join(missed)} reach" if missed else "All reach"
     return canvas, (
         f"{verdict} W = 5 within {NEAR}. |W - 5| at the best learning rate, and the rates that end there: "

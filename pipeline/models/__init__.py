@@ -1,1 +1,1 @@
-"""Architectures: one file a model, each a function from normalised inputs to logits."""
+"""Architectures: one file a model, each a function from inputs to what its head needs, mostly logits."""

@@ -100,6 +100,12 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
     """Draws what the experiment shows into figure.png."""
     from pipeline.experiments import results
 
+    experiment = study.config["experiment"]
+    pinned = [key for key in experiment["ranges"] if key not in study.plan.columns()]
+    if pinned:
+        say(f"figure: not drawn, it compares values of {', '.join(pinned)}, and this sweep has one", "yellow")
+        return
+
     def predict(number_: int, inputs: np.ndarray) -> np.ndarray:
         job = {"kind": "predict", "inputs": inputs, **study.job_of(study.ledger.trials[number_])}
         (found,) = list(answers(executor, [job]).values()) or [{"error": "interrupted"}]
@@ -112,7 +118,6 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
         for t in study.ledger.trials.values()
         if (folder := study.trial_folder(t))
     ]
-    experiment = study.config["experiment"]
     try:
         drawing = call(
             "figure", experiment["figure"], results.Results(trials, study.config, study.plan.arms[0].space, predict)

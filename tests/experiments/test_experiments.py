@@ -31,6 +31,7 @@ SMALL = {
         "sweep.stages.coarse.epochs=1",
         "sweep.stages.fine.epochs=2",
     ],
+    "quadratic": ["sweep.points=3", "optimizer=sgd,lion", "train.epochs=20"],
     "random_vs_grid": ["sweep.points=10", "train.epochs=1"],
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.experiments import coarse_to_fine, lines
+from pipeline.experiments import coarse_to_fine, lines, quadratic
 from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
 from pipeline.experiments.bn_learning_rate import good_decades
@@ -144,6 +144,55 @@ def test_coarse_to_fine_is_compared_with_its_control_seed_by_seed():
     assert places.get_ylabel() == "window 1 / (1 - momentum) (steps)"
     assert [line.get_xdata().tolist() for line in by_epochs.lines] == [[1, 2, 4], [2, 4]]
     assert by_epochs.lines[0].get_ydata().tolist() == [0.9, 0.8, 0.2]  # medians
+
+
+ARRIVALS = [
+    ([5, 1, 0.01, 0.001], 3),
+    ([0.01, 0.001], 1),
+    ([5, 0.001, 0.02, 0.01], 4),  # passed it once
+    ([5, 1, 0.5], np.inf),
+    ([0.001, 0.001, 0.02], np.inf),
+    ([5, np.nan, np.nan], np.inf),
+]
+
+
+@pytest.mark.parametrize(("path", "epoch"), ARRIVALS)
+def test_the_epoch_from_which_on_the_minimum_is_near(path, epoch):
+    assert quadratic.arrival(np.array(path)) == epoch
+
+
+def test_the_distance_from_the_minimum_is_the_root_of_the_cost():
+    losses = [25, 4e-6, 0.0, -1e-6, None]  # rounding may leave a little less than the minimum
+    found = quadratic.distances(trial_of(losses))
+    np.testing.assert_allclose(found, [5, 2e-3, quadratic.LEAST, quadratic.LEAST, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("weight", "lost", "said"),
+    [
+        (5.0, (), "All reach W = 5 within 0.01"),
+        (4.0, (), "All but sgd, adam reach W = 5"),
+        (5.0, ("adam",), "All but adam reach W = 5"),
+    ],
+)
+def test_an_optimizer_that_fails_is_named(weight, lost, said):
+    trials = [
+        Trial(
+            n,
+            "grid",
+            {"optimizer": name, "optimizer.learning_rate": rate},
+            "diverged" if name in lost else "completed",
+            {},
+            1,
+            [{"val_loss": None if name in lost else loss} for loss in (4.0, 1e-5)],
+        )
+        for n, (name, rate) in enumerate((o, r) for o in ("sgd", "adam") for r in (0.1, 1.0))
+    ]
+    canvas, finding = quadratic.figure(Results(trials, {}, {}, lambda n, x: np.full((len(x), 1), weight)))
+    assert said in finding
+    assert len(canvas.axes) == 2
+    if not lost:
+        assert "adam" in finding and "(0.1 to 1)" in finding
 
 
 RATE = Interval(1e-4, 1.0, "log")

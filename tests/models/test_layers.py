@@ -113,19 +113,6 @@ def test_an_unknown_norm_placement_is_refused():
     )
 
 
-@pytest.mark.parametrize(
-    ("head", "n_classes", "logits"), [("softmax", 2, 2), ("softmax", 10, 10), ("sigmoid", 2, 1)]
-)  # fmt: skip
-def test_n_outputs(head, n_classes, logits):
-    assert n_outputs(head, n_classes) == logits
-
-
-@pytest.mark.parametrize("n_classes", [1, 3, 10])
-def test_a_sigmoid_head_is_for_two_classes(n_classes):
-    with pytest.raises(InputError, match=f"model.head=sigmoid is for 2 classes; this data set has {n_classes}"):
-        n_outputs("sigmoid", n_classes)
-
-
 @pytest.mark.parametrize("shape", [(3,), (4, 5, 3)])
 def test_normalized_is_over_the_last_axis(shape):
     mean, variance = np.float32([1, -2, 300]), np.float32([4, 0.25, 1e4])
