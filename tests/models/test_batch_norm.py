@@ -8,11 +8,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hydra import compose, initialize_config_dir
 
+from pipeline import config as configs
+from pipeline.data.sources import load_splits
 from pipeline.models.cnn import cnn
 from pipeline.models.layers import dense_block, normed_activation
 from pipeline.models.mlp import mlp
 from pipeline.saving import load_model, save_model
+from pipeline.training.trial import build_model
+from tests.conftest import ROOT
 
 EPSILON, MOMENTUM = 0.01, 0.8
 M, N, UNITS = 32, 5, 7
@@ -217,3 +222,40 @@ def test_dropout_stands_behind_batch_norm_and_leaves_its_statistics_alone(batch)
     kept = a != 0
     assert 0.3 < kept.mean() < 0.7
     np.testing.assert_allclose(a[kept], 2 * b[kept], rtol=1e-5)
+
+
+def test_gamma_and_beta_are_learned_by_the_gradients_of_the_equations(batch, numbers):
+    """Section 3: dJ/dgamma = sum(g z_norm) and dJ/dbeta = sum(g) over examples, for g = dJ/dz_tilde. The running
+    averages are not learned."""
+    w, gamma, beta = numbers
+    model = block(activation_name="linear")
+    model.set_weights([w, gamma, beta, np.zeros(UNITS), np.ones(UNITS)])
+    g = np.random.default_rng(3).normal(size=(M, UNITS)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(batch, training=True) * g)
+    norm = norm_of(model)
+    of_gamma, of_beta = tape.gradient(loss, [norm.gamma.value, norm.beta.value])
+    z_norm = z_tilde(batch.astype(float) @ w, 1, 0)
+    np.testing.assert_allclose(of_gamma, (g * z_norm).sum(0), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(of_beta, g.sum(0), rtol=1e-4, atol=1e-4)
+    assert [v.name for v in norm.trainable_variables] == ["gamma", "beta"]
+    assert [v.name for v in norm.non_trainable_variables] == ["moving_mean", "moving_variance"]
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_config_says_placement_epsilon_and_momentum_and_the_default_is_before_the_activation(model):
+    configs.register()
+    words = [f"model={model}", "model.norm_epsilon=0.25", "model.norm_momentum=0.5"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = configs.plain(compose("config", words))
+        other = configs.plain(compose("config", [*words, "model.norm_placement=after_activation"]))
+    splits = load_splits(config)
+    kinds = {
+        name: [type(layer).__name__ for layer in build_model(one, splits).layers]
+        for name, one in (("before", config), ("after", other))
+    }
+    assert [build_model(config, splits).get_layer(f"batch_normalization{n}").epsilon for n in ("", "_1")] == [0.25] * 2
+    assert norm_of(build_model(config, splits)).momentum == 0.5
+    first = {name: kinds[name].index("BatchNormalization") for name in kinds}
+    assert kinds["before"][first["before"] + 1] == "Activation"
+    assert kinds["after"][first["after"] - 1] == "Activation"

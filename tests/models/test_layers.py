@@ -174,3 +174,30 @@ def test_probabilities_are_float32_and_sum_to_one_in_any_precision(head, policy)
     assert probabilities.min() >= 0 and probabilities.max() <= 1
     if head == "softmax":
         np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 1000])
+@pytest.mark.parametrize("scale", [1, 100, 1e4])
+def test_probabilities_of_any_number_of_classes_sum_to_one(n_classes, scale):
+    z = keras.Input((n_classes,))
+    logits = np.random.default_rng(0).uniform(-scale, scale, (20, n_classes)).astype(np.float32)
+    found = np.asarray(with_probabilities(keras.Model(z, z), "softmax")(logits))
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found, softmax(logits.astype(float)), rtol=2e-3, atol=1e-6)
+
+
+ENORMOUS = [
+    ("softmax", [1e4, -1e4, 0], [1, 0, 0]),
+    ("softmax", [1e4, 1e4, -1e4], [0.5, 0.5, 0]),
+    ("softmax", [-1e4, -1e4, -1e4, -1e4], [0.25] * 4),
+    ("softmax", [1e4, 1e4 - np.log(3)], [0.75, 0.25]),
+    ("sigmoid", [1e4], [1]),
+    ("sigmoid", [-1e4], [0]),
+]
+
+
+@pytest.mark.parametrize(("head", "logits", "probabilities"), ENORMOUS)
+def test_probabilities_of_enormous_logits_are_finite_and_exact(head, logits, probabilities):
+    z = keras.Input((len(logits),))
+    found = with_probabilities(keras.Model(z, z), head)(np.float32([logits]))
+    np.testing.assert_allclose(found, [probabilities], rtol=2e-4)  # float32 has 1e4 to 0.001

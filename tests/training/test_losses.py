@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.training.losses import cross_entropy, predicted
+from pipeline.training.losses import CRITERIA, cross_entropy, predicted
 
 RNG = np.random.default_rng(0)
 SMOOTHINGS = [0.0, 0.1, 0.9]
@@ -94,3 +94,65 @@ def test_predicted(logits, classes):
     found = predicted(tf.constant(logits, tf.float32))
     assert found.dtype == tf.int32
     assert found.numpy().tolist() == classes
+
+
+def mean_loss(z, labels):
+    """J in float64, from the definition: -mean(log(e^z_label / sum(e^z)))."""
+    shifted = z - z.max(1, keepdims=True)
+    return -(shifted[np.arange(len(z)), labels] - np.log(np.exp(shifted).sum(1))).mean()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_the_gradient_of_the_mean_loss_is_y_hat_minus_y_over_m(n_classes):
+    """Of the tape, and of finite differences of the definition, which knows nothing of the loss here."""
+    m, step = 12, 1e-6
+    labels, z = RNG.integers(0, n_classes, m), RNG.normal(0, 2, (m, n_classes))
+    with tf.GradientTape() as tape:
+        logits = tf.Variable(z, dtype=tf.float32)
+        loss = tf.reduce_mean(cross_entropy(tf.constant(labels, tf.int32), logits))
+    assert float(loss) == pytest.approx(mean_loss(z, labels), rel=1e-5)
+    y_hat = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    expected = (y_hat - np.eye(n_classes)[labels]) / m
+    np.testing.assert_allclose(tape.gradient(loss, logits), expected, atol=1e-7)
+    differences = np.zeros_like(z)
+    for place in np.ndindex(z.shape):
+        nudge = np.zeros_like(z)
+        nudge[place] = step
+        differences[place] = (mean_loss(z + nudge, labels) - mean_loss(z - nudge, labels)) / (2 * step)
+    np.testing.assert_allclose(differences, expected, atol=1e-8)
+
+
+def test_sigmoid_of_one_logit_has_the_gradient_of_softmax_of_two():
+    """Softmax of (0, z) moves z as the sigmoid of z does, and with logits (a, b) the sigmoid's z is b - a."""
+    labels = tf.constant(RNG.integers(0, 2, 50), tf.int32)
+    two = tf.Variable(RNG.normal(0, 4, (50, 2)), dtype=tf.float32)
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(labels, two)
+    of_two = tape.gradient(loss, two).numpy()
+    one = tf.Variable(two[:, 1:] - two[:, :1])
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(labels, one)
+    of_one = tape.gradient(loss, one).numpy()
+    np.testing.assert_allclose(of_two[:, 1:], of_one, atol=1e-6)
+    np.testing.assert_allclose(of_two[:, :1], -of_one, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_the_prediction_is_the_hardmax(n_classes):
+    """A 1 where the largest logit is; so the class that softmax finds most probable."""
+    logits = RNG.normal(0, 3, (40, n_classes)).astype(np.float32)
+    hardmax = (logits == logits.max(1, keepdims=True)).astype(int)
+    assert hardmax.sum() == 40
+    found = predicted(tf.constant(logits)).numpy()
+    np.testing.assert_array_equal(np.eye(n_classes, dtype=int)[found], hardmax)
+    np.testing.assert_array_equal(found, tf.nn.softmax(logits).numpy().argmax(1))
+
+
+def test_a_cost_is_its_own_loss_and_nothing_is_right_or_wrong():
+    outputs = tf.constant([[3.0], [-2.0], [0.0]])
+    criterion = CRITERIA["cost"]
+    for smoothing in (0.0, 0.5):
+        assert criterion.losses(tf.constant([0, 0, 0]), outputs, smoothing).numpy().tolist() == [3, -2, 0]
+    assert int(criterion.correct(tf.constant([1, 0, 0]), outputs)) == 0
+    assert criterion.metrics(1.0, 0, 4, "val_") == {"val_loss": 0.25}
+    assert CRITERIA["softmax"].metrics(1.0, 3, 4) == {"loss": 0.25, "accuracy": 0.75}
