@@ -7,7 +7,7 @@ entry, explain, errors    the command line's edge: exit statuses, and mistakes i
 config, limits            the typed schema of what the runner reads; what each value may be
 targets, objective        calling what a `_target_` names; what "better" means
 data/                     one file a data set, each a function that returns Splits; input_pipeline makes tf.data
-models/                   one file an architecture, each from normalised inputs to logits
+models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
                           cohort and modes say which trials fuse and how; stacking, program, updates, layer_calls, fused
 sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
