@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.errors import InputError
 from pipeline.sweep.space import Space
 
 Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs -> probabilities [n, C], or costs [n, 1]
@@ -44,9 +43,7 @@ class Results:
     predict: Predict = field(repr=False)
 
     def by(self, key: str) -> Iterator[tuple[Any, list[Trial]]]:
-        """The trials of each value of `key`, in order of first appearance. Raises InputError if it was pinned."""
-        if any(key not in trial.params for trial in self.trials):
-            raise InputError(f"it compares values of {key}, which has but one here.")
+        """The trials of each value of `key`, in order of first appearance."""
         for value in dict.fromkeys(trial.params[key] for trial in self.trials):
             yield value, [trial for trial in self.trials if trial.params[key] == value]
 

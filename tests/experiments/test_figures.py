@@ -249,11 +249,6 @@ def test_shares_by_decade(dist, values, shares, labels):
     assert named == labels
 
 
-def test_a_key_that_was_pinned_is_said():
-    with pytest.raises(InputError, match=r"it compares values of a\.b, which has but one here"):
-        list(Results([trial()], {}, {}, lambda n, x: x).by("a.b"))
-
-
 def test_a_search_without_its_control_is_said():
     config = {"train": {"epochs": 2}, "sweep": {"stages": {"coarse": {"epochs": 1}}}}
     with pytest.raises(InputError, match="it needs trials of stage random and of others"):
