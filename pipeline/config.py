@@ -37,6 +37,7 @@ class Train:
     early_stopping: EarlyStopping | None = None
     checkpoint_seconds: float = 30.0
     augment: Augment = field(default_factory=Augment)
+    diagnostics: bool = False
     search: dict[str, Any] = field(default_factory=dict)
 
 
@@ -209,10 +210,11 @@ def recorded(config: DictConfig) -> dict[str, Any]:
 
 def essential(config: DictConfig) -> dict[str, Any]:
     """What a resumed run or sweep must have in common with its beginning, as in records: all but where and how
-    trials run and are recorded."""
+    trials run, and what is recorded of them."""
     values = recorded(config)
     for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment"):
         values.pop(name, None)
+    values["train"].pop("diagnostics", None)
     return values
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.sweep.space import Space
+from pipeline.tracking.curves import Diagnoses
 
 Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs -> probabilities [n, C], or costs [n, 1]
 
@@ -17,7 +18,7 @@ Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs ->
 @dataclass(frozen=True)
 class Trial:
     """params: what was crossed or drawn, by full key. metrics: of the best epoch; none of a trial that diverged.
-    epochs: an event each, as in events.jsonl."""
+    epochs: an event each, as in events.jsonl. diagnoses: what train.diagnostics recorded."""
 
     number: int
     stage: str
@@ -26,6 +27,7 @@ class Trial:
     metrics: dict[str, float]
     best_epoch: int
     epochs: list[dict[str, Any]]
+    diagnoses: Diagnoses = field(default_factory=dict)
 
     def score(self, metric: str) -> float:
         """Of the best epoch; NaN if the trial has none."""

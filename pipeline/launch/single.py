@@ -16,7 +16,7 @@ from pipeline.launch.executors import Message
 from pipeline.models import heads
 from pipeline.saving import library_versions
 from pipeline.tracking import store
-from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.curves import diagnostics_picture, learning_curve
 from pipeline.tracking.display import TrialDisplay, number, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 
@@ -73,7 +73,8 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
     if last["input_error"] and not plain["resume"]:
         shutil.rmtree(folder)
         raise InputError(last["reason"])
-    for path in (learning_curve(folder, folder.name, metrics), folder / ".hydra/config.yaml", folder / "model.h5"):
+    pictures = learning_curve(folder, folder.name, metrics), diagnostics_picture(folder, folder.name)
+    for path in (*pictures, folder / ".hydra/config.yaml", folder / "model.h5"):
         if path is not None and path.exists():
             recorder.artifact(0, path)
     address = session.run_address(plain, recorder, 0)

@@ -14,7 +14,7 @@ from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
 from pipeline.targets import call
 from pipeline.tracking import compare, leaderboard, store
-from pipeline.tracking.curves import epochs_of, learning_curve
+from pipeline.tracking.curves import diagnoses_of, diagnostics_picture, epochs_of, learning_curve
 from pipeline.tracking.display import console, number, say
 from pipeline.tracking.recorder import Recorder
 
@@ -42,11 +42,12 @@ def conclude(study: Study, executor: Executor, recorder: Recorder, interrupted: 
         for path in (study.folder / "best.yaml", model):
             if path.exists():
                 recorder.artifact(None, path)
-        curve = learning_curve(
-            study.trial_folder(winner), f"{study.folder.name}, trial {winner.number}", heads.of(study.config).metrics
-        )
-        if curve:
-            recorder.artifact(None, curve)
+        title = f"{study.folder.name}, trial {winner.number}"
+        folder = study.trial_folder(winner)
+        curve = learning_curve(folder, title, heads.of(study.config).metrics)
+        for picture in (curve, diagnostics_picture(folder, title)):
+            if picture:
+                recorder.artifact(None, picture)
         # It is not there after Ctrl-C, or when it could not be written.
         export = shlex.join(["python", "-m", "pipeline", "export", str(model.parent)])
         say(f"model:    {model if model.exists() else export}")
@@ -114,7 +115,16 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
         return np.asarray(found["outputs"])
 
     trials = [
-        results.Trial(t.number, t.stage, t.params, t.status or "", t.metrics, t.best_epoch, epochs_of(folder))
+        results.Trial(
+            t.number,
+            t.stage,
+            t.params,
+            t.status or "",
+            t.metrics,
+            t.best_epoch,
+            epochs_of(folder),
+            diagnoses_of(folder),
+        )
         for t in study.ledger.trials.values()
         if (folder := study.trial_folder(t))
     ]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pipeline.jsonl import read
 from pipeline.tracking.store import create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "data_wait")
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "data_wait", "probe_loss")
 
 
 @dataclass
@@ -27,7 +27,7 @@ class TrackedRun:
     pending: list[dict[str, Any]] = field(default_factory=list)
     first_pending: float | None = None
     has_params: bool = False
-    logged_epoch: int = 0
+    logged_epoch: int = -1  # 0 is the state before training, which diagnostics have
     terminated: bool = False
 
 
@@ -136,7 +136,7 @@ class MlflowWriter:
             self._on_parent(run_id)
         elif run.folder is not None:
             for event in read(run.folder / "events.jsonl"):
-                if event["event"] in ("epoch", "ended"):
+                if event["event"] in ("diagnosed", "epoch", "ended"):
                     self.take(run.number, event)
 
     def take(self, number: int, event: dict[str, Any]) -> None:
@@ -169,12 +169,10 @@ class MlflowWriter:
         run_id = self._created(run)
         metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
         for event in run.pending:
-            if event["event"] == "epoch" and event["epoch"] > logged_epoch:
+            if event["event"] in ("diagnosed", "epoch") and event["epoch"] > logged_epoch:
                 logged_epoch = event["epoch"]
                 at = int(event["time"] * 1000)
-                metrics += [
-                    Metric(name, event[name], at, event["epoch"]) for name in METRICS if event.get(name) is not None
-                ]
+                metrics += [Metric(name, value, at, event["epoch"]) for name, value in _values(event)]
             elif event["event"] == "ended":
                 ended = event
             elif event["event"] == "interrupted":
@@ -224,3 +222,11 @@ class MlflowWriter:
         except Exception:
             return False
         return True
+
+
+def _values(event: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The metrics of an event and their names, those of layers as `diagnostics/LAYER/NAME`."""
+    named = [(name, event.get(name)) for name in METRICS]
+    for layer, measures in event.get("diagnostics", {}).items():
+        named += [(f"diagnostics/{layer}/{name}", value) for name, value in measures.items()]
+    return ((name, value) for name, value in named if value is not None)

@@ -47,7 +47,8 @@ class Member:
     """A trial of a cohort.
 
     rates: the learning rates [steps] of an epoch counted from 0. progress, and `best`, its best epoch's weights:
-    where it begins. identity: what its checkpoint belongs to.
+    where it begins. identity: what its checkpoint belongs to. diagnose: what to record of its layers, from its weights
+    after an epoch.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Member:
     emit: Emit
     progress: Progress
     best: list[np.ndarray] = field(default_factory=list)
+    diagnose: Callable[[list[np.ndarray], int], dict[str, Any]] | None = None
 
 
 @dataclass
@@ -127,6 +129,10 @@ def train(
                 end(member, Outcome("paused"))
 
     settle()
+    for member in running:
+        if member.diagnose and not member.progress.epoch:
+            start = member.diagnose(trainer.weights(places[member.number]), 0)
+            member.emit({"event": "diagnosed", "epoch": 0, **start})
     while running:
         if should_stop():
             for member in running:
@@ -188,7 +194,8 @@ def _take(
         member.best = weights()
     epoch = progress.epoch if finite else progress.epoch + 1
     times = {"seconds": share} if share == seconds else {"seconds": share, "cohort_seconds": seconds}
-    member.emit({"event": "epoch", "epoch": epoch, **metrics, **facts, **times})
+    layers = member.diagnose(weights(), epoch) if member.diagnose else {}
+    member.emit({"event": "epoch", "epoch": epoch, **metrics, **facts, **times, **layers})
 
 
 def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:

@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipeline.objective import Objective
 from pipeline.saving import library_versions, save_model
 from pipeline.targets import call
 from pipeline.training import checkpoint
+from pipeline.training.diagnostics import Diagnosis
 from pipeline.training.loop import Member, Outcome
 from pipeline.training.progress import Progress
 from pipeline.training.schedules import factors
@@ -105,7 +107,13 @@ class Trial:
             self.emit,
             self.progress,
             self.best,
+            self._diagnosis() if config["train"]["diagnostics"] else None,
         )
+
+    def _diagnosis(self) -> Diagnosis:
+        batch_size, seed = self.config["train"]["batch_size"], self.config["seed"]
+        make = partial(build_model, self.config, self.splits)
+        return Diagnosis(self.model, make, self.splits.train, batch_size=batch_size, seed=seed)
 
     def started(self, **details: Any) -> None:
         self.emit(
@@ -147,7 +155,8 @@ def identity(config: Job, splits: Splits) -> str:
         name: {key: value for key, value in config[name].items() if key != "search"}
         for name in ("dataset", "model", "optimizer", "schedule", "train")
     }
-    groups["train"].pop("checkpoint_seconds", None)
+    for key in ("checkpoint_seconds", "diagnostics"):
+        groups["train"].pop(key, None)
     precision = config["device"]["precision"]  # not its name: a sweep may be resumed on another device
     aim = [config["sweep"][name] for name in ("metric", "direction")]
     text = json.dumps([config["seed"], groups, precision, aim, splits.fingerprint], sort_keys=True)
