@@ -77,8 +77,8 @@ def _unknown_group(name: str) -> str:
 def _mismatch(override: str, cause: BaseException | None) -> str:
     if isinstance(cause, ValidationError):
         first = str(cause).splitlines()[0]
-        wanted = re.search(r"could not be converted to (\w+)", first)
-        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+        wanted = re.search(r"(?:could not be converted to|is not a valid) (\w+)", first)
+        kind = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
         if wanted:
             return f"{override.split('=')[0]}={override.partition('=')[2]} must be {kind.get(wanted[1], wanted[1])}."
         return _one_line(f"{override}: {first}")

@@ -17,6 +17,8 @@ NAMES = [path.stem for path in FILES]
 SMALL = {
     "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=2,3"],
     "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4"],
+    "covariate_shift": ["train.epochs=2", "seed=0,1", "model.hidden_layers=2"],
+    "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128"],
     "decay": ["sweep.points=2", "train.epochs=2"],
     "batch_size": ["train.epochs=6"],
     "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2"],

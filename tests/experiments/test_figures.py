@@ -7,6 +7,7 @@ from pipeline.errors import InputError
 from pipeline.experiments import coarse_to_fine, lines, quadratic
 from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
+from pipeline.experiments.bn_batch_size import gap, trend
 from pipeline.experiments.bn_learning_rate import good_decades
 from pipeline.experiments.results import Results, Trial
 from pipeline.experiments.scales import by_decade
@@ -264,3 +265,30 @@ def test_results_by_a_key():
     trials = [trial(n, **{"a.b": value}) for n, value in enumerate([2, 1, 2])]
     found = {value: [t.number for t in some] for value, some in Results(trials, {}, {}, lambda n, x: x).by("a.b")}
     assert list(found.items()) == [(2, [0, 2]), (1, [1])]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([(1.0, 1.1), (0.1, 0.3), (0.01, 0.2)], 0.2),  # at an epoch
+        ([(1.0, 1.1), (0.01, 0.3)], 0.6),  # half of the way in the logarithm: 0.7 - 0.1
+        ([(1.0, 1.1), (0.1, 0.3), (1.0, 2.0), (0.1, 0.9)], 0.2),  # the first time
+        ([(0.05, 0.3), (0.01, 0.5)], 0.25),  # lower from the beginning
+        ([(0.05, 0.3), (1.0, 1.1), (0.1, 0.2)], 0.1),
+    ],
+)
+def test_the_gap_at_a_training_loss(losses, expected):
+    epochs = [{"probe_loss": probe, "val_loss": validation} for probe, validation in losses]
+    assert gap(epochs, 0.1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [
+        ([[0.3, 0.4], [0.2, 0.3]], "it falls (-0.100 to -0.100)"),
+        ([[0.2, 0.3], [0.3, 0.5]], "it rises (+0.100 to +0.200): that it falls does not show on this data"),
+        ([[0.2, 0.3], [0.3, 0.2]], "in others (-0.100 to +0.100): that it falls does not show on this data"),
+    ],
+)
+def test_a_trend_is_claimed_if_every_seed_has_it(gaps, words):
+    assert trend([4, 8], np.array(gaps)).endswith(words)

@@ -1,0 +1,54 @@
+"""While earlier layers learn, what enters a later one drifts; batch norm holds it (Ioffe & Szegedy 2015, section 4.1).
+
+That this is why batch norm helps is disputed (Santurkar et al. 2018): drift is shown here, not its effect.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.experiments.results import Drawing, Results
+from pipeline.tracking.curves import band, measure
+
+PLACEMENT = "model.norm_placement"
+STYLES = {"none": ("without batch norm", "#ee6677"), "before_activation": ("with batch norm", "#4477aa")}
+
+
+def figure(results: Results) -> Drawing:
+    """Pre-activations of the last hidden layer by epoch, one trial without and one with batch norm on the same axis;
+    right, how far the means of its units have moved, a line a seed."""
+    canvas = Figure(figsize=(13, 4.6), layout="constrained")
+    without, with_norm, right = canvas.subplots(1, 3)
+    with_norm.sharey(without)
+    shifts: dict[str, list[float]] = {}
+    told = []
+    for axis, (placement, (text, color)) in zip((without, with_norm), STYLES.items()):
+        trials = [t for t in results.trials if t.params[PLACEMENT] == placement and t.status == "completed"]
+        layer = [name for name, found in trials[0].diagnoses[0].items() if "shift" in found][-1]
+        band(axis, trials[0].diagnoses, layer, color, label="median; shaded: 15th to 85th percentile")
+        axis.set_title(text, size=11)
+        for i, trial in enumerate(trials):
+            moved = measure(trial.diagnoses, layer, "shift")
+            right.plot(list(trial.diagnoses), moved, color=color, label=None if i else f"{text}, a line a seed")
+        shifts[placement] = [measure(t.diagnoses, layer, "shift")[-1] for t in trials]
+        spreads = np.mean([np.array(measure(t.diagnoses, layer, "pre_activation_std"))[[0, -1]] for t in trials], 0)
+        accuracy = np.mean([t.score("val_accuracy") for t in trials])
+        told.append(
+            f"{np.mean(shifts[placement]):.2f} of its standard deviations {text} (seeds {min(shifts[placement]):.2f} "
+            f"to {max(shifts[placement]):.2f}; the spread of the layer goes from {spreads[0]:.2f} to {spreads[1]:.2f}, "
+            f"validation accuracy {accuracy:.3f})"
+        )
+    without.set(ylabel=f"pre-activations of {layer}, the last hidden layer")
+    right.set(ylabel="shift since epoch 0\n(standard deviations of the unit)", ylim=(0, None))
+    right.set_title(f"how far the mean of a unit of {layer} has moved", size=11)
+    for axis in (without, with_norm, right):
+        axis.set(xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=9, loc="upper right" if axis is right else "upper left")
+    without.margins(y=0.15)
+    shows = max(shifts["before_activation"]) < min(shifts["none"])
+    return canvas, (
+        f"In {len(results.trials[0].epochs)} epochs the mean of a unit of the last hidden layer moves by "
+        f"{', by '.join(told)}" + ("." if shows else ": the claim does not show on this data.")
+    )

@@ -1,0 +1,79 @@
+"""What a run with train.diagnostics=true leaves for a person: metrics in MLflow, a picture, and nothing without it."""
+
+import json
+
+import matplotlib.image
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking.curves import diagnoses_of, diagnostics_picture, measure
+from tests.conftest import TINY, caviar
+
+
+@pytest.mark.slow
+def test_a_run_records_and_draws_its_layers(tmp_path):
+    result = caviar(*TINY, "train.diagnostics=true", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    (folder,) = (tmp_path / "outputs/runs").iterdir()
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
+    recorded = diagnoses_of(folder)
+    assert list(recorded) == [0, 1, 2]
+    for layer, measures in recorded[2].items():
+        for name in measures:
+            history = client.get_metric_history(run.info.run_id, f"diagnostics/{layer}/{name}")
+            assert [(m.step, m.value) for m in history] == list(zip(recorded, measure(recorded, layer, name)))
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "probe_loss")] == [0, 1, 2]
+    assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2]
+    assert "diagnostics.png" in {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    picture = matplotlib.image.imread(folder / "diagnostics.png")
+    assert picture[..., :3].std() > 0.01
+
+
+@pytest.mark.slow
+def test_a_sweep_draws_its_winner(tmp_path):
+    line = [*TINY, "optimizer.learning_rate=0.01,0.001", "sweep.max_tier=0", "train.diagnostics=true", "sweep.name=s"]
+    result = caviar("-m", *line, "tracking=none", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(list((tmp_path / "outputs/sweeps/s").glob("*/diagnostics.png"))) == 1
+    again = caviar("-m", *line, "tracking=none", "train.diagnostics=false", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr  # to record less is no other sweep
+
+
+@pytest.mark.parametrize(("value", "message"), [("maybe", "true or false"), ("null", "train.diagnostics")])
+def test_a_mistake_is_explained(value, message, tmp_path):
+    result = caviar(f"train.diagnostics={value}", cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
+def write(folder, *events):
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+
+
+def layers(value):
+    hidden = {f"pre_activation_{name}": value for name in ("mean", "std", "p15", "p50", "p85")}
+    return {"dense": {**hidden, "gradient_norm": value, "dead_share": 0.0}, "logits": {"weight_norm": 1.0}}
+
+
+def test_a_restart_repeats_epochs_that_are_drawn_once(tmp_path):
+    first = {"event": "diagnosed", "epoch": 0, "diagnostics": layers(1.0)}
+    write(tmp_path, first, first, {"event": "epoch", "epoch": 1, "diagnostics": layers(None)})
+    recorded = diagnoses_of(tmp_path)
+    assert list(recorded) == [0, 1]
+    assert measure(recorded, "dense", "gradient_norm") == pytest.approx([1.0, float("nan")], nan_ok=True)
+    assert measure(recorded, "logits", "gradient_norm") == pytest.approx([float("nan")] * 2, nan_ok=True)
+    assert diagnostics_picture(tmp_path, "one that diverged").exists()
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [None, {}, {"logits": layers(1.0)["logits"]}, {f"dense_{i}": layers(1.0)["dense"] for i in range(9)}],
+    ids=["nothing", "no layers", "no hidden layer", "nine"],
+)  # fmt: skip
+def test_whatever_there_is_is_drawn(recorded, tmp_path):
+    event = {"event": "epoch", "epoch": 1}
+    write(tmp_path, event if recorded is None else {**event, "diagnostics": recorded})
+    assert (diagnostics_picture(tmp_path, "title") is not None) == bool(recorded)
