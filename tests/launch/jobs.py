@@ -35,6 +35,7 @@ def job(folder: Path, number: int, epochs: int = 1) -> dict[str, Any]:
             "early_stopping": None,
             "checkpoint_seconds": 30,
             "augment": {"flip": False, "shift": 0},
+            "diagnostics": False,
         },
         "device": {"name": "cpu", "precision": "float32"},
         "sweep": {"metric": "val_accuracy", "direction": "maximize"},
