@@ -25,6 +25,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def examples(self, rows: np.ndarray) -> np.ndarray:
+        """The inputs of some rows, [*rows.shape, *input_shape]."""
+        return self.inputs.take(rows) if isinstance(self.inputs, Stored) else self.inputs[rows]
+
     @property
     def nbytes(self) -> int:
         return self.inputs.nbytes + self.labels.nbytes

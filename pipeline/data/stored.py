@@ -119,6 +119,14 @@ class Stored:
         chosen = found if last - first == len(rows) else found[rows - first]
         return np.ascontiguousarray(chosen, self.dtype)
 
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """These of the rows, [*rows.shape, *shape]; each block that has some of them is read once."""
+        wanted, places = np.unique(rows, return_inverse=True)
+        block_of = np.searchsorted(self.starts, wanted, "right") - 1
+        spans = self.spans
+        found = [self.read(*spans[block])[wanted[block_of == block] - spans[block][0]] for block in np.unique(block_of)]
+        return np.concatenate(found)[places].reshape(*rows.shape, *self.shape[1:])
+
     def load(self) -> np.ndarray:
         """All of them, as an array."""
         return self.gather(self.spans)

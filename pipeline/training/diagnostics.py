@@ -17,7 +17,7 @@ import tensorflow as tf
 from pipeline.data.splits import Split
 from pipeline.training import stacking
 from pipeline.training.layer_calls import prepare
-from pipeline.training.losses import cross_entropy
+from pipeline.training.losses import CRITERIA
 
 PROBE = 256  # training examples that are looked at, the first ones: many enough for a percentile of a single unit
 BATCHES = 16  # drawn to see how batch statistics vary
@@ -33,20 +33,27 @@ MOST_PROBES = 4  # trials of a cohort mostly share one
 class Diagnosis:
     """Measures a trial whose `model` has the weights that it begins with, on examples of `train`.
 
-    make: makes another model of the same layers, to be measured with; batch_size, seed: the trial's.
+    make: makes another model of the same layers, to be measured with; head, batch_size, seed: the trial's.
     """
 
     def __init__(
-        self, model: keras.Model, make: Callable[[], keras.Model], train: Split, *, batch_size: int, seed: int
+        self,
+        model: keras.Model,
+        make: Callable[[], keras.Model],
+        train: Split,
+        *,
+        head: str,
+        batch_size: int,
+        seed: int,
     ) -> None:
-        self._model, self._probe = model, _shared(model, make)
+        self._model, self._probe = model, _shared(model, make, head)
         self._train, self._batch_size, self._seed = train, min(batch_size, len(train)), seed
         self._start: Arrays | None = None
 
     def __call__(self, weights: list[np.ndarray], epoch: int) -> dict[str, Any]:
         """What an event gains, of the network with `weights` (as in model.weights) after `epoch` epochs.
 
-        probe_loss: plain cross-entropy of the probe batch, predicted as val_loss is, and so beside it the gap between
+        probe_loss: the plain loss of the probe batch, predicted as val_loss is, and so beside it the gap between
         training and validation without what moving weights and batch statistics do to the training loss.
         diagnostics: by layer, in the order in which they compute:
         pre_activation_mean, _std, _p15, _p50, _p85: of what enters the activation, over examples and units; the
@@ -55,7 +62,7 @@ class Diagnosis:
         shift: how far the mean of a unit has moved since epoch 0, in standard deviations of that unit (pooled over
         then and now), root mean square over units.
         dead_share: of units whose activation is the same for every example.
-        gradient_norm, weight_norm: L2, of the kernel; the loss is the cross-entropy of the probe batch.
+        gradient_norm, weight_norm: L2, of the kernel; the loss is that of the probe batch.
         batch_noise: the standard deviation of a unit's batch mean over batches of the trial's size, in standard
         deviations of the unit, root mean square over units. Of what enters batch norm; of the pre-activation where
         there is none. It is 1 / sqrt(batch size) for independent examples; behind another batch norm it is less, which
@@ -71,9 +78,9 @@ class Diagnosis:
 
     def _measure(self, weights: list[np.ndarray], epoch: int) -> tuple[float, Arrays]:
         rng = np.random.default_rng([self._seed, epoch])
-        n, examples = len(self._train), self._train
+        n, train = len(self._train), self._train
         drawn = np.stack([rng.choice(n, self._batch_size, replace=False) for _ in range(BATCHES)])
-        return self._probe.measure(weights, examples.inputs[:PROBE], examples.labels[:PROBE], examples.inputs[drawn])
+        return self._probe.measure(weights, train.inputs[:PROBE], train.labels[:PROBE], train.examples(drawn))
 
 
 @dataclass
@@ -92,8 +99,8 @@ class _Seen:
 class Probe:
     """Measures any weights of `model`, which becomes its own: its layers are changed to tell what passes them."""
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, model: keras.Model, head: str) -> None:
+        self._model, self._criterion = model, CRITERIA[head]
         self._calls: list[tuple[keras.layers.Layer, dict[str, Any]]] = []
         self._as_training = False  # whether batch norm takes the statistics of the batch
         prepare(model, stacked=False, own_data=True)  # input statistics are read from the weights
@@ -139,11 +146,11 @@ class Probe:
         return outputs
 
     def _forward(self, inputs: tf.Tensor, as_training: bool = True) -> tuple[tf.Tensor, dict[str, _Seen]]:
-        """Logits, and the layers by name: that of the layer with the kernel, and with it the batch norm and the
+        """Outputs, and the layers by name: that of the layer with the kernel, and with it the batch norm and the
         activation that follow."""
         self._calls.clear()
         self._as_training = as_training
-        logits = self._model(inputs, training=False)
+        outputs = self._model(inputs, training=False)
         seen: dict[str, _Seen] = {}
         last = ""
         for layer, facts in self._calls:
@@ -152,15 +159,15 @@ class Probe:
             for key, value in facts.items():
                 setattr(seen.setdefault(last, _Seen()), key, value)
         self._calls.clear()
-        return logits, seen
+        return outputs, seen
 
     def _measures(
         self, inputs: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
         predicted, _ = self._forward(inputs, as_training=False)  # first: the others move the moving averages
         with tf.GradientTape() as tape:
-            logits, seen = self._forward(inputs)
-            loss = tf.reduce_mean(cross_entropy(labels, logits))
+            outputs, seen = self._forward(inputs)
+            loss = tf.reduce_mean(self._criterion.losses(labels, outputs))
         kernels = {name: layer.kernel for name, layer in seen.items() if layer.kernel is not None}
         gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         found: dict[str, dict[str, tf.Tensor]] = {name: {} for name in seen}
@@ -177,7 +184,7 @@ class Probe:
             means = tf.map_fn(self._batch_means, batches, fn_output_signature=kinds)
             for name, tensor in noisy.items():
                 found[name] |= {"batch_means": means[name], "batch_spread": tf.math.reduce_std(_by_unit(tensor), 0)}
-        return tf.reduce_mean(cross_entropy(labels, predicted)), found
+        return tf.reduce_mean(self._criterion.losses(labels, predicted)), found
 
     def _batch_means(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         _, seen = self._forward(inputs)
@@ -185,11 +192,11 @@ class Probe:
         return {name: tf.reduce_mean(_by_unit(tensor), 0) for name, tensor in noisy.items() if tensor is not None}
 
 
-def _shared(model: keras.Model, make: Callable[[], keras.Model]) -> Probe:
+def _shared(model: keras.Model, make: Callable[[], keras.Model], head: str) -> Probe:
     """The probe of models of these very layers; the least recently used go."""
-    key = str(list(stacking.leaves(model.get_config())))
+    key = str([head, *stacking.leaves(model.get_config())])
     if key not in _probes:
-        _probes[key] = Probe(make())
+        _probes[key] = Probe(make(), head)
     _probes.move_to_end(key)
     while len(_probes) > MOST_PROBES:
         _probes.popitem(last=False)

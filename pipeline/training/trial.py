@@ -111,9 +111,9 @@ class Trial:
         )
 
     def _diagnosis(self) -> Diagnosis:
-        batch_size, seed = self.config["train"]["batch_size"], self.config["seed"]
+        own = {"head": self.config["model"]["head"], "batch_size": self.config["train"]["batch_size"]}
         make = partial(build_model, self.config, self.splits)
-        return Diagnosis(self.model, make, self.splits.train, batch_size=batch_size, seed=seed)
+        return Diagnosis(self.model, make, self.splits.train, seed=self.config["seed"], **own)
 
     def started(self, **details: Any) -> None:
         self.emit(

@@ -106,3 +106,11 @@ def test_a_damaged_chunk_is_said_by_its_rows(write):
     np.testing.assert_array_equal(stored[:128], INPUTS[:128])
     with pytest.raises(InputError, match=r"rows 128 to 191 of inputs can't be read"):
         stored.read(128, 192)
+
+
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_single_rows_are_taken_in_any_order(write, settings):
+    rows = np.arange(0, N, 2)
+    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", rows)
+    wanted = np.random.default_rng(0).integers(0, len(rows), (4, 30))
+    np.testing.assert_array_equal(stored.take(wanted), INPUTS[rows][wanted])

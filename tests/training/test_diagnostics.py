@@ -43,7 +43,7 @@ def network(norm, activation_within):
 
 
 def diagnosis(make, data, batch_size=20):
-    return Diagnosis(make(), make, data, batch_size=batch_size, seed=7)
+    return Diagnosis(make(), make, data, head="softmax", batch_size=batch_size, seed=7)
 
 
 @pytest.mark.parametrize(("norm", "within"), [(False, False), (True, False), (False, True)])
