@@ -85,7 +85,7 @@ def _dispatch(arguments: list[str]) -> int:
     )
     module.arguments(parser)
     try:
-        options = parser.parse_args(rest)
+        options = parser.parse_intermixed_args(rest)
     except SystemExit as done:  # --help has been printed
         return int(done.code or 0)
     status: int = module.run(options)

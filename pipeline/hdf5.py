@@ -14,11 +14,12 @@ from pipeline.jsonl import commit
 
 DIGEST = "caviar_sha256"
 INTACT, CHANGED, UNSEALED = "intact", "changed", "unsealed"
+BLOCK_BYTES = 2**23  # hashed at once: enough to keep reading fast, little enough for any machine
 
 
 def digest(file: h5py.File) -> str:
     """sha256 over every dataset and attribute, in name order. A flipped bit in an uncompressed dataset loads
-    silently otherwise."""
+    silently otherwise. Read by blocks: a file may be larger than the memory."""
     total = hashlib.sha256()
 
     def add_attributes(item: h5py.HLObject) -> None:
@@ -28,14 +29,30 @@ def digest(file: h5py.File) -> str:
 
     def add(name: str, item: h5py.HLObject) -> None:
         if isinstance(item, h5py.Dataset):
-            array = np.ascontiguousarray(item[()])
-            total.update(f"{name}:{array.dtype}{array.shape}".encode())
-            total.update(array.tobytes())
+            total.update(f"{name}:{item.dtype}{item.shape or (1,)}".encode())
+            for block in _blocks(item):
+                if block.dtype.hasobject:  # texts and lists of any length: the array holds addresses of them only
+                    total.update("".join(f"{np.asarray(value).tolist()!r}," for value in block.flat).encode())
+                else:
+                    total.update(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
         add_attributes(item)
 
     add_attributes(file)
     file.visititems(add)
     return total.hexdigest()
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
+    """A dataset's values in order: whole rows, of whole chunks, of about BLOCK_BYTES."""
+    if not dataset.shape:  # one value, or none
+        if dataset.shape is not None:
+            yield np.asarray(dataset[()])
+        return
+    rows = BLOCK_BYTES // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
+    chunk = dataset.chunks[0] if dataset.chunks else 1
+    step = max(chunk, rows // chunk * chunk)
+    for start in range(0, len(dataset), step):
+        yield dataset[start : start + step]
 
 
 def write(path: Path, fill: Callable[[Path], None]) -> None:

@@ -1,6 +1,5 @@
 """Examples in HDF5 files, of any size."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from pipeline import hdf5 as files
 from pipeline import memory as machine
+from pipeline.data import attributes as descriptions
 from pipeline.data.checked import once
 from pipeline.data.splits import Split, Splits, divided
 from pipeline.data.stored import Stored
@@ -37,8 +37,8 @@ class Table:
 def hdf5(
     *,
     file: str,
-    inputs: str,
-    labels: str,
+    inputs: str | None,
+    labels: str | None,
     validation: Place,
     test: Place,
     validation_fraction: float,
@@ -48,6 +48,8 @@ def hdf5(
 ) -> Splits:
     """Inputs [n, *shape] and labels [n] under two keys of a file; rows are read when they are wanted.
 
+    inputs, labels: the keys; without them `inputs` and `labels`, or in a file that `python -m pipeline convert` wrote
+    the training, validation and test part that it has.
     validation, test: where a part has a place of its own (another file, other keys); one that has none is split off
     the training part by seed, `validation_fraction` or `test_fraction` of it. Integer inputs are kept as they are
     stored: the model brings every channel to mean 0 and variance 1.
@@ -55,13 +57,19 @@ def hdf5(
     blocks; `auto` holds as many parts, small ones first, as take no more than a sixteenth of the memory.
     Raises InputError with the file, the key and what to do for whatever can't be trained on.
     """
-    own = {"train": _table({"file": file, "inputs": inputs, "labels": labels}, {})}
-    fractions = {}
-    for name, place, fraction in (("validation", validation, validation_fraction), ("test", test, test_fraction)):
-        if any(place.values()):
-            own[name] = _table(place, {"file": file, "inputs": inputs, "labels": labels})
-        else:
-            fractions[name] = fraction
+    with files.opened(Path(file)) as opened:
+        in_parts = inputs is None and labels is None and descriptions.in_parts(opened)
+    given: dict[str, Place] = {"train": {}, "validation": validation, "test": test}
+    if in_parts:
+        own = {
+            name: _table(place, {"file": file, "inputs": f"{name}/inputs", "labels": f"{name}/labels"})
+            for name, place in given.items()
+        }
+    else:
+        whole = {"file": file, "inputs": inputs or "inputs", "labels": labels or "labels"}
+        own = {name: _table(place, whole) for name, place in given.items() if name == "train" or any(place.values())}
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    fractions = {name: fraction for name, fraction in fractions.items() if name not in own}
     names = _class_names(own)
     numbers = {name: _numbered(table, names) for name, table in own.items()}
     index = {name: np.arange(table.n) for name, table in own.items()}
@@ -87,6 +95,8 @@ def _table(place: Place, other: Place) -> Table:
     found = {key: place.get(key) or other.get(key) for key in ("file", "inputs", "labels")}
     path, key, label_key = Path(str(found["file"])), str(found["inputs"]), str(found["labels"])
     with files.opened(path) as file:
+        if files.DIGEST in file.attrs:
+            once(path, files.DIGEST, lambda: files.check(path))
         inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
         n = len(inputs)
         if inputs.dtype.kind not in "biuf":
@@ -104,10 +114,9 @@ def _table(place: Place, other: Place) -> Table:
                 f"({hint})."
             )
         labels = label_set.asstr()[()] if h5py.check_string_dtype(label_set.dtype) else label_set[()]
-        attributes = {**_attributes(file), **_attributes(inputs)}
-        names = _names(attributes.pop("class_names", None)) or _names(_attributes(label_set).get("class_names"))
-        if names is None and "list_classes" in file:
-            names = tuple(map(_text, file["list_classes"][()].tolist()))
+        attributes = {**descriptions.read(file), **descriptions.read(inputs)}
+        attributes.pop("class_names", None)
+        names = descriptions.class_names(file, label_set)
         once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
     return Table(path, key, np.asarray(labels).reshape(n), names, attributes, n)
 
@@ -198,33 +207,3 @@ def _check_shapes(parts: Mapping[str, Split]) -> None:
                 f"{split.inputs.path}: {split.inputs.key} ({name}) has examples of {split.inputs.shape[1:]}, those to "
                 f"train on are {train.shape[1:]}."
             )
-
-
-def _attributes(item: h5py.HLObject) -> dict[str, Any]:
-    """Its attributes, as far as they are numbers, text or short lists of them."""
-    found = {}
-    for key in item.attrs:
-        try:
-            value = item.attrs[key]
-        except (OSError, TypeError, ValueError):
-            continue
-        value = _text(value) if isinstance(value, bytes | str) else np.asarray(value)
-        if isinstance(value, np.ndarray):
-            value = [_text(v) for v in value.tolist()] if value.dtype.kind in "OSU" and value.ndim else value.tolist()
-        if key not in (files.DIGEST, "DIMENSION_LIST", "CLASS", "NAME", "REFERENCE_LIST") and len(str(value)) < 10_000:
-            found[key] = value
-    return found
-
-
-def _names(value: Any) -> tuple[str, ...] | None:
-    """Class names as a list or as its JSON."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
-    return tuple(map(_text, value)) if isinstance(value, list) and value else None
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

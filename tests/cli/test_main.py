@@ -36,7 +36,7 @@ def test_program_help_lists_every_command(run):
     ("arguments", "expected"),
     [
         ([], "COMMAND is missing"),
-        (["evalute", "x.h5"], "COMMAND=evalute is not known. Allowed: evaluate"),
+        (["evalute", "x.h5"], "COMMAND=evalute is not known. Allowed: convert, evaluate"),
         (["evalute", "x.h5"], "Did you mean 'evaluate'?"),
         (["sources"], "COMMAND=sources is not known"),  # a folder beside the commands
         (["predict"], "the following arguments are required: MODEL, INPUT"),

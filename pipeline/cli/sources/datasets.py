@@ -1,5 +1,7 @@
 """Data sets by name, with the split that a model was trained on."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,7 @@ def load(name: str, model: Path, description: Description) -> Splits:
         raise one_of("dataset", name, names())
     recorded = _recorded(description)
     if recorded is None or recorded_name(model, description) != name:
-        config = configs.plain(_compose(f"dataset={name}"))
-        configs.check(config)
-        splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
-        return splits
+        return chosen([f"dataset={name}"])[0]
     own = _dataset(name)
     node = {key: _resolved(value) if own.get(key) == value else value for key, value in recorded["dataset"].items()}
     composed = _compose()
@@ -44,6 +43,28 @@ def load(name: str, model: Path, description: Description) -> Splits:
             f"its fingerprint is {splits.fingerprint}, recorded is {before}."
         )
     return splits
+
+
+def is_override(word: str) -> bool:
+    """Whether a word of the command line is `key=value`, and no file; `./a=b.h5` is one."""
+    return re.match(r"[+~]*[A-Za-z_][\w.@/]*=", word) is not None
+
+
+def chosen(overrides: Sequence[str]) -> tuple[Splits, dict[str, Any]]:
+    """The data set that `dataset=NAME dataset.KEY=VALUE seed=N` names, as run.py would load it; and what that is in
+    full, to be recorded. Raises InputError for what can't be loaded, and for keys that have no part in it."""
+    keys = {word: word.split("=")[0].lstrip("+~") for word in overrides}
+    for word, key in keys.items():
+        if key.split(".")[0] not in ("dataset", "seed", "allowed_targets"):
+            raise InputError(f"{word} decides nothing about the data: give dataset=NAME, dataset.KEY=VALUE or seed=N.")
+    if "dataset" not in keys.values():
+        raise InputError(f"dataset=NAME is missing. Data sets: {', '.join(names())}.")
+    composed = _compose(*overrides)
+    config = configs.plain(composed)
+    configs.check(config)
+    splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
+    recorded = configs.recorded(composed)
+    return splits, {"dataset": recorded["dataset"], "seed": recorded["seed"]}
 
 
 def recorded_name(model: Path, description: Description) -> str:

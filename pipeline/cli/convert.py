@@ -1,0 +1,97 @@
+"""Writes a data set to one HDF5 file: chunked, compressed, described, with a checksum.
+
+DATASET is what `python run.py` takes: dataset=NAME with its keys, and seed=N, which decides the parts. OUT.h5 has the
+parts train, validation and test, each with inputs and labels; `python run.py dataset=hdf5 dataset.file=OUT.h5` trains
+on the same parts. Data larger than the memory is written piece by piece.
+"""
+
+import argparse
+import re
+import shlex
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.cli.views.text import clean
+from pipeline.errors import InputError, one_of
+from pipeline.limits import Number
+
+SUFFIXES = (".h5", ".hdf5")
+COMPRESSIONS = ("gzip", "lzf", "none")
+CHUNK_MB = Number(0, 1024, open="low")  # HDF5 takes chunks of less than 4 GiB
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = f"{parser.prog} dataset=NAME [dataset.KEY=VALUE ...] [seed=N] OUT.h5 [options]"
+    parser.add_argument("words", metavar="WORD", nargs="+", help="the data set and the file to write")
+    parser.add_argument(
+        "--compression", metavar="NAME", default="gzip", help="gzip, lzf or none (default gzip: the smallest)"
+    )
+    # 1 MiB is what HDF5 itself keeps unpacked: larger chunks it unpacks again for every row that is asked for.
+    parser.add_argument("--chunk-mb", metavar="MB", type=float, default=1.0, help="size of a chunk (default 1)")
+    parser.add_argument("--force", action="store_true", help="replace OUT.h5 if it exists")
+
+
+def run(options: argparse.Namespace) -> int:
+    from pipeline.cli.sources.datasets import chosen, is_override
+    from pipeline.cli.views.progress import of_bytes
+    from pipeline.data import converted
+
+    overrides = [word for word in options.words if is_override(word)]
+    path = _output([word for word in options.words if not is_override(word)], options.force)
+    if options.compression not in COMPRESSIONS:
+        raise one_of("--compression", options.compression, COMPRESSIONS)
+    if not CHUNK_MB.accepts(options.chunk_mb):
+        raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
+    splits, source = chosen(overrides)
+    about = {
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "source": source,
+        "versions": {name: version(name) for name in ("numpy", "h5py")},
+    }
+    try:
+        with of_bytes(path.name, splits.nbytes) as advance:
+            converted.write(
+                splits,
+                path,
+                compression=options.compression,
+                chunk_mb=options.chunk_mb,
+                about=about,
+                advance=advance,
+            )
+    except OSError as error:
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: can't be written ({reason}).") from None
+    written = path.stat().st_size
+    print(f"{clean(path)}: {splits.describe().rpartition(', ')[0]}")
+    print(f"{_size(written)} on disk, {written / splits.nbytes:.0%} of that")
+    print(f"train on it:  {_command(path)}")
+    return 0
+
+
+def _output(words: list[str], force: bool) -> Path:
+    """Where to write, checked before the data is loaded."""
+    if len(words) != 1:
+        received = f"; received {', '.join(words)}" if words else ""
+        raise InputError(f"one OUT.h5 is needed{received}: python -m pipeline convert dataset=digits digits.h5")
+    path = Path(words[0])
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: must end in {' or '.join(SUFFIXES)}.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"{path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already; --force replaces it.")
+    return path
+
+
+def _command(path: Path) -> str:
+    """The command that trains on a converted file, for the shell and for Hydra, which reads some signs itself."""
+    text = str(path)
+    if not re.fullmatch(r"[\w./\-]+", text, re.ASCII):
+        # Hydra reads backslashes only before a quote.
+        text = '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + (r"\"" if m[2] else ""), text) + '"'
+    return shlex.join(["python", "run.py", "dataset=hdf5", f"dataset.file={text}"])
+
+
+def _size(n: float) -> str:
+    return f"{n / 2**20:,.1f} MB" if n >= 2**20 else f"{n / 2**10:,.0f} kB"

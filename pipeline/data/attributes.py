@@ -1,0 +1,78 @@
+"""What an HDF5 file of examples says of itself, in attributes."""
+
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline import hdf5 as files
+
+OWN = "caviar_"  # attributes that describe the file, not the data
+LAYOUT = "caviar_layout"
+PARTS = "parts"  # the layout of `python -m pipeline convert`: train/inputs, train/labels, validation/inputs...
+LONGEST = 10_000  # letters: what is longer is no description
+_OF_HDF5 = ("DIMENSION_LIST", "CLASS", "NAME", "REFERENCE_LIST")
+
+
+def written(value: Any) -> str | int | float:
+    """A value as an attribute: text and numbers as they are, anything else as JSON; `read` gives it back."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _like_json(value)):
+        return value
+    return json.dumps(value)
+
+
+def in_parts(item: h5py.HLObject) -> bool:
+    """Whether `convert` wrote this file."""
+    return bool(item.attrs.get(LAYOUT) == PARTS)
+
+
+def read(item: h5py.HLObject) -> dict[str, Any]:
+    """The attributes of a group or dataset that are numbers, text or short lists of them; of a file that `convert`
+    wrote, as they were."""
+    found = {}
+    decode = isinstance(item, h5py.File) and in_parts(item)
+    for key in item.attrs:
+        if key in (files.DIGEST, *_OF_HDF5) or key.startswith(OWN):
+            continue
+        try:
+            value = item.attrs[key]
+        except (OSError, TypeError, ValueError):
+            continue
+        value = text(value) if isinstance(value, bytes | str) else np.asarray(value)
+        if isinstance(value, np.ndarray):
+            value = [text(v) for v in value.tolist()] if value.dtype.kind in "OSU" and value.ndim else value.tolist()
+        if key == "class_names":
+            found[key] = names(value)
+        elif decode or len(str(value)) < LONGEST:
+            found[key] = _parsed(value) if decode and isinstance(value, str) and _like_json(value) else value
+    return found
+
+
+def class_names(file: h5py.File, labels: h5py.Dataset) -> tuple[str, ...] | None:
+    """What the labels mean, as the file, the labels or a dataset `list_classes` says."""
+    found = read(file).get("class_names") or read(labels).get("class_names")
+    if found is None and isinstance(listed := file.get("list_classes"), h5py.Dataset) and listed.ndim == 1:
+        return tuple(map(text, listed[()].tolist()))
+    return found
+
+
+def names(value: Any) -> tuple[str, ...] | None:
+    """Class names as a list or as its JSON."""
+    value = _parsed(value) if isinstance(value, str) else value
+    return tuple(map(text, value)) if isinstance(value, list) and value else None
+
+
+def text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _like_json(value: str) -> bool:
+    return value[:1] in ("[", "{", '"') or value == "null"
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
