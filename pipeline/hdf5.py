@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -55,6 +57,42 @@ def _blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
         yield dataset[start : start + step]
 
 
+class Sink(io.FileIO):
+    """A file for h5py to write to. HDF5 crashes the process once a write of its own has failed, so one that fails, for
+    the disk is full, is kept from it: `check`, or leaving the block, raises it as the OSError that it is."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        n = len(rest)
+        while rest and not self.failure:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.failure = error
+        return n
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def check(self) -> None:
+        if self.failure:
+            raise self.failure
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+        if self.failure:
+            raise self.failure from None
+
+
 def write(path: Path, fill: Callable[[Path], None]) -> None:
     """Replaces `path` by what `fill` writes, sealed with a digest.
 
@@ -64,8 +102,10 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5")
     try:
         fill(temporary)
-        with h5py.File(temporary, "r+") as file:
-            file.attrs[DIGEST] = digest(file)
+        with h5py.File(temporary, "r") as file:
+            seal = digest(file)
+        with Sink(temporary, "r+b") as sink, h5py.File(sink, "r+") as file:
+            file.attrs[DIGEST] = seal
         descriptor = os.open(temporary, os.O_RDONLY)
         try:
             os.fsync(descriptor)

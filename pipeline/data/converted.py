@@ -43,7 +43,12 @@ def write(
 
     def fill(temporary: Path) -> None:
         # Attributes of more than 64 kB, as names of thousands of classes, came with the format of HDF5 1.8.
-        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+        with files.Sink(temporary, "w+b") as sink, h5py.File(sink, "w", libver=("v108", "v108")) as file:
+
+            def written(n: int) -> None:
+                sink.check()
+                advance(n)
+
             for key, value in splits.attributes.items():
                 file.attrs[key] = descriptions.written(value)
             file.attrs[descriptions.LAYOUT] = descriptions.PARTS
@@ -53,7 +58,7 @@ def write(
             for name, split in splits.parts.items():
                 group = file.create_group(name)
                 group.attrs["examples_per_class"] = np.bincount(split.labels, minlength=splits.n_classes)
-                _write_part(group, split, chunk_mb, COMPRESSIONS[compression], advance)
+                _write_part(group, split, chunk_mb, COMPRESSIONS[compression], written)
 
     files.write(path, fill)
 
