@@ -1,5 +1,6 @@
 """The parent never imports TensorFlow; workers never import MLflow and are no forks."""
 
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,19 @@ def imported(arguments: list[str], cwd) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"]], ids=" ".join)
 def test_the_quick_commands_import_nothing_heavy(arguments, tmp_path):
     assert imported(arguments, tmp_path) & {*HEAVY, "mlflow", "sklearn", "matplotlib"} == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["convert", "dataset=blobs", "out.h5"], ["inspect", "dataset=digits", "--picture", "out.png"]]
+)
+def test_commands_on_data_never_import_tensorflow(arguments, tmp_path):
+    script = f"import sys; from pipeline.__main__ import main; print(main({arguments!r})); print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    *_, status, modules = result.stdout.splitlines()
+    assert (status, {*modules.split()} & {*HEAVY, "mlflow"}) == ("0", set())
 
 
 @pytest.mark.parametrize("mode", [[], ["-m", "sweep.n_trials=2", "sweep.max_tier=1"]], ids=["run", "sweep"])

@@ -1,7 +1,8 @@
-"""Says what an HDF5 file holds: a model, a training state or anything else.
+"""Says what a file or a data set holds: a model, a training state, examples with labels, or anything in HDF5.
 
-A model.h5: its description, layers and checksum; a state.h5: how far training is, and its variables; any other
-HDF5 file: its datasets and attributes.
+FILE is model.h5: its description, layers and checksum; state.h5: how far training is; examples in .h5, .npz, .csv or
+.parquet, or dataset=NAME with its keys: shapes, types, values and how many there are of each class; or any other HDF5
+file: its datasets and attributes.
 """
 
 import argparse
@@ -14,8 +15,12 @@ from typing import Any
 import h5py
 
 from pipeline import hdf5
+from pipeline.cli.sources import data
 from pipeline.cli.views import architecture
+from pipeline.cli.views.data import measured, show_data
+from pipeline.cli.views.samples import draw
 from pipeline.cli.views.text import clean, print_json, show, size
+from pipeline.errors import InputError
 from pipeline.saving import model_attributes
 
 CHECKSUMS = {
@@ -30,38 +35,92 @@ ORDER = ("created", "epoch", "metrics", "class_names", "input_shape", "input_dty
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="model.h5, state.h5 or another HDF5 file")
+    parser.usage = f"{parser.prog} FILE | dataset=NAME [dataset.KEY=VALUE ...] [options]"
+    parser.add_argument("words", metavar="FILE", nargs="+", help="a file, or dataset=NAME with its keys")
+    parser.add_argument("--picture", metavar="FILE.png", type=Path, help="draw examples, a row a class")
+    parser.add_argument("--labels", metavar="COLUMN", help="column of the labels in a .csv or .parquet file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 2 if the file has changed since it was written, though what it holds is printed."""
-    path: Path = options.file
-    with hdf5.opened(path) as file:
-        found: dict[str, Any] = {"file": str(path), "kind": "hdf5", "checksum": hdf5.checksum(file)}
-        if "model_config" in file.attrs:
-            found |= {"kind": "model", "description": model_attributes(path)}
-            layers = architecture.layers(file)
-            found["layers"] = [
-                {"name": layer.name, "class": layer.kind, "output_shape": layer.output_shape}
-                | {"weights": layer.weights, "parameters": layer.parameters}
-                for layer in layers
-            ]
-            found["parameters"] = sum(layer.parameters for layer in layers)
-        else:
-            found |= {"attributes": _attributes(file), "items": _items(file)}
-            progress = _progress(found["attributes"])
-            if progress is not None and "model" in file:
-                found |= {"kind": "state", "progress": progress}
+    from pipeline.cli.sources import datasets
+
+    overridden = [datasets.is_override(word) for word in options.words]
+    if not all(overridden) and len(overridden) > 1:
+        raise InputError(f"one FILE, or dataset=NAME with its keys; received {', '.join(options.words)}.")
+    title = " ".join(options.words)
+    path = Path(title)
+    if options.picture:
+        _check_picture(options.picture)
+    if options.labels is not None and path.suffix.lower() not in data.TABLES:
+        raise InputError(f"--labels={options.labels}: names a column of {' or '.join(data.TABLES)}, not of {title}.")
+    found: dict[str, Any] = {"file": title, "kind": "data"}
+    examples = None
+    if all(overridden):
+        examples = data.of_splits(datasets.chosen(options.words)[0])
+    elif path.suffix.lower() in data.ARCHIVES:
+        examples = data.of_archive(path)
+    elif path.suffix.lower() in data.TABLES:
+        examples = data.of_table(path, options.labels)
+    else:
+        with hdf5.opened(path) as file:
+            found |= _hdf5(path, file)
+            if found["kind"] == "hdf5" and (examples := data.of_hdf5(path, file)):
+                found["kind"] = "data"
+    if examples:
+        found |= {key: value for key, value in measured(examples).items() if key not in found}
     if options.json:
         print_json(found)
     else:
-        print(f"{clean(path)}: {CHECKSUMS[found['checksum']]}")
-        {"model": _show_model, "state": _show_state, "hdf5": _show_tree}[found["kind"]](found)
-    if found["checksum"] == hdf5.CHANGED:
+        state = f": {CHECKSUMS[found['checksum']]}" if "checksum" in found else ""
+        print(f"{clean(title)}{state}")
+        {"model": _show_model, "state": _show_state, "hdf5": _show_tree, "data": _show_examples}[found["kind"]](found)
+    if options.picture:
+        if examples is None:
+            raise InputError(f"--picture: {title} holds no examples with labels.")
+        draw(examples, options.picture)
+        print(f"picture: {clean(options.picture)}", file=sys.stderr if options.json else sys.stdout)
+    if found.get("checksum") == hdf5.CHANGED:
         print(hdf5.changed(path), file=sys.stderr)
         return 2
     return 0
+
+
+def _check_picture(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--picture={path}: must end in .png.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(
+            f"--picture={path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
+        )
+
+
+def _hdf5(path: Path, file: h5py.File) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": "hdf5", "checksum": hdf5.checksum(file)}
+    if "model_config" in file.attrs:
+        layers = architecture.layers(file)
+        return found | {
+            "kind": "model",
+            "description": model_attributes(path),
+            "layers": [
+                {"name": layer.name, "class": layer.kind, "output_shape": layer.output_shape}
+                | {"weights": layer.weights, "parameters": layer.parameters}
+                for layer in layers
+            ],
+            "parameters": sum(layer.parameters for layer in layers),
+        }
+    found |= {"attributes": _attributes(file), "items": _items(file)}
+    progress = _progress(found["attributes"])
+    return found | ({"kind": "state", "progress": progress} if progress is not None and "model" in file else {})
+
+
+def _show_examples(found: dict[str, Any]) -> None:
+    for key, value in found["attributes"].items():
+        if key not in ("class_names", hdf5.DIGEST):  # both are told in words
+            _line(key.removeprefix("caviar_"), _brief(value, 200))
+    print()
+    show_data(found)
 
 
 def _attributes(item: h5py.HLObject) -> dict[str, Any]:
@@ -173,6 +232,6 @@ def _show_items(items: list[dict[str, Any]], what: str) -> None:
     show(headings, rows, title=f"{len(sizes)} {what}, {sum(sizes):,} values", words=4)
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, longest: int = 60) -> str:
     text = clean(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -17,7 +17,8 @@ def python(*arguments: object, check_imports: bool = False) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["-h"], ["predict", "--help"], ["evaluate", "--help"], ["inspect", "--help"]]
+    "arguments",
+    [["--help"], ["-h"], ["predict", "--help"], ["evaluate", "--help"], ["inspect", "--help"], ["convert", "--help"]],
 )
 def test_help_is_quick(arguments):
     result = python(*arguments, check_imports=True)
@@ -45,7 +46,7 @@ def test_program_help_lists_every_command(run):
         (["predict", "a.h5", "b.npy", "--top", "0"], "--top=0 must be at least 1"),
         (["predict", "a.h5", "b.npy", "--proba", "p.txt"], "must end in .csv or .npy"),
         (["predict", "a.h5", "b.npy", "--proba", "no/such/p.csv"], "there is no folder no/such"),
-        (["inspect", "a.h5", "b.h5"], "unrecognized arguments: b.h5"),
+        (["inspect", "a.h5", "b.h5"], "one FILE, or dataset=NAME with its keys; received a.h5, b.h5"),
     ],
 )
 def test_wrong_arguments(run, arguments, expected):

@@ -24,13 +24,13 @@ def read_inputs(path: Path, key: str | None) -> np.ndarray:
         ".csv": lambda: _csv(path),
         **dict.fromkeys(HDF5, lambda: _dataset(path, key)),
     }
-    with _readable(path):
+    with readable(path):
         return _numbers(path, readers[path.suffix.lower()]())
 
 
 def read_labelled(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Inputs [n, ...] and labels [n, ...] of an .npz or HDF5 file, under one of the pairs of names in LABELLED."""
-    with _readable(path):
+    with readable(path):
         if path.suffix.lower() in HDF5:
             hdf5.check(path)
             with hdf5.opened(path) as file:
@@ -53,7 +53,7 @@ def _pair(path: Path, names: list[str]) -> tuple[str, str]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns what reading a missing or damaged file raises into InputError."""
     if path.is_dir() or not path.exists():
         raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}.")

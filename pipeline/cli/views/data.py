@@ -1,0 +1,125 @@
+"""Examples with labels, as a person wants to know them before training: shapes, values, class balance."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.cli.sources.data import Data, Part
+from pipeline.cli.views.text import clean, show, size
+from pipeline.data.stored import Stored
+
+MOST = 30  # classes in a table; of more, the most and the least frequent are what matters
+
+
+def measured(data: Data) -> dict[str, Any]:
+    """What is printed, as `--json` has it. Every label is read; of inputs in a file a sample, of some 100 MB."""
+    counted = {part.name: _counted(part.labels, data.class_names) for part in data.parts}
+    classes = list(data.class_names or sorted({name for counts in counted.values() for name in counts}, key=_order))
+    classes += sorted({name for counts in counted.values() for name in counts} - set(classes), key=_order)
+    return {
+        "parts": [
+            {"name": part.name, "n": len(part.labels), **_inputs(part)}
+            | {"labels": str(part.labels.dtype), "classes": {name: counted[part.name].get(name, 0) for name in classes}}
+            for part in data.parts
+        ],
+        "columns": data.columns,
+        "attributes": dict(data.attributes),
+    }
+
+
+def is_class(labels: np.ndarray) -> bool:
+    """Whether labels are names or whole numbers; others are something to predict by regression."""
+    return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
+
+
+def name_of(label: Any, class_names: tuple[str, ...] | None) -> str:
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    named = isinstance(label, int) and class_names is not None and 0 <= label < len(class_names)
+    return class_names[label] if named and class_names else str(label)
+
+
+def _counted(labels: np.ndarray, class_names: tuple[str, ...] | None) -> dict[str, int]:
+    if not is_class(labels):
+        return {}
+    values, counts = np.unique(labels.astype(str) if labels.dtype == object else labels, return_counts=True)
+    return {name_of(value, class_names): int(n) for value, n in zip(values.tolist(), counts)}
+
+
+def _order(name: str) -> tuple[bool, float, str]:
+    """Numbers by size, before names."""
+    try:
+        return False, float(name), name
+    except ValueError:
+        return True, 0, name
+
+
+def _inputs(part: Part) -> dict[str, Any]:
+    if part.inputs is None:
+        return {}
+    values = part.inputs.sample() if isinstance(part.inputs, Stored) else part.inputs
+    return {
+        "shape": list(part.inputs.shape[1:]),
+        "dtype": part.dtype,
+        "storage": part.storage,
+        "low": values.min() if values.size else None,
+        "high": values.max() if values.size else None,
+        "range_of": len(values),
+    }
+
+
+def show_data(found: dict[str, Any]) -> None:
+    if found["columns"]:
+        rows = [
+            (c["name"], c["type"], "labels" if c.get("labels") else "", c["values"], c["missing"])
+            for c in found["columns"]
+        ]
+        show(("column", "type", "", "values", "missing"), rows, title=f"{len(rows)} columns", words=4)
+        if not found["parts"]:
+            print("which column holds the labels? --labels NAME counts its classes")
+    elif found["parts"]:
+        lines = [
+            (p["name"], f"{p['n']:,}", size(p["shape"]), p["dtype"], _range(p), p["labels"], p["storage"])
+            for p in found["parts"]
+        ]
+        headings = ("part", "examples", "shape", "type", "values", "labels", "kept")
+        show(headings, lines, title=f"{sum(p['n'] for p in found['parts']):,} examples", words=len(headings))
+    if found["parts"]:
+        _show_balance(found["parts"])
+
+
+def _range(part: dict[str, Any]) -> str:
+    sample = f" in {part['range_of']:,} examples" if part["range_of"] < part["n"] else ""
+    return "none" if part["low"] is None else f"{part['low']:.5g} to {part['high']:.5g}{sample}"
+
+
+def _show_balance(parts: list[dict[str, Any]]) -> None:
+    """A line a class: how many examples of each part, and what share of it."""
+    classes = list(parts[0]["classes"])
+    if not classes:
+        print("the labels are no classes: they are not whole numbers")
+        return
+    total = {name: sum(part["classes"][name] for part in parts) for name in classes}
+    title = f"{len(classes)} classes"
+    if len(classes) > MOST:
+        ranked = sorted(classes, key=lambda name: -total[name])
+        classes = ranked[: MOST // 2] + ranked[-MOST // 2 :]
+        title += f", of which the {MOST // 2} most and the {MOST // 2} least frequent"
+    most, least = max(total, key=total.__getitem__), min(total, key=total.__getitem__)
+    if not total[least]:
+        title += f"; no example of {least}"
+    elif total[most] == total[least]:
+        title += ", equally frequent"
+    else:
+        title += f"; {most} is {total[most] / total[least]:.3g} times as frequent as {least}"
+    headings = ["class"]
+    for part in parts:
+        headings += [clean(part["name"]), "share"]
+    rows = []
+    for name in classes:
+        cells: list[str] = [name]
+        for part in parts:
+            n = part["classes"][name]
+            cells += [f"{n:,}", f"{n / max(1, part['n']):.1%}"]
+        rows.append(cells)
+    show(headings, rows, title=title, words=1)

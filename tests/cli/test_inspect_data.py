@@ -1,0 +1,174 @@
+"""`python -m pipeline inspect` of examples: in files of every kind, and data sets by name."""
+
+import json
+
+import h5py
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from matplotlib.image import imread
+
+from pipeline.data.stored import SAMPLE_BYTES, Stored
+from tests.cli.conftest import wrong
+
+CSV = "length,colour,good,class\n1.5,red,true,b\n2.5,blue,false,a\n,red,true,b\n"
+
+
+def images(path):
+    with h5py.File(path, "w") as file:
+        file["train_set_x"] = np.arange(6 * 4 * 4 * 3, dtype=np.uint16).reshape(6, 4, 4, 3)
+        file["train_set_y"] = np.array([[0, 1, 1, 1, 0, 1]])
+        file["list_classes"] = np.array([b"no", b"yes\x1b"])
+        file["other"] = np.zeros(3)
+
+
+def texts(path):
+    with h5py.File(path, "w") as file:
+        file["set/images"] = np.zeros((3, 5), np.float32)
+        file["set/labels"] = ["b", "a", "b"]
+
+
+def archive(path):
+    np.savez(path, x_train=np.ones((4, 2)), y_train=np.array([2, 2, 2, 10]), x_test=np.zeros((2, 2)), y_test=[2, 2])
+
+
+def table(path):
+    path.write_text(CSV)
+
+
+def parquet(path):
+    path.with_suffix(".csv").write_text(CSV)
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(path.with_suffix(".csv")), path)
+
+
+def regression(path):
+    np.savez(path, x=np.ones((3, 2)), y=np.array([0.5, 1.0, 2.0]))
+
+
+WRITERS = {
+    "images.h5": (images, {"train_set_x": {"no": 2, "yes\x1b": 4}}),
+    "texts.hdf5": (texts, {"set/images": {"a": 1, "b": 2}}),
+    "archive.npz": (archive, {"x_train": {"2": 3, "10": 1}, "x_test": {"2": 2, "10": 0}}),
+    "table.csv": (table, {"examples": {"a": 1, "b": 2}}),
+    "table.parquet": (parquet, {"examples": {"a": 1, "b": 2}}),
+    "regression.npz": (regression, {"x": {}}),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_classes_of_each_part_are_counted_and_drawn(run, tmp_path, name):
+    write, expected = WRITERS[name]
+    path, picture = tmp_path / name, tmp_path / "out.png"
+    write(path)
+    found = json.loads(run("inspect", path, "--json").out)
+    assert (found["kind"], {part["name"]: part["classes"] for part in found["parts"]}) == ("data", expected)
+    done = run("inspect", path, "--picture", picture)
+    assert (done.status, done.err) == (0, "")
+    assert "\x1b" not in done.out
+    assert imread(picture).std() > 0.01
+
+
+def test_a_converted_file(run, tmp_path):
+    out = tmp_path / "out.h5"
+    run("convert", "dataset=digits", out)
+    done = run("inspect", out)
+    assert (done.status, done.err) == (0, "")
+    for part in (
+        "checksum agrees",
+        "1,437",
+        "8 x 8 x 1",
+        "float32",
+        "0 to 16",
+        "gzip, shuffled, 17% of its size",
+        "9.9%",
+    ):
+        assert part in done.out
+    assert "10 classes; 3 is 1.05 times as frequent as 8" in done.out
+    parts = {part["name"]: part for part in json.loads(run("inspect", out, "--json").out)["parts"]}
+    assert list(parts) == ["train", "validation", "test"]
+    assert sum(parts["train"]["classes"].values()) == 1437
+
+
+def test_a_changed_file_is_shown_and_refused(run, tmp_path):
+    out = tmp_path / "out.h5"
+    run("convert", "dataset=digits", "--compression=none", out)
+    with h5py.File(out, "r+") as file:
+        file["train/inputs"][0, 0, 0, 0] = 9
+    done = run("inspect", out)
+    assert (done.status, "CHANGED" in done.out, "1,437" in done.out) == (2, True, True)
+    assert "checksum mismatch" in done.err
+
+
+def test_a_data_set_by_name(run, tmp_path):
+    done = run("inspect", "dataset=blobs", "dataset.n_classes=4", "--picture", tmp_path / "out.png")
+    assert (done.status, done.err) == (0, "")
+    assert "4 classes, equally frequent" in done.out and "in memory" in done.out
+    assert (tmp_path / "out.png").exists()
+
+
+def test_columns_of_a_table(run, tmp_path):
+    (tmp_path / "t.csv").write_text(CSV)
+    columns = {c["name"]: c for c in json.loads(run("inspect", tmp_path / "t.csv", "--json").out)["columns"]}
+    assert columns["length"] == {"name": "length", "type": "double", "missing": 1, "values": "1.5 to 2.5"}
+    assert (columns["colour"]["values"], columns["class"]["labels"]) == ("red, blue", True)
+    named = json.loads(run("inspect", tmp_path / "t.csv", "--labels", "colour", "--json").out)
+    assert named["parts"][0]["classes"] == {"blue": 1, "red": 2}
+    (tmp_path / "u.csv").write_text("a,b\n1,2\n")
+    assert "which column holds the labels? --labels NAME" in run("inspect", tmp_path / "u.csv").out
+
+
+def test_many_classes_are_shortened(run, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((200, 3)), y=np.minimum(np.arange(200), 99))
+    done = run("inspect", tmp_path / "x.npz")
+    assert "100 classes, of which the 15 most and the 15 least frequent; 99 is 101 times as frequent as" in done.out
+    assert len(done.out.splitlines()) < 50
+
+
+def test_of_large_inputs_a_sample_is_read_and_said_to_be(run, tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", (300_000, 1000), np.uint8, chunks=(1000, 1000), fillvalue=1)
+        file["y"] = np.zeros(300_000, np.uint8)
+    rows = []
+    read = Stored.read
+    monkeypatch.setattr(
+        Stored, "read", lambda self, start, stop: (rows.append(stop - start), read(self, start, stop))[1]
+    )
+    done = run("inspect", tmp_path / "x.h5")
+    assert sum(rows) * 1000 <= SAMPLE_BYTES + 2**21
+    assert f"1 to 1 in {sum(rows):,} examples" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.npz"], "none.npz: there is no such file"),
+        (["none.csv"], "none.csv: there is no such file"),
+        (["bad.npz"], "bad.npz: can't be read as .npz"),
+        (["bad.parquet"], "bad.parquet: can't be read as .parquet"),
+        (["empty.csv"], "empty.csv: can't be read as .csv"),
+        (["pickled.npz"], "pickled.npz: can't be read as .npz"),
+        (["alone.npz"], "alone.npz: no inputs with labels beside them, such as x and y; it holds z (3,)"),
+        (["t.csv", "--labels", "clas"], "--labels=clas is not known. Allowed: length, colour, good, class."),
+        (["alone.npz", "--labels", "z"], "names a column of .csv or .parquet, not of alone.npz"),
+        (["t.csv", "--picture", "p.jpg"], "--picture=p.jpg: must end in .png"),
+        (["t.csv", "--picture", "none/p.png"], "there is no folder none"),
+        (["dataset=digit"], "Did you mean 'digits'?"),
+        (["dataset=digits", "t.csv"], "one FILE, or dataset=NAME with its keys"),
+        (["seed=1"], "dataset=NAME is missing"),
+    ],
+)
+def test_wrong_input(run, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("bad.npz", "bad.parquet"):
+        (tmp_path / name).write_text("PK or not")
+    (tmp_path / "empty.csv").touch()
+    np.savez(tmp_path / "pickled.npz", x=np.array([{}], object), y=np.zeros(1))
+    np.savez(tmp_path / "alone.npz", z=np.zeros(3))
+    (tmp_path / "t.csv").write_text(CSV)
+    wrong(run("inspect", *words), message)
+
+
+def test_a_model_has_no_examples_to_draw(run, model, tmp_path):
+    done = run("inspect", model, "--picture", tmp_path / "p.png")
+    assert (done.status, "holds no examples with labels" in done.err) == (2, True)
