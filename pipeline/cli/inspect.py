@@ -7,7 +7,6 @@ file: its datasets and attributes.
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ import h5py
 
 from pipeline import hdf5
 from pipeline.cli.sources import data
-from pipeline.cli.views import architecture
-from pipeline.cli.views.data import measured, show_data
+from pipeline.cli.views import architecture, contents
+from pipeline.cli.views.data import measured
 from pipeline.cli.views.samples import draw
-from pipeline.cli.views.text import clean, print_json, show, size
+from pipeline.cli.views.text import clean, print_json
 from pipeline.errors import InputError
 from pipeline.saving import model_attributes
 
@@ -28,10 +27,6 @@ CHECKSUMS = {
     hdf5.CHANGED: "CHANGED since it was written (checksum mismatch)",
     hdf5.UNSEALED: "no checksum",
 }
-
-
-# What a reader wants first; the rest follows by name.
-ORDER = ("created", "epoch", "metrics", "class_names", "input_shape", "input_dtype", "data_fingerprint")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +70,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         state = f": {CHECKSUMS[found['checksum']]}" if "checksum" in found else ""
         print(f"{clean(title)}{state}")
-        {"model": _show_model, "state": _show_state, "hdf5": _show_tree, "data": _show_examples}[found["kind"]](found)
+        {
+            "model": contents.show_model,
+            "state": contents.show_state,
+            "hdf5": contents.show_tree,
+            "data": contents.show_examples,
+        }[found["kind"]](found)
     if options.picture:
         if examples is None:
             raise InputError(f"--picture: {title} holds no examples with labels.")
@@ -115,14 +115,6 @@ def _hdf5(path: Path, file: h5py.File) -> dict[str, Any]:
     return found | ({"kind": "state", "progress": progress} if progress is not None and "model" in file else {})
 
 
-def _show_examples(found: dict[str, Any]) -> None:
-    for key, value in found["attributes"].items():
-        if key not in ("class_names", hdf5.DIGEST):  # both are told in words
-            _line(key.removeprefix("caviar_"), _brief(value, 200))
-    print()
-    show_data(found)
-
-
 def _attributes(item: h5py.HLObject) -> dict[str, Any]:
     """The attributes of a group or dataset; one of a type that h5py can't read is said to be so."""
     values = {}
@@ -156,82 +148,3 @@ def _progress(attributes: dict[str, Any]) -> dict[str, Any] | None:
     except (TypeError, ValueError):
         return None
     return progress if isinstance(progress, dict) else None
-
-
-def _line(key: str, value: Any) -> None:
-    print(f"{key:<17} {clean(value)}")
-
-
-def _values(value: Any) -> str:
-    """`a 1, b 2` for a dict, `1, 2` for a list."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_values(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        more = f", ... ({len(value)} in all)" if len(value) > 20 else ""
-        return ", ".join(map(_values, value[:20])) + more
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _show_model(found: dict[str, Any]) -> None:
-    description = dict(found["description"])
-    config = description.pop("caviar_config", None)
-    for key in sorted(description, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
-        value = description[key]
-        shown = size(value) if key == "input_shape" and isinstance(value, list) else _values(value)
-        _line("best epoch" if key == "epoch" else key.replace("_", " "), shown)
-    if isinstance(config, dict):
-        import yaml
-
-        # Search ranges belong to the sweep; --json shows them too.
-        groups = {key: _without_search(value) for key, value in config.items()}
-        print("\nconfig")
-        for line in yaml.safe_dump(groups, sort_keys=False).splitlines():
-            print(f"  {line}")
-    print()
-    rows = []
-    for layer in found["layers"]:
-        weights = ", ".join(f"{name} {size(shape)}" for name, shape in layer["weights"].items())
-        shape = "?" if layer["output_shape"] is None else size(layer["output_shape"])
-        rows.append((layer["name"], layer["class"], shape, weights, f"{layer['parameters']:,}"))
-    show(
-        ("layer", "class", "output", "weights", "parameters"),
-        rows,
-        title=f"{len(rows)} layers, {found['parameters']:,} parameters",
-        words=4,
-    )
-
-
-def _without_search(group: Any) -> Any:
-    return {key: value for key, value in group.items() if key != "search"} if isinstance(group, dict) else group
-
-
-def _show_state(found: dict[str, Any]) -> None:
-    progress = dict(found["progress"])
-    for key, title in (("epoch", "epoch"), ("best_epoch", "best epoch")):
-        _line(title, progress.pop(key, "?"))
-    for key, value in progress.items():
-        _line(key.replace("_", " "), _values(value))
-    _show_items(found["items"], "variables")
-
-
-def _show_tree(found: dict[str, Any]) -> None:
-    for key, value in found["attributes"].items():
-        _line(key, _brief(value))
-    _show_items(found["items"], "datasets")
-
-
-def _show_items(items: list[dict[str, Any]], what: str) -> None:
-    rows = []
-    for item in items:
-        attributes = ", ".join(f"{key}={_brief(value)}" for key, value in item["attributes"].items())
-        shape = "" if item["shape"] is None else size(item["shape"])
-        rows.append((item["name"], shape, item["dtype"] or "", attributes))
-    sizes = [math.prod(item["shape"]) for item in items if item["shape"] is not None]
-    headings = ("name", "shape", "dtype", "attributes" if any(row[3] for row in rows) else "")
-    print()
-    show(headings, rows, title=f"{len(sizes)} {what}, {sum(sizes):,} values", words=4)
-
-
-def _brief(value: Any, longest: int = 60) -> str:
-    text = clean(value)
-    return text if len(text) <= longest else f"{text[: longest - 3]}..."
