@@ -14,7 +14,7 @@ from pipeline.data.splits import Split, Splits
 from pipeline.data.stored import Rows, Stored, as_read
 from pipeline.errors import InputError
 
-# Measured on smooth images with noise, four threads reading: gzip 1 kept 86 % of bytes and 67 % of floats, read at about
+# Measured on smooth images with noise, four threads reading: gzip 1 kept 86 % of bytes, 67 % of floats, read at about
 # 300 MB/s; lzf kept 100 % and 83 %, read at 4600 and 480 MB/s. gzip is the default for its size; where reading holds up
 # training, lzf or none is better. Level 4 gained 1 to 2 % more. Shuffling helps numbers of many digits (18 % against
 # 22 % of the digits data) and hurts floats of few values: of bytes divided by 255 it kept 67 %, plain gzip 35 %.
