@@ -1,0 +1,184 @@
+"""What file formats share: the parts of a data set as they were found, checked and divided into Splits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline import memory as machine
+from pipeline.data.splits import Split, Splits, divided
+from pipeline.data.stored import Rows
+from pipeline.errors import InputError
+
+IN_MEMORY_SHARE = 1 / 16  # of the memory: every worker holds the data, and TensorFlow a copy of it
+NAMES = ("train", "validation", "test")
+Place = Mapping[str, str | None]  # file, inputs, labels of a part; None: as those of the training part
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples that lie together.
+
+    where: the file or folder, key and label_key: what its inputs and labels are called there, for messages; inputs:
+    from row numbers, ascending, to their examples [n, *shape]; labels [n]: as the file has them, numbers or text;
+    class_names and attributes: what the file says of itself.
+    """
+
+    where: str
+    key: str
+    label_key: str
+    inputs: Callable[[np.ndarray], Rows]
+    labels: np.ndarray
+    class_names: tuple[str, ...] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def located(read: Callable[[Place], Part], place: Place, others: Mapping[str, Place]) -> dict[str, Part]:
+    """The training part, read from its place, and each of the others that has a place of its own."""
+    own = {"train": read(place)}
+    for name, other in others.items():
+        if any(other.values()):
+            own[name] = read({key: other.get(key) or value for key, value in place.items()})
+    return own
+
+
+def divide(own: Mapping[str, Part], fractions: Mapping[str, float], seed: int) -> Splits:
+    """Splits of the training part and those others that exist; the rest is split off the training part by seed, as
+    large as `fractions` (validation, test) says.
+
+    Raises InputError for labels that are no classes, parts of different shapes, and classes too rare to be divided.
+    """
+    names = _class_names(own)
+    numbers = {name: _numbered(part, names) for name, part in own.items()}
+    index = {name: np.arange(len(part.labels)) for name, part in own.items()}
+    if lacking := {name: fraction for name, fraction in fractions.items() if name not in own}:
+        try:
+            index |= divided(numbers["train"], len(names), lacking, seed)
+        except InputError as error:
+            raise InputError(f"{own['train'].where}: {own['train'].label_key}: {error}") from None
+    parts = {}
+    for name in NAMES:
+        owner = name if name in own else "train"
+        rows = np.sort(index[name])
+        parts[name] = Split(own[owner].inputs(rows), numbers[owner][rows])
+        if parts[name].inputs.shape[1:] != parts["train"].inputs.shape[1:]:
+            raise InputError(
+                f"{own[owner].where}: {own[owner].key} ({name}) has examples of {parts[name].inputs.shape[1:]}, those "
+                f"to train on are {parts['train'].inputs.shape[1:]}; give them the same shape."
+            )
+    attributes = {key: value for part in own.values() for key, value in part.attributes.items()}
+    return Splits(**parts, class_names=names, attributes=attributes)
+
+
+def room() -> float:
+    """Bytes of data that are held in memory unless the user says otherwise."""
+    return IN_MEMORY_SHARE * machine.total()
+
+
+def check_memory(where: str, nbytes: int, memory: str, source: str) -> None:
+    """Raises InputError if data of a source that can't be streamed is too large to be held by every worker, unless
+    `dataset.memory` is `always`."""
+    hint = (
+        f"Write it to an HDF5 file: `python -m pipeline convert dataset={source} ... dataset.memory=always FILE.h5`, "
+        "and train with dataset=hdf5 dataset.file=FILE.h5."
+    )
+    if memory == "never":
+        raise InputError(f"dataset.memory=never: dataset={source} is held in memory, HDF5 files are not.\n{hint}")
+    if memory == "auto" and nbytes > room():
+        raise InputError(
+            f"{where}: its examples take {nbytes / 2**30:,.1f} GB, more than a sixteenth of the memory "
+            f"({machine.total() / 2**30:,.1f} GB).\n{hint}"
+        )
+
+
+def check_pair(where: str, inputs: tuple[str, tuple[int, ...], str | None], labels: tuple[str, tuple[int, ...]]) -> int:
+    """The number of examples. inputs: their key, shape, and what they are if no numbers; labels: key and shape.
+
+    Raises InputError unless inputs are numbers [n, ...] and labels [n], n > 0.
+    """
+    (key, shape, other), (label_key, label_shape) = inputs, labels
+    for name, sizes in ((key, shape), (label_key, label_shape)):
+        if not sizes or 0 in sizes:
+            raise InputError(f"{where}: {name} is empty." if sizes else f"{where}: {name} is a single value, no rows.")
+    if other:
+        raise InputError(f"{where}: {key} holds {other}, not numbers; name the key of the inputs.")
+    n = shape[0]
+    if len(shape) < 2:
+        raise InputError(
+            f"{where}: {key} has the shape {shape}; inputs are [n, ...], a row an example: store one number a row as "
+            f"({n}, 1)."
+        )
+    if (tuple(d for d in label_shape if d != 1) or (1,)) != (n,):
+        hint = "one-hot labels: store the number of the class instead" if len(label_shape) > 1 else "a label a row"
+        raise InputError(
+            f"{where}: {label_key} has the shape {label_shape}, but {key} has {n} rows; wanted are {n} labels ({hint})."
+        )
+    return n
+
+
+def check_finite(where: str, key: str, rows: np.ndarray, first: int = 0) -> None:
+    """Raises InputError for values of `rows`, which begin with row `first`, that are not finite."""
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        bad = ~np.isfinite(rows).reshape(len(rows), -1).all(1)
+        raise InputError(
+            f"{where}: {key} has values that are not finite as {rows.dtype}, first in row "
+            f"{first + int(bad.argmax())}; remove or replace such rows."
+        )
+
+
+def _class_names(own: Mapping[str, Part]) -> tuple[str, ...]:
+    """As the training part says; else the texts that its labels are, sorted; else their numbers."""
+    part = own["train"]
+    for other in own.values():
+        if not part.class_names and _is_text(other) != _is_text(part):
+            raise InputError(
+                f"{other.where}: {other.label_key} holds {'text' if _is_text(other) else 'numbers'}, but the labels to "
+                f"train on are {'text' if _is_text(part) else 'numbers'}; store both alike."
+            )
+    if part.class_names:
+        names = part.class_names
+    elif _is_text(part):
+        names = tuple(sorted(set(part.labels.tolist())))
+    else:
+        numbers = np.unique(np.concatenate([np.unique(_whole(p)) for p in own.values()]))
+        if (gap := np.flatnonzero(numbers != np.arange(len(numbers)))).size:  # a wrong one may be in the billions
+            raise InputError(
+                f"{part.where}: {part.label_key} has labels up to {int(numbers[-1])}, but none is {gap[0]}; number the "
+                "classes from 0 without gaps."
+            )
+        names = tuple(map(str, range(len(numbers))))
+    if len(names) < 2:
+        raise InputError(f"{part.where}: {part.label_key} has one class only, {names[0]}; wanted are at least two.")
+    return names
+
+
+def _numbered(part: Part, names: tuple[str, ...]) -> np.ndarray:
+    """The labels as numbers of `names`, int32 [n]."""
+    where = f"{part.where}: {part.label_key} has the label"
+    if _is_text(part):
+        numbers = {name: i for i, name in enumerate(names)}
+        if unknown := sorted(set(part.labels.tolist()) - set(names)):
+            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            raise InputError(f"{where} {unknown[0]!r}, which is none of the classes {listed}.")
+        return np.array([numbers[label] for label in part.labels.tolist()], np.int32)
+    labels = _whole(part)
+    if (high := int(labels.max())) >= len(names):
+        raise InputError(f"{where} {high}; the {len(names)} classes have the numbers 0 to {len(names) - 1}.")
+    return labels.astype(np.int32)
+
+
+def _is_text(part: Part) -> bool:
+    return part.labels.dtype.kind in "OUS"
+
+
+def _whole(part: Part) -> np.ndarray:
+    """The labels, if they can be numbers of classes."""
+    labels, where = part.labels, f"{part.where}: {part.label_key}"
+    if labels.dtype.kind not in "biuf":
+        raise InputError(f"{where} holds {labels.dtype}; labels are whole numbers from 0, or text.")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+        raise InputError(f"{where} has labels that are not whole numbers; number the classes from 0.")
+    if (low := int(labels.min())) < 0:
+        raise InputError(f"{where} has the label {low}; number the classes from 0.")
+    return labels
