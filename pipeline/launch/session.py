@@ -21,6 +21,8 @@ from pipeline.tracking.display import say
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 
+SHOWN_COLUMNS = 40  # of a table
+
 
 def check_tracking(config: dict[str, Any]) -> None:
     tracking = config["tracking"]
@@ -35,6 +37,19 @@ def load_data(config: dict[str, Any]) -> Splits:
     splits = load_splits(config)  # arms mostly share one data set
     n_outputs(config["model"]["head"], splits.n_classes)
     return splits
+
+
+def tell(splits: Splits) -> None:
+    """Says what the data is and, of a table, how each column is understood."""
+    say(f"data: {splits.describe()}")
+    columns = splits.attributes.get("columns")
+    if isinstance(columns, dict) and columns:
+        shown = list(columns.items())[:SHOWN_COLUMNS]
+        width = max(len(name) for name, _ in shown)
+        for name, told in shown:
+            say(f"  {name:<{width}}  {told}")
+        if len(columns) > len(shown):
+            say(f"  and {len(columns) - len(shown):,} more")
 
 
 def make_executor(config: dict[str, Any], n_jobs: int) -> Executor:

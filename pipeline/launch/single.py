@@ -40,6 +40,7 @@ def run_single(config: DictConfig, overrides: list[str]) -> int:
 
 def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], executor: session.Executor) -> int:
     splits = session.load_data(plain)
+    session.tell(splits)
     if plain["resume"]:
         folder = _resumable(Path(plain["resume"]), config, splits.fingerprint)
     else:

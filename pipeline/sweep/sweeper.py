@@ -77,9 +77,7 @@ def run_sweep(plan: Plan) -> int:
     workers = devices.workers(config["device"]["name"], config["executor"]["workers"])
     executor = session.make_executor(config, len(of_first_stage(plan, workers, config["executor"])))
     try:
-        fingerprint = "/".join(
-            dict.fromkeys(session.load_data(configs.plain(arm.config)).fingerprint for arm in plan.arms)
-        )
+        fingerprint = _fingerprint(plan)
         parent = Path(config["output_dir"]) / "sweeps"
         folder = folders.sweep_folder(parent, config["sweep"]["name"])
         ledger = Ledger(folder)
@@ -90,6 +88,17 @@ def run_sweep(plan: Plan) -> int:
             ledger.close()
     finally:
         executor.close()
+
+
+def _fingerprint(plan: Plan) -> str:
+    """Of the arms' data, each set of which is told of once."""
+    found: dict[str, None] = {}
+    for arm in plan.arms:
+        splits = session.load_data(configs.plain(arm.config))
+        if splits.fingerprint not in found:
+            session.tell(splits)
+            found[splits.fingerprint] = None
+    return "/".join(found)
 
 
 def _run(study: Study, executor: Executor) -> int:
