@@ -59,9 +59,9 @@ def images(
         listed = [path for paths in classes.values() for path in paths]
         labels = np.repeat(np.array(list(classes), object), [len(paths) for paths in classes.values()])
         read = partial(_decoded, listed, (size[0], size[1], depth), mode)
-        own[name] = parts.Part(str(places[name]), name, read, labels, names)
+        own[name] = parts.Part(str(places[name]), "its images", "the folder", read, labels, names)
     fractions = {"validation": validation_fraction, "test": test_fraction}
-    return parts.check_classes(folder, parts.divide(own, fractions, seed))
+    return parts.divide(own, fractions, seed)
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -76,7 +76,7 @@ def _splits(
     for name, (images, labels) in found.items():
         if images.dtype != np.uint8 or images.ndim != 4 or labels.shape != images.shape[:1] or not len(labels):
             raise InputError(f"{where}: not as Keras keeps it: images {images.shape}, labels {labels.shape} ({name}).")
-        own[name] = parts.Part(str(where), name, images.__getitem__, labels, class_names)
+        own[name] = parts.Part(str(where), f"{name} images", f"{name} labels", images.__getitem__, labels, class_names)
     return parts.divide(own, {"validation": validation_fraction}, seed)
 
 
@@ -94,10 +94,11 @@ def _cached(name: str, wanted: Sequence[Path], origin: str, any_of: bool = False
     reason = _download(name)
     if found := _found(wanted, any_of):
         return found
-    missing = [wanted[0]] if any_of else [path for path in wanted if not (folders()[0] / path).is_file()]
+    missing = [path.name for path in (wanted[:1] if any_of else wanted)]
+    place = folders()[0] / wanted[0].parent
     raise InputError(
-        f"{name} is not in {folders()[0]}, and Keras could not download it ({reason}).\n"
-        f"Fetch {', '.join(origin + path.name for path in missing)} elsewhere, for {folders()[0] / missing[0].parent}."
+        f"{name} is not in {place}, and Keras could not download it ({reason}).\n"
+        f"Put {' and '.join(', '.join(missing).rsplit(', ', 1))}, from {origin}, into that folder."
     )
 
 
@@ -121,7 +122,7 @@ def _download(name: str) -> str:
     child = [sys.executable, "-P", "-c", code]
     done = subprocess.run(child, env=environment, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace")
     lines = done.stderr.strip().splitlines()
-    return lines[-1].removeprefix("Exception: ") if lines and done.returncode else f"exit status {done.returncode}"
+    return lines[-1].rpartition(" -- ")[2] if lines and done.returncode else f"exit status {done.returncode}"
 
 
 def _read(path: Path, read: Callable[[Path], Any]) -> Any:

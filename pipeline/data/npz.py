@@ -36,8 +36,7 @@ def npz(
     """
     place = {"file": file, "inputs": inputs, "labels": labels}
     own = parts.located(partial(_part, memory=memory), place, {"validation": validation, "test": test})
-    splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
-    return parts.check_classes(file, splits)
+    return parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
 
 
 def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
@@ -74,7 +73,7 @@ def _part(place: parts.Place, memory: str) -> parts.Part:
     parts.check_finite(str(path), key, inputs)
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
-    return parts.Part(str(path), key, inputs.__getitem__, labels.reshape(n))
+    return parts.Part(str(path), key, label_key, inputs.__getitem__, labels.reshape(n))
 
 
 def _size(path: Path, key: str) -> int:

@@ -130,8 +130,8 @@ class _Table:
             table[:, at : at + block.shape[1]] = block
             at += block.shape[1]
         attributes = {"columns": told, "features": features}
-        part = parts.Part(str(self.path), "its rows", table.__getitem__, labels, classes, attributes)
-        return parts.check_classes(str(self.path), parts.divide({"train": part}, fractions, seed))
+        part = parts.Part(str(self.path), "its rows", self.label, table.__getitem__, labels, classes, attributes)
+        return parts.divide({"train": part}, fractions, seed)
 
     def _inputs(self, name: str, column: Any) -> tuple[np.ndarray, list[str], str]:
         """A column's values, the names of the inputs that it becomes, and what a person is told of it. The values are
@@ -242,7 +242,10 @@ def _distinct(column: Any) -> tuple[list[str], np.ndarray]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+    """On one line, however many and long."""
+    shown = [" ".join(name.split()) for name in names[:8]]
+    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in shown]
+    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
 def _existing(file: str) -> Path:
@@ -257,8 +260,8 @@ def _existing(file: str) -> Path:
 def _heading(path: Path) -> str:
     """The first line of a text file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return file.readline(2**20).rstrip("\r\n")
+        with path.open("rb") as file:
+            return file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable CSV file in UTF-8 ({error}).") from None
 
