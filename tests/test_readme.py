@@ -15,6 +15,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\| `(python .+?)` \|", TEXT, re.MULTILINE)
+FRACTIONS = ("validation_fraction", "test_fraction")  # of nearly every data set, told of under the table
 # Enough to see that a command works; its full length is a matter of minutes.
 SHORTER = {"python run.py": ["train.epochs=1"], "python run.py -m": ["train.epochs=1", "sweep.n_trials=2"]}
 
@@ -74,7 +75,7 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
     (venv / ".installed").touch()
     result = subprocess.run(["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stdout + result.stderr
-    shown = re.search(r"```\n(sweep .+?)```", TEXT, re.DOTALL)[1]
+    shown = re.search(r"```\n(data: .+?)```", TEXT, re.DOTALL)[1]
 
     def shape(text: str) -> list[str]:
         """Lines with digits and ids left out, in an order that does not depend on which worker was faster."""
@@ -87,6 +88,16 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
     assert not missing
     sweep = next(p for p in (clone / "outputs/sweeps").iterdir() if p.name != "first" and (p / "23").exists())
     assert (sweep / "best.yaml").exists()
+
+
+def test_the_table_of_data_sets_has_all_of_them_and_their_keys():
+    table = re.search(r"^\| NAME \| examples \| keys \|\n(.+?)\n\n", TEXT, re.MULTILINE | re.DOTALL)[1]
+    rows = {name: row for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    files = {path.stem: path.read_text() for path in (ROOT / "conf/dataset").glob("*.yaml")}
+    assert set(rows) == set(files)
+    for name, text in files.items():
+        keys = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_", "memory", *FRACTIONS}
+        assert [key for key in keys if f"`{key}" not in rows[name]] == [], name
 
 
 def test_every_make_command_named_is_a_target():
