@@ -40,12 +40,12 @@ def run_single(config: DictConfig, overrides: list[str]) -> int:
 
 def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], executor: session.Executor) -> int:
     splits = session.load_data(plain)
-    session.tell(splits)
     if plain["resume"]:
         folder = _resumable(Path(plain["resume"]), config, splits.fingerprint)
     else:
         folder = folders.new_folder(Path(plain["output_dir"]) / "runs")
         folders.write_config(folder, config, overrides)
+    session.tell(splits)
     record = configs.recorded(config)
     recorder = session.make_recorder(plain, stale=f"tags.folder = '{folder.resolve()}'" if plain["resume"] else None)
     params = {key: value for key, value in configs.leaves(record) if ".search" not in key}
