@@ -132,13 +132,17 @@ def _refuse_references(file: h5py.File) -> None:
     file.visit_links(names.append)
     for name in names:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
-            raise InputError(f"{file.filename}: '{name}' is a link to another file, which is not followed.")
+            raise InputError(
+                f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data into this one."
+            )
 
     def elsewhere(name: str, item: h5py.HLObject) -> str | None:
         return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
 
     if (found := file.visititems(elsewhere)) is not None:
-        raise InputError(f"{file.filename}: '{found}' keeps its data in another file, which is not read.")
+        raise InputError(
+            f"{file.filename}: '{found}' keeps its data in another file, which is not read; copy it into this one."
+        )
 
 
 @contextlib.contextmanager
@@ -152,8 +156,10 @@ def opened(path: Path) -> Iterator[h5py.File]:
             _refuse_references(file)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, BlockingIOError) or "already open for write" in str(error):
+            raise InputError(f"{path}: another program has it open for writing; wait for it, or end it.") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable HDF5 file ({reason}).") from None
+        raise InputError(f"{path}: not a readable HDF5 file ({reason}). Use another copy.") from None
 
 
 def changed(path: Path) -> str:

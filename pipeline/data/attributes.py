@@ -11,6 +11,7 @@ from pipeline import hdf5 as files
 OWN = "caviar_"  # attributes that describe the file, not the data
 LAYOUT = "caviar_layout"
 PARTS = "parts"  # the layout of `python -m pipeline convert`: train/inputs, train/labels, validation/inputs...
+MOST_CLASSES = 100_000  # named in a file
 LONGEST = 10_000  # letters: what is longer is no description
 _OF_HDF5 = ("DIMENSION_LIST", "CLASS", "NAME", "REFERENCE_LIST")
 
@@ -39,9 +40,9 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
             value = item.attrs[key]
         except (OSError, TypeError, ValueError):
             continue
-        value = text(value) if isinstance(value, bytes | str) else np.asarray(value)
-        if isinstance(value, np.ndarray):
-            value = [text(v) for v in value.tolist()] if value.dtype.kind in "OSU" and value.ndim else value.tolist()
+        value = _plain(np.asarray(text(value) if isinstance(value, bytes | str) else value))
+        if value is None:
+            continue
         if key == "class_names":
             found[key] = names(value)
         elif decode or len(str(value)) < LONGEST:
@@ -52,9 +53,15 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
 def class_names(file: h5py.File, labels: h5py.Dataset) -> tuple[str, ...] | None:
     """What the labels mean, as the file, the labels or a dataset `list_classes` says."""
     found = read(file).get("class_names") or read(labels).get("class_names")
-    if found is None and isinstance(listed := file.get("list_classes"), h5py.Dataset) and listed.ndim == 1:
-        return tuple(map(text, listed[()].tolist()))
-    return found
+    listed = listed_classes(file)
+    return tuple(map(text, listed[()].tolist())) if found is None and listed is not None else found
+
+
+def listed_classes(file: h5py.File) -> h5py.Dataset | None:
+    """The dataset that names the classes, as in the course's files."""
+    listed = file.get("list_classes")
+    known = isinstance(listed, h5py.Dataset) and listed.ndim == 1 and 0 < listed.size <= MOST_CLASSES
+    return listed if known else None
 
 
 def names(value: Any) -> tuple[str, ...] | None:
@@ -65,6 +72,15 @@ def names(value: Any) -> tuple[str, ...] | None:
 
 def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _plain(value: np.ndarray) -> Any:
+    """Numbers, a text or a list of texts; None for anything else, which could not be recorded."""
+    if value.dtype.kind in "biuf":
+        return value.tolist()
+    if value.dtype.kind not in "OSU" or value.ndim > 1 or not all(isinstance(v, bytes | str) for v in value.flat):
+        return None
+    return [text(v) for v in value.tolist()] if value.ndim else text(value.item())
 
 
 def _like_json(value: str) -> bool:

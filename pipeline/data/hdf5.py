@@ -1,5 +1,6 @@
 """Examples in HDF5 files, of any size."""
 
+import contextlib
 import math
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline import hdf5 as files
 from pipeline.data import attributes as descriptions
 from pipeline.data import parts
 from pipeline.data.checked import once
+from pipeline.data.probe import probe
 from pipeline.data.splits import Split, Splits
 from pipeline.data.stored import Stored
 from pipeline.errors import InputError, nearest
@@ -40,7 +42,10 @@ def hdf5(
     Raises InputError with the file, the key and what to do for whatever can't be trained on.
     """
     others: dict[str, parts.Place] = {"validation": validation, "test": test}
+    if not file:
+        raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
     with files.opened(Path(file)) as opened:
+        _probed(Path(file), "/")
         if inputs is None and labels is None and descriptions.in_parts(opened):
             inputs, labels = "train/inputs", "train/labels"
             others = {name: _under(name, place) for name, place in others.items()}
@@ -65,46 +70,87 @@ def _part(place: parts.Place) -> parts.Part:
     """What lies at a place, checked but for the labels' values."""
     path, key, label_key = Path(str(place["file"])), str(place["inputs"]), str(place["labels"])
     with files.opened(path) as file:
+        inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
+        if (kind := _kind(label_set)) not in ("numbers", "text"):
+            raise InputError(f"{path}: {label_key} holds {kind}; labels are whole numbers from 0, or text.")
+        kind = _kind(inputs)
+        other = None if kind == "numbers" else kind
+        n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, label_set.shape))
+        _check_whole(inputs, path, key)
+        _check_whole(label_set, path, label_key)
+        _probed(path, "/", key, label_key, *(["list_classes"] if descriptions.listed_classes(file) else []))
         if files.DIGEST in file.attrs:
             once(path, files.DIGEST, lambda: files.check(path))
-        inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
-        n = parts.check_pair(str(path), (key, inputs.shape, _no_numbers(inputs)), (label_key, label_set.shape))
-        labels = label_set.asstr()[()] if h5py.check_string_dtype(label_set.dtype) else label_set[()]
+        labels = _labels(label_set, path, label_key)
         attributes = {**descriptions.read(file), **descriptions.read(inputs)}
         attributes.pop("class_names", None)
         names = descriptions.class_names(file, label_set)
         once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
     take = partial(Stored, path, key)
-    return parts.Part(str(path), key, label_key, take, np.asarray(labels).reshape(n), names, attributes)
+    return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes)
+
+
+def _probed(path: Path, *keys: str) -> None:
+    once(path, f"attributes of {keys}", lambda: probe(path, *keys))
 
 
 def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
-    """A dataset that holds all the rows it claims."""
-    names: list[str] = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    if key.strip("/") not in names:
-        listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") or "none"
-        raise InputError(
-            f"{path}: there is no dataset {key!r} for the {what}. Datasets: {listed}.{nearest(key, names)}"
+    """The dataset of rows under a key."""
+    found = None
+    if ".." not in key.split("/"):
+        with contextlib.suppress(KeyError, RuntimeError, ValueError):  # links to nowhere, or to themselves; a null byte
+            found = file[key or "/"]
+    if not isinstance(found, h5py.Dataset):
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        hint = f"name one of these: {listed}.{nearest(key, names)}" if names else "the file has no datasets at all."
+        wrong = (
+            f"{key!r} is a {type(found).__name__.lower()}, not a dataset"
+            if key and found
+            else f"there is no dataset {key!r}"
         )
-    dataset = file[key]
-    if dataset.shape is None or not dataset.shape or not dataset.size:
-        raise InputError(f"{path}: {key} is empty.")
+        raise InputError(f"{path}: {wrong} for the {what}; {hint}")
+    if found.shape is None or not found.size:
+        raise InputError(f"{path}: {key} is empty; write the {what} into it, or name another key.")
+    if not found.shape:
+        raise InputError(f"{path}: {key} is a single value; {what} are rows, one an example. Name another key.")
+    return found
+
+
+def _check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
+    """Raises InputError if a dataset has not all the rows it claims, without reading them."""
     if dataset.chunks:
-        wanted = int(np.prod([-(-n // size) for n, size in zip(dataset.shape, dataset.chunks)], dtype=object))
-        held = dataset.id.get_num_chunks()
-        if held < wanted:
-            raise InputError(f"{path}: {key} has {held} of its {wanted} chunks: it was not written to its end.")
-    elif (held := dataset.id.get_storage_size()) < dataset.nbytes:
-        raise InputError(f"{path}: {key} has {held} of its {dataset.nbytes} bytes: it was not written to its end.")
-    return dataset
+        wanted = math.prod(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
+        held, unit = dataset.id.get_num_chunks(), "chunks"
+    else:
+        wanted, unit = math.prod(dataset.shape) * dataset.id.get_type().get_size(), "bytes"
+        held = min(dataset.id.get_storage_size(), path.stat().st_size)  # what a damaged file says may be anything
+    if held < wanted:
+        raise InputError(
+            f"{path}: {key} has {held} of its {wanted} {unit}: it was not written to its end. Write it again."
+        )
 
 
-def _no_numbers(dataset: h5py.Dataset) -> str | None:
-    """What a dataset holds if it holds no numbers."""
-    if h5py.check_string_dtype(dataset.dtype):
+def _kind(dataset: h5py.Dataset) -> str:
+    """What it holds, for a person."""
+    dtype = dataset.dtype
+    if h5py.check_string_dtype(dtype):
         return "text"
-    return None if dataset.dtype.kind in "biuf" else str(dataset.dtype)
+    if h5py.check_ref_dtype(dtype):
+        return "references"
+    if h5py.check_vlen_dtype(dtype):
+        return "lists, each of its own length"
+    if dtype.names or dtype.subdtype:
+        return "records"
+    return "numbers" if dtype.kind in "biuf" else str(dtype)
+
+
+def _labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
+    try:  # written by NumPy, UTF-8 claims to be ASCII
+        return np.asarray(dataset.asstr("utf-8", "strict")[()] if _kind(dataset) == "text" else dataset[()])
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: {key} holds text that is not UTF-8; store the numbers of the classes.") from None
 
 
 def _check_rows(rows: Stored) -> None:

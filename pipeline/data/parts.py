@@ -148,6 +148,9 @@ def _class_names(own: Mapping[str, Part]) -> tuple[str, ...]:
                 "classes from 0 without gaps."
             )
         names = tuple(map(str, range(len(numbers))))
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InputError(f"{part.where}: its class names have {twice!r} twice; give every class a name of its own.")
     if len(names) < 2:
         raise InputError(f"{part.where}: {part.label_key} has one class only, {names[0]}; wanted are at least two.")
     return names

@@ -114,10 +114,11 @@ class Stored:
         except (OSError, RuntimeError, ValueError, zlib.error) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             place = f"rows {first} to {last - 1} of {self.key}"
-            self.failure = InputError(f"{self.path}: {place} can't be read ({reason}).")
+            self.failure = InputError(f"{self.path}: {place} can't be read ({reason}). Use another copy.")
             raise self.failure from None
         chosen = found if last - first == len(rows) else found[rows - first]
-        return np.ascontiguousarray(chosen, self.dtype)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which the check of a file finds
+            return np.ascontiguousarray(chosen, self.dtype)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """These of the rows, [*rows.shape, *shape]; each block that has some of them is read once."""
