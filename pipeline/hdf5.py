@@ -133,16 +133,14 @@ def _refuse_references(file: h5py.File) -> None:
     for name in names:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
             raise InputError(
-                f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data into this one."
+                f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data here."
             )
 
     def elsewhere(name: str, item: h5py.HLObject) -> str | None:
         return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
 
     if (found := file.visititems(elsewhere)) is not None:
-        raise InputError(
-            f"{file.filename}: '{found}' keeps its data in another file, which is not read; copy it into this one."
-        )
+        raise InputError(f"{file.filename}: '{found}' keeps its data in another file, which is not read; copy it here.")
 
 
 @contextlib.contextmanager
