@@ -1,6 +1,8 @@
 import itertools
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
+from pipeline.data.stored import Stored
 from tests.conftest import ROOT
+from tests.data.conftest import FORMATS, SHAPE, examples
+from tests.data.conftest import N as ROWS
 
 N = 23
 # The input says which example it is, so that a batch shows its order.
@@ -132,3 +137,113 @@ def test_batches_wait_on_the_device_that_trains():
     """A second logical CPU stands for the GPU; a process of its own, for devices can't be added later."""
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout == "the same\n", done.stderr
+
+
+def streamed(write, settings=FORMATS["gzip"], rows=None):
+    """Of the 1,000 examples of a file, whose first number says which they are."""
+    rows = np.arange(ROWS) if rows is None else rows
+    inputs, labels = examples()
+    return Split(Stored(write(inputs=(inputs, settings)), "inputs", rows), labels[rows].astype(np.int32))
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Of a seventh of the file, some four blocks: most places of an epoch are in a window that is not the first."""
+    monkeypatch.setattr("pipeline.data.windows.WINDOW_BYTES", 4500)
+    monkeypatch.setattr("pipeline.data.windows.MOST_WINDOW_BYTES", 4500)
+
+
+def streamed_order(split, batch_size, n_epochs, **settings):
+    steps = steps_per_epoch(len(split), batch_size)
+    batches = take(training_batches(split, batch_size=batch_size, **{"seed": 0, **settings}), steps * n_epochs)
+    indices = [inputs[:, 0, 0].astype(int).tolist() for inputs, _ in batches]
+    return [indices[i : i + steps] for i in range(0, len(indices), steps)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, ROWS, 3000])
+@pytest.mark.parametrize("windows", ["one", "small"])
+def test_each_streamed_epoch_is_another_permutation_with_a_partial_last_batch(write, request, windows, batch_size):
+    if windows == "small":
+        request.getfixturevalue("small_windows")
+    epochs = streamed_order(streamed(write), batch_size, 3)
+    assert [sorted(flat(epoch)) for epoch in epochs] == [list(range(ROWS))] * 3
+    full, rest = divmod(ROWS, batch_size)
+    for epoch in epochs:
+        assert [len(batch) for batch in epoch] == [batch_size] * full + [rest] * (rest > 0)
+    assert len({tuple(flat(epoch)) for epoch in epochs}) == 3
+    assert list(range(ROWS)) not in map(flat, epochs)
+
+
+def test_some_rows_of_a_file_are_streamed_and_no_others(write, small_windows):
+    rows = np.sort(np.random.default_rng(0).choice(ROWS, 333, replace=False))
+    for epoch in streamed_order(streamed(write, rows=rows), 10, 2):
+        assert sorted(flat(epoch)) == rows.tolist()
+
+
+def test_the_streamed_order_is_a_pure_function_of_seed_and_epoch(write, small_windows):
+    split = streamed(write)
+    epochs = streamed_order(split, 7, 3, seed=7)
+    assert streamed_order(split, 7, 3, seed=7) == epochs
+    chunked = streamed(lambda **datasets: write("chunked.h5", **datasets), FORMATS["chunked"])
+    assert streamed_order(chunked, 7, 3, seed=7) == epochs  # how it is stored changes nothing
+    assert streamed_order(split, 7, 3, seed=8) != epochs
+    for start in (1, 2):
+        assert streamed_order(split, 7, 3 - start, seed=7, start_epoch=start) == epochs[start:]
+
+
+@pytest.mark.parametrize("make", [training_batches, evaluation_batches])
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_streamed_batches_carry_inputs_with_their_labels(write, small_windows, make, settings):
+    split = streamed(write, settings)
+    offsets = 7 * np.arange(np.prod(SHAPE)).reshape(SHAPE)
+    seeds = {"seed": 0} if make is training_batches else {}
+    for inputs, labels in take(make(split, batch_size=48, **seeds), 25):
+        assert (inputs.dtype, labels.dtype) == (split.inputs.dtype, np.int32)
+        np.testing.assert_array_equal(inputs, inputs[:, :1, :1] + offsets)
+        np.testing.assert_array_equal(labels, inputs[:, 0, 0] % 4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64, 100, ROWS, 5000])
+def test_streamed_evaluation_is_in_order_again_and_again(write, small_windows, batch_size):
+    split = streamed(write)
+    batches = take(evaluation_batches(split, batch_size=batch_size), 2 * steps_per_epoch(ROWS, batch_size))
+    found = np.concatenate([inputs[:, 0, 0] for inputs, _ in batches])
+    np.testing.assert_array_equal(found, np.tile(np.arange(ROWS), 2))
+    assert len(batches[0][1]) == min(batch_size, ROWS)
+
+
+def test_streamed_batches_can_be_gone_through_twice(write, small_windows):
+    """An iterator that is made anew begins anew: no data set here is used up by reading it."""
+    split = streamed(write)
+    for batches in (training_batches(split, batch_size=64, seed=0), evaluation_batches(split, batch_size=64)):
+        epochs = [np.concatenate([inputs[:, 0, 0] for inputs, _ in take(batches, 16)]) for _ in range(2)]
+        np.testing.assert_array_equal(*epochs)
+        assert sorted(epochs[0]) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("make", [training_batches, evaluation_batches])
+def test_the_last_streamed_step_is_a_prefetch(write, make):
+    seeds = {"seed": 0} if make is training_batches else {}
+    assert type(make(streamed(write), batch_size=5, **seeds)).__name__ == "_PrefetchDataset"
+
+
+def test_a_window_is_read_while_another_one_is_trained_on(write, small_windows, monkeypatch):
+    """What has been read when the first batch is taken: its own window and the next, not the whole file."""
+    split, read = streamed(write), []
+    gather = Stored.gather
+    monkeypatch.setattr(Stored, "gather", lambda self, spans: (read.append(spans), gather(self, spans))[1])
+    batches = iter(training_batches(split, batch_size=50, seed=0))
+    next(batches)
+    time.sleep(0.3)
+    assert 2 <= len(read) <= 4
+
+
+def test_what_goes_wrong_while_streaming_is_known_by_its_split(write, small_windows):
+    split = streamed(write)
+    batches = iter(training_batches(split, batch_size=10, seed=0))
+    next(batches)
+    os.utime(split.inputs.path, ns=(1, 1))
+    with pytest.raises(tf.errors.OpError):
+        for _ in range(300):
+            next(batches)
+    assert "the file changed after training on it began" in str(split.inputs.failure)
