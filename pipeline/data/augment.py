@@ -1,24 +1,22 @@
 """Other images of the same class: flipped and shifted ones, new in every epoch."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
-from pipeline.data.input_pipeline import Augment
 from pipeline.errors import InputError
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def augmentation(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> Augment | None:
-    """What `train.augment` asks for, as a function of a batch of images [b, height, width, channels] and a seed; None
-    if it asks for nothing.
+    from pipeline.data.input_pipeline import Augment
 
-    flip: mirror left and right, half of the images. shift: move by up to so many pixels in each direction; what comes
-    in repeats the edge. Raises InputError for examples that are no images, or smaller than the shift.
-    """
-    flip, shift = bool(settings["flip"]), int(settings["shift"])
-    if not (flip or shift):
-        return None
+
+def check(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
+    """Raises InputError if `train.augment` asks for what can't be done to such examples: those that are no images, or
+    smaller than the shift. The parent asks, which does without TensorFlow."""
+    shift = int(settings["shift"])
+    if not (settings["flip"] or shift):
+        return
     if len(input_shape) != 3:
         raise InputError(f"train.augment is for images [height, width, channels]; an example here is {input_shape}.")
     if shift >= min(input_shape[:2]):
@@ -26,7 +24,22 @@ def augmentation(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> A
             f"train.augment.shift={shift} moves images of {input_shape[0]} x {input_shape[1]} out of view."
         )
 
-    def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+
+def augmentation(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> "Augment | None":
+    """What `train.augment` asks for, as a function of a batch of images [b, height, width, channels] and a seed; None
+    if it asks for nothing.
+
+    flip: mirror left and right, half of the images. shift: move by up to so many pixels in each direction; what comes
+    in repeats the edge. Raises InputError as check() does.
+    """
+    import tensorflow as tf
+
+    check(settings, input_shape)
+    flip, shift = bool(settings["flip"]), int(settings["shift"])
+    if not (flip or shift):
+        return None
+
+    def augment(images: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
         n, height, width = tf.shape(images)[0], input_shape[0], input_shape[1]
         if flip:
             mirrored = tf.random.stateless_uniform([n, 1, 1, 1], seed) < 0.5

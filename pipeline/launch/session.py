@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pipeline.data import augment
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
@@ -36,6 +37,7 @@ def load_data(config: dict[str, Any]) -> Splits:
     """The data set, loaded here once to be checked and fingerprinted before a worker trains on it."""
     splits = load_splits(config)  # arms mostly share one data set
     n_outputs(config["model"]["head"], splits.n_classes)
+    augment.check(config["train"]["augment"], splits.input_shape)
     return splits
 
 

@@ -50,6 +50,8 @@ BAD = {
     "labels": ({"labels": np.arange(N) % 3 - 1}, [], "data.h5: labels has the label -1; number the classes from 0."),
     "a link": ({"x": h5py.ExternalLink("/etc/passwd", "/x")}, [], "data.h5: 'x' is a link to another file"),
     "a sweep": ({"inputs": NAN}, ["-m", "sweep.n_trials=2"], "data.h5: inputs has values that are not finite"),
+    "no images": ({}, ["train.augment.flip=true"], "train.augment is for images [height, width, channels]; an example"),
+    "a sweep without images": ({}, ["-m", "sweep.n_trials=2", "train.augment.shift=1"], "train.augment is for images"),
     "memory": ({}, ["dataset.memory=nevr"], "dataset.memory=nevr is not known. Allowed: auto, always, never."),
 }
 

@@ -1,0 +1,50 @@
+"""What the terminal says of waiting for data."""
+
+import pytest
+
+from pipeline.tracking.display import WaitHint
+
+HINT = "training waits for data for 60% of an epoch: hold it in memory if it fits (dataset.memory=always)"
+
+
+def epoch(number=2, wait=0.6, seconds=3.0, **more):
+    return {"event": "epoch", "epoch": number, "data_wait": wait, "seconds": seconds, **more}
+
+
+@pytest.fixture
+def said(capsys):
+    """What is said of epochs one after another, line by line."""
+
+    def said(*events):
+        hint = WaitHint()
+        for event in events:
+            hint.event(event)
+        return capsys.readouterr().out.splitlines()
+
+    return said
+
+
+def test_it_is_said_once(said):
+    (line,) = said(epoch(2), epoch(3, wait=0.9), epoch(4))
+    assert line.startswith(HINT)
+
+
+@pytest.mark.parametrize(
+    ("what", "event"),
+    [
+        ("the first epoch", epoch(1)),
+        ("an epoch of less than a second", epoch(seconds=0.9)),
+        ("a wait that matters little", epoch(wait=0.33)),
+        ("data on the device", epoch(wait=0.0)),
+        ("an event of an earlier version", epoch(wait=None)),
+    ],
+)
+def test_it_is_not_said_of(said, what, event):
+    assert said(event) == []
+    assert len(said(event, epoch(5))) == 1  # and stays to be said
+
+
+def test_an_epoch_of_a_cohort_counts_as_the_whole(said):
+    """A trial's own seconds are its share."""
+    assert len(said(epoch(seconds=0.1, cohort_seconds=2.0))) == 1
+    assert said(epoch(seconds=0.1, cohort_seconds=0.9)) == []
