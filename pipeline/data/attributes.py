@@ -50,9 +50,9 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
     return found
 
 
-def class_names(file: h5py.File, labels: h5py.Dataset) -> tuple[str, ...] | None:
-    """What the labels mean, as the file, the labels or a dataset `list_classes` says."""
-    found = read(file).get("class_names") or read(labels).get("class_names")
+def class_names(file: h5py.File, *datasets: h5py.Dataset) -> tuple[str, ...] | None:
+    """What the labels mean, as the file, one of the datasets or a dataset `list_classes` says."""
+    found = next((names for item in (file, *datasets) if (names := read(item).get("class_names"))), None)
     listed = listed_classes(file)
     return tuple(map(text, listed[()].tolist())) if found is None and listed is not None else found
 

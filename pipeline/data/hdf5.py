@@ -49,7 +49,8 @@ def hdf5(
         if inputs is None and labels is None and descriptions.in_parts(opened):
             inputs, labels = "train/inputs", "train/labels"
             others = {name: _under(name, place) for name, place in others.items()}
-    own = parts.located(_part, {"file": file, "inputs": inputs or "inputs", "labels": labels or "labels"}, others)
+    inputs, labels = "inputs" if inputs is None else inputs, "labels" if labels is None else labels
+    own = parts.located(_part, {"file": file, "inputs": inputs, "labels": labels}, others)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
     room = {"always": math.inf, "never": 0.0, "auto": parts.room()}[memory]
     held = dict(splits.parts)
@@ -73,18 +74,18 @@ def _part(place: parts.Place) -> parts.Part:
         inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
         if (kind := _kind(label_set)) not in ("numbers", "text"):
             raise InputError(f"{path}: {label_key} holds {kind}; labels are whole numbers from 0, or text.")
-        kind = _kind(inputs)
+        if (kind := _kind(inputs)) == "numbers":
+            _check_whole(inputs, path, key)
+        _check_whole(label_set, path, label_key)
         other = None if kind == "numbers" else kind
         n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, label_set.shape))
-        _check_whole(inputs, path, key)
-        _check_whole(label_set, path, label_key)
         _probed(path, "/", key, label_key, *(["list_classes"] if descriptions.listed_classes(file) else []))
         if files.DIGEST in file.attrs:
             once(path, files.DIGEST, lambda: files.check(path))
         labels = _labels(label_set, path, label_key)
         attributes = {**descriptions.read(file), **descriptions.read(inputs)}
         attributes.pop("class_names", None)
-        names = descriptions.class_names(file, label_set)
+        names = descriptions.class_names(file, inputs, label_set)
         once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
     take = partial(Stored, path, key)
     return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes)

@@ -215,7 +215,7 @@ def test_a_checked_file_is_not_checked_again(run, tmp_path, monkeypatch):
         ([], "the following arguments are required: WORD"),
         (["dataset=digits"], "one OUT.h5 is needed: python -m pipeline convert dataset=digits digits.h5"),
         (["dataset=digits", "a.h5", "b.h5"], "one OUT.h5 is needed; received a.h5, b.h5"),
-        (["out.h5"], "dataset=NAME is missing. Data sets: blobs, digits,"),
+        (["out.h5"], "dataset=NAME is missing. Data sets: blobs, "),
         (["dataset=digit", "out.h5"], "Did you mean 'digits'?"),
         (["dataset=digits", "dataset.test_fracton=0.2", "out.h5"], "Did you mean 'dataset.test_fraction'?"),
         (["dataset=digits", "dataset.test_fraction=2", "out.h5"], "dataset.test_fraction=2 must be"),

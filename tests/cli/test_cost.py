@@ -27,7 +27,7 @@ def cost_model(trained):
 def test_the_terminal_has_losses_only(trained):
     lines = trained[1].splitlines()
     header = next(i for i, line in enumerate(lines) if line.startswith("epoch"))
-    assert lines[header].split() == ["epoch", "loss", "val_loss", "learning_rate", "left"]
+    assert lines[header].split() == ["epoch", "loss", "val_loss", "learning_rate", "data_wait", "left"]
     for i, line in enumerate(lines[header + 1 : header + 4], start=1):
         assert line.split()[0] == str(i)
         assert len(line) - len(line.split("  ")[-1]) == len(lines[header]) - len("left")  # columns under headings
@@ -39,7 +39,7 @@ def test_mlflow_has_losses_only(trained):
     folder = trained[0]
     client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
     (stored,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
-    names = {"loss", "val_loss", "best_loss", "best_val_loss", "best_epoch", "learning_rate", "seconds"}
+    names = {"loss", "val_loss", "best_loss", "best_val_loss", "best_epoch", "learning_rate", "seconds", "data_wait"}
     assert set(stored.data.metrics) == names
     assert "learning_curve.png" in {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
 

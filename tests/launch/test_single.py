@@ -48,7 +48,16 @@ def test_events_tell_the_whole_run(run):
 def test_the_terminal_shows_epochs_result_and_addresses(run):
     lines = run[1].stdout.splitlines()
     header = next(line for line in lines if line.startswith("epoch"))
-    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "left"]
+    assert header.split() == [
+        "epoch",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "data_wait",
+        "left",
+    ]
     assert len([line for line in lines if line.split()[:1] in (["1"], ["2"])]) == 2
     assert any(line.startswith("best epoch") for line in lines)
     assert any("http://127.0.0.1:5000/#/experiments/" in line for line in lines)
