@@ -44,6 +44,7 @@ class Train:
 @dataclass
 class Device:
     name: str = MISSING
+    visible: list[int] | None = None
     precision: str = "float32"
 
 

@@ -90,12 +90,18 @@ def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[Batch]:
         return iter(copied.with_options(_FIXED).prefetch(tf.data.AUTOTUNE))
 
 
+def accelerator() -> str | None:
+    """The GPU that a model is trained on; None where it is the CPU."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return gpus[0].name if gpus else None
+
+
 def waited_for(iterator: Any, ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
     """The next batch, and for how many seconds it was not there yet once `ready`, the step before, was computed."""
     with tf.control_dependencies([ready]):
         asked = tf.timestamp()
     batch = next(iterator)
-    with tf.control_dependencies([asked, *batch]):
+    with tf.control_dependencies([asked, *tf.nest.flatten(batch, expand_composites=True)]):
         return batch, tf.timestamp() - asked
 
 

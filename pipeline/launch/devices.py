@@ -3,15 +3,22 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pipeline import memory as memory_
 from pipeline.errors import InputError
 
+TOGETHER = ("multi_gpu", "tpu")  # a model trains on all there are
 MAX_WORKERS = 8  # a worker holds TensorFlow in memory, about 600 MB
+_before: list[str] | None = None  # what gpus() was when this process became a worker
 
 
 def gpus() -> list[str]:
     """Indices of the GPUs this process may use, as CUDA_VISIBLE_DEVICES wants them."""
+    if _before is not None:
+        return _before
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
@@ -19,6 +26,45 @@ def gpus() -> list[str]:
         return []
     listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
     return [str(i) for i in range(sum(line.startswith("GPU ") for line in listing.stdout.splitlines()))]
+
+
+def become(environment: dict[str, str]) -> None:
+    """Makes this process a worker, of one of plan()'s environments; gpus() stays what it was."""
+    global _before
+    _before = gpus()
+    os.environ.update(environment)
+
+
+def tpu() -> bool:
+    """Whether something says that there is a TPU: TensorFlow itself takes long to find that there is none."""
+    told = ("TPU_NAME", "TPU_WORKER_HOSTNAMES", "COLAB_TPU_ADDR")
+    return any(name in os.environ for name in told) or any(map(Path.exists, map(Path, ("/dev/accel0", "/dev/vfio/0"))))
+
+
+def chosen(device: str, visible: Sequence[int] | None) -> list[str]:
+    """The GPUs, as CUDA_VISIBLE_DEVICES wants them, that `device` (a name of conf/device) may use.
+
+    visible: their places among gpus(), each once; None: all. Raises InputError, with what there is, for a device or a
+    GPU that is not there.
+    """
+    found = [] if device == "cpu" else gpus()
+    there = ", ".join(["cpu", *(f"gpu {i}" for i in range(len(found))), *(["tpu"] if tpu() else [])])
+    if visible is not None:
+        if device in ("cpu", "tpu"):
+            raise InputError(f"device.visible={list(visible)} chooses GPUs, and device={device} uses none.")
+        if len(set(visible)) < len(visible):
+            raise InputError(f"device.visible={list(visible)} names a GPU twice.")
+        if missing := [i for i in visible if i >= len(found)]:
+            raise InputError(f"device.visible={list(visible)}: there is no GPU {missing[0]} here. Available: {there}.")
+        found = [found[i] for i in visible]
+    if device == "gpu" and not found:
+        raise InputError(f"device=gpu: there is no GPU on this machine. Available: {there}. Use device=auto.")
+    if device == "multi_gpu" and len(found) < 2:
+        of = f"device.visible={list(visible)} has" if visible else "this machine has"
+        raise InputError(f"device=multi_gpu needs 2 GPUs or more; {of} {len(found) or 'none'}. Available: {there}.")
+    if device == "tpu" and not tpu():
+        raise InputError(f"device=tpu: there is no TPU on this machine. Available: {there}.")
+    return found if device != "tpu" else []
 
 
 def cores() -> int:
@@ -36,37 +82,46 @@ def memory(device: str, workers: int) -> float:
     return 0.5 * memory_.total() / workers
 
 
-def workers(device: str, asked: int | None) -> int:
+def workers(device: str, asked: int | None, visible: Sequence[int] | None = None) -> int:
     """How many workers may train side by side: `asked`, or one a core (at most MAX_WORKERS), or one a GPU.
 
-    device: `auto` | `cpu` | `gpu`. A GPU is leased to one worker, so there are at most as many workers as GPUs.
-    Raises InputError for device=gpu without a GPU.
+    device, visible: see chosen(). A GPU is leased to one worker, so there are at most as many workers as GPUs; one
+    worker has all of several that a model trains on at once.
     """
-    found = [] if device == "cpu" else gpus()
-    if device == "gpu" and not found:
-        raise InputError("device=gpu: there is no GPU on this machine. Available: cpu. Use device=cpu or device=auto.")
+    found = chosen(device, visible)
+    if device in TOGETHER:
+        return 1
     return min(asked or len(found), len(found)) if found else asked or min(cores(), MAX_WORKERS)
 
 
-def plan(device: str, asked: int | None, n_jobs: int) -> list[dict[str, str]]:
-    """The environment of each worker: its GPU, if any, and its share of the cores.
+def workers_of(config: dict[str, Any]) -> int:
+    """workers() of a trial's config."""
+    device = config["device"]
+    return workers(device["name"], config["executor"]["workers"], device.get("visible"))
 
-    device, asked: see workers(). Those beyond `n_jobs`, which start only if there turn out to be more jobs, have the
-    cores of a worker among so many.
+
+def plan(device: str, asked: int | None, n_jobs: int, visible: Sequence[int] | None = None) -> list[dict[str, str]]:
+    """The environment of each worker: its GPUs, if any, and its share of the cores.
+
+    device, asked, visible: see workers(). Those beyond `n_jobs`, which start only if there turn out to be more jobs,
+    have the cores of a worker among so many.
     """
-    found = [] if device == "cpu" else gpus()
-    limit = workers(device, asked)
+    found = chosen(device, visible)
+    leases = [",".join(found)] if device in TOGETHER else found
+    limit = workers(device, asked, visible)
     count = max(1, min(limit, n_jobs))
     environments = []
     for i in range(limit):
         threads = str(max(1, cores() // (count if i < count else limit)))
         environments.append(
             {
-                "CUDA_VISIBLE_DEVICES": found[i] if found else "-1",
+                "CUDA_VISIBLE_DEVICES": leases[i] if found else "-1",
                 # Two pools of every core each would fight; a trial's work is one op after the other anyway.
                 "TF_NUM_INTRAOP_THREADS": threads,
                 "TF_NUM_INTEROP_THREADS": "1" if count > 1 else "2",
                 "OMP_NUM_THREADS": threads,
+                # GPUs in nvidia-smi's order, unless the user has chosen some in CUDA's own
+                **({} if "CUDA_VISIBLE_DEVICES" in os.environ else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
                 "TF_FORCE_GPU_ALLOW_GROWTH": "true",
                 "TF_CPP_MIN_LOG_LEVEL": "2",
                 "KERAS_BACKEND": "tensorflow",

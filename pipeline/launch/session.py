@@ -1,7 +1,6 @@
 """What a run and a sweep have in common: checks, the data, an executor, a recorder, and Ctrl-C."""
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -57,9 +56,10 @@ def tell(splits: Splits) -> None:
 def make_executor(config: dict[str, Any], n_jobs: int) -> Executor:
     """Starts the workers: they import TensorFlow while this process does something else."""
     executor = config["executor"]
-    environments = devices.plan(config["device"]["name"], executor["workers"], n_jobs)
+    device = config["device"]
+    environments = devices.plan(device["name"], executor["workers"], n_jobs, device.get("visible"))
     if executor["kind"] == "inline":
-        os.environ.update(environments[0])
+        devices.become(environments[0])
         return InlineExecutor()
     return LocalExecutor(environments, max_restarts=executor["max_restarts"])
 

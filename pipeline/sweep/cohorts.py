@@ -76,7 +76,7 @@ def settings(config: dict[str, Any], n_cohorts: int) -> dict[str, Any]:
     n_cohorts: of the stage; the fewer, the more workers are free for trials that train one by one.
     """
     executor, device = config["executor"], config["device"]["name"]
-    workers = devices.workers(device, executor["workers"])
+    workers = devices.workers_of(config)
     return {
         **{key: executor[key] for key in ("fuse", "xla", "cohort_size")},
         "memory": devices.memory(device, workers),

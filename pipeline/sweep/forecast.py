@@ -55,7 +55,7 @@ def describe(plan: Plan, make_executor: Callable[[dict[str, Any], int], Executor
         say(f"arm {arm.describe() or 'all'}:")
         for key, dist in arm.space.items():
             say(f"  {key}  {dist}")
-    workers = devices.workers(config["device"]["name"], config["executor"]["workers"])
+    workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
     cohorts = of_first_stage(plan, workers, {**config["executor"], "fuse": "auto"})
     running = make_executor(config, len(cohorts))

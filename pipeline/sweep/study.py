@@ -45,7 +45,7 @@ class Study:
         self.plan, self.folder, self.ledger = plan, folder, ledger
         first = plan.arms[0].config
         self.config = configs.plain(first)
-        self.workers = devices.workers(self.config["device"]["name"], self.config["executor"]["workers"])
+        self.workers = devices.workers_of(self.config)
         self.objective = Objective(first.sweep.metric, first.sweep.direction)
         now = header(plan, fingerprint)
         if ledger.header is None:

@@ -74,7 +74,7 @@ def run_sweep(plan: Plan) -> int:
     session.check_tracking(config)
     if config["sweep"]["dry_run"]:
         return describe(plan, session.make_executor)
-    workers = devices.workers(config["device"]["name"], config["executor"]["workers"])
+    workers = devices.workers_of(config)
     executor = session.make_executor(config, len(of_first_stage(plan, workers, config["executor"])))
     try:
         fingerprint = _fingerprint(plan)

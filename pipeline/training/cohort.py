@@ -4,13 +4,15 @@ import contextlib
 import dataclasses
 import errno
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
 
 from pipeline.data.input_pipeline import EVALUATION_BATCH, evaluation_batches, steps_per_epoch, training_batches
 from pipeline.targets import call
-from pipeline.training import modes, stacking, updates
+from pipeline.training import distributed, modes, stacking, updates
+from pipeline.training.distributed import DistributedTrainer
 from pipeline.training.fused import FusedTrainer
 from pipeline.training.loop import Interrupted, Member, Outcome, Trainer, train
 from pipeline.training.solo import SoloTrainer
@@ -183,6 +185,8 @@ def _groups(trials: list[Trial]) -> list[list[Trial]]:
 
 def obstacle(trial: Trial) -> str | None:
     """Why a trial can't be part of a fused cohort; None if it can, as far as can be seen before trying."""
+    if trial.config["device"]["name"] in distributed.SEVERAL:
+        return f"device={trial.config['device']['name']} trains each on several devices at once"
     if trial.config["device"]["precision"] == "mixed_float16":
         return "mixed_float16 scales the loss of each model by itself; mixed_bfloat16 fuses"
     if any(getattr(v, "constraint", None) is not None for v in trial.model.trainable_variables):
@@ -221,14 +225,17 @@ def fused_trainer(trials: list[Trial], choice: modes.Choice, at_least: int = 0) 
 
 
 def solo_trainer(trial: Trial) -> SoloTrainer:
-    """The trainer of one trial by itself, as far as its state.h5 goes."""
+    """The trainer of one trial by itself, on one device or several, as far as its state.h5 goes."""
     config, splits = trial.config, trial.splits
-    model = build_model(config, splits)  # its own: training changes it
-    optimizer = call("optimizer", config["optimizer"])
-    if config["device"]["precision"] == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    strategy = distributed.make_strategy(config["device"]["name"])
+    model = build_model(config, splits, strategy)  # its own: training changes it
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        optimizer = call("optimizer", config["optimizer"])
+        if config["device"]["precision"] == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    kind = partial(DistributedTrainer, strategy=strategy) if strategy else SoloTrainer
     batch_size = config["train"]["batch_size"]
-    trainer = SoloTrainer(
+    trainer = kind(
         model,
         optimizer,
         batches=training_batches(

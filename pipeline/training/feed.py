@@ -8,6 +8,7 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import (
     EVALUATION_BATCH,
     Augment,
+    accelerator,
     epoch_order,
     evaluation_batches,
     iterator,
@@ -54,8 +55,7 @@ class Streamed:
         self, splits: Splits, seed: int, *, batch_size: int, epoch: int = 0, augment: Augment | None = None
     ) -> None:
         batches = training_batches(splits.train, batch_size=batch_size, seed=seed, start_epoch=epoch, augment=augment)
-        gpus = tf.config.list_logical_devices("GPU")
-        device = gpus[0].name if gpus else None
+        device = accelerator()
         self._batches = iterator(batches, device)
         self.calls = steps_per_epoch(len(splits.train), batch_size)
         self._held = None if isinstance(splits.validation.inputs, Stored) else _stacked([splits.validation])

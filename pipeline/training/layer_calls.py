@@ -4,20 +4,25 @@ The layers stay Keras' own, and so does the saved model: only `call` of an insta
 function here and one line in `prepare`.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+# What part_of_batch() was given; each replica is traced in a thread of its own.
+_part: ContextVar[tuple[tf.Tensor | int, tf.Tensor | int]] = ContextVar("part", default=(0, 1))
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
-def prepare(model: keras.Model, *, stacked: bool, own_data: bool = False) -> None:
+def prepare(model: keras.Model, *, stacked: bool, own_data: bool = False, replicas: int = 1) -> None:
     """Replaces the calls of a model that is going to be trained.
 
     stacked: it will run under vectorized_map, for which convolutions are rewritten. own_data: its trials are on
-    different data, so that the input statistics differ by trial, too.
+    different data, so that the input statistics differ by trial, too. replicas: how many share a batch.
     """
     for layer in model._flatten_layers(include_self=False):
         if type(layer) is keras.layers.Dropout:
@@ -28,6 +33,19 @@ def prepare(model: keras.Model, *, stacked: bool, own_data: bool = False) -> Non
             layer.convolution_op = partial(convolution, layer)
         elif own_data and type(layer) is keras.layers.Normalization:
             layer.call = partial(normalization, layer)
+        elif replicas > 1 and isinstance(layer, keras.layers.BatchNormalization):
+            layer._moments = partial(global_moments, layer)
+
+
+@contextlib.contextmanager
+def part_of_batch(first: tf.Tensor, counted: tf.Tensor) -> Iterator[None]:
+    """Calls within are on the examples of a batch that begin with number `first`; `counted` is 0 if they stand in for
+    none, else 1."""
+    token = _part.set((first, counted))
+    try:
+        yield
+    finally:
+        _part.reset(token)
 
 
 def threefry(seed: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -51,9 +69,9 @@ def threefry(seed: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 @tf.function(jit_compile=True, reduce_retracing=True)  # a hundred small operations, fused into one
-def _kept(seed: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-    """Whether each place of [rows, columns] is kept, each with probability 1 - rate."""
-    row, column = tf.meshgrid(tf.range(rows), tf.range(columns), indexing="ij")
+def _kept(seed: tf.Tensor, first: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    """Whether each place of [rows, columns] is kept, each with probability 1 - rate; rows are numbered from `first`."""
+    row, column = tf.meshgrid(first + tf.range(rows), tf.range(columns), indexing="ij")
     bits = threefry(seed, tf.cast(row, tf.uint32), tf.cast(column, tf.uint32))
     return tf.cast(tf.bitwise.right_shift(bits, np.uint32(8)), tf.float32) * 2.0**-24 >= rate
 
@@ -67,13 +85,14 @@ def dropout(layer: keras.layers.Dropout, inputs: tf.Tensor, training: bool = Fal
         return inputs
     known = [size if size is not None else tf.shape(inputs)[axis] for axis, size in enumerate(inputs.shape)]
     shape = [s if s is not None else known[axis] for axis, s in enumerate(layer.noise_shape or [None] * len(known))]
-    rows = shape[0]
+    rows, first = shape[0], 0 if layer.noise_shape and layer.noise_shape[0] == 1 else _part.get()[0]
     for size in shape[1:-1]:
-        rows = rows * size
+        rows, first = rows * size, first * size
     seed = layer.seed_generator.next()
     seed = tf.convert_to_tensor(seed)
     rate = tf.cast(layer.rate, tf.float32)
-    kept = tf.reshape(_kept(seed, tf.convert_to_tensor(rows), tf.convert_to_tensor(shape[-1]), rate), shape)
+    sizes = [tf.convert_to_tensor(size) for size in (first, rows, shape[-1])]
+    kept = tf.reshape(_kept(seed, *sizes, rate), shape)
     return tf.where(kept, inputs / tf.cast(1 - rate, inputs.dtype), tf.zeros([], inputs.dtype))
 
 
@@ -137,6 +156,28 @@ def normalization(layer: keras.layers.Normalization, inputs: tf.Tensor) -> tf.Te
     )
     result = (inputs - mean) / tf.maximum(tf.sqrt(variance), keras.config.epsilon())
     return tf.cast(result, layer.compute_dtype)
+
+
+def global_moments(
+    layer: keras.layers.BatchNormalization, inputs: tf.Tensor, mask: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance, [channels], of the whole batch, of which each replica has a part.
+
+    Deviations are from the whole batch's mean: Keras' own `synchronized` takes E(x^2) - E(x)^2, which loses the digits
+    that the mean has.
+    """
+    axes, replica = layer._reduction_axes, tf.distribute.get_replica_context()
+
+    def total(x: tf.Tensor) -> tf.Tensor:
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(x, axes, keepdims=True))
+
+    weights = tf.ones_like(inputs) * tf.cast(_part.get()[1], inputs.dtype)
+    if mask is not None:
+        weights *= tf.cast(mask, inputs.dtype)[..., None]
+    count = total(weights)
+    mean = tf.math.divide_no_nan(total(weights * inputs), count)
+    variance = tf.math.divide_no_nan(total(weights * tf.square(inputs - mean)), count)
+    return tf.squeeze(mean, axes), tf.squeeze(variance, axes)
 
 
 def _channels_last(layer: keras.layers.Layer) -> bool:

@@ -209,9 +209,9 @@ def _kind(trial: "Trial") -> str:
     kinds = sorted({type(layer).__name__ for layer in model._flatten_layers()})
     work = sum(math.prod(v.shape) * max(1, math.prod(_positions(model, v))) for v in model.trainable_variables)
     work *= trial.config["train"]["batch_size"]
-    gpus = [d.name for d in tf.config.list_logical_devices("GPU")]
+    device = [trial.config["device"]["name"] == "tpu", *(d.name for d in tf.config.list_logical_devices("GPU"))]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    parts = [kinds, type(trial.optimizer).__name__, round(math.log(max(work, 1), 4)), gpus, threads]
+    parts = [kinds, type(trial.optimizer).__name__, round(math.log(max(work, 1), 4)), device, threads]
     parts += [trial.config["device"]["precision"], version("tensorflow"), version("keras"), str(os.cpu_count())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

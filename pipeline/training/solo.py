@@ -1,18 +1,20 @@
 """One model trained by itself: the gradient step, a whole epoch as one graph, and its state as arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.input_pipeline import waited_for
+from pipeline.data.input_pipeline import accelerator, iterator, waited_for
 from pipeline.training.layer_calls import prepare
 from pipeline.training.losses import CRITERIA
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 STEPS_PER_CALL = 256
+
+Totals = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # sum of losses, correct predictions, examples
 
 
 class SoloTrainer:
@@ -40,41 +42,68 @@ class SoloTrainer:
         # There is one replica here. Keras would sum gradients over it through a custom gradient, which TensorFlow
         # registers for ever together with this trainer's graph: 5 MB a trial in a worker that stays warm.
         getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
-        self._iterator = iter(batches)
-        self._validation, self._validation_steps = iter(validation), tf.constant(validation_steps)
+        self._iterator, self._validation = self._waiting(batches), self._waiting(validation)
+        self._validation_steps = tf.constant(validation_steps)
         self._label_smoothing = label_smoothing
         self.waited = 0.0
         self._run_steps = tf.function(self._steps, reduce_retracing=True)
         self._run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
 
+    def _waiting(self, batches: tf.data.Dataset) -> Iterator[Any]:
+        """The batches where they are trained on."""
+        return iterator(batches, accelerator())
+
     def _steps(self, iterator: Any, rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        variables = self.model.trainable_variables
         loss_sum, correct, count, waited = 0.0, 0, 0, tf.constant(0, tf.float64)
         for step in tf.range(tf.size(rates)):
-            (inputs, labels), seconds = waited_for(iterator, loss_sum)
+            batch, seconds = waited_for(iterator, loss_sum)
             waited += seconds
             self.optimizer.learning_rate.assign(rates[step])
-            with tf.GradientTape() as tape:
-                outputs = self.model(inputs, training=True)
-                losses = self._criterion.losses(labels, outputs, self._label_smoothing)
-                loss = tf.add_n([tf.reduce_mean(losses), *self.model.losses])
-                scaled = self.optimizer.scale_loss(loss)
-            self.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables))
-            n = tf.size(labels)
-            loss_sum += loss * tf.cast(n, tf.float32)
-            correct += self._criterion.correct(labels, outputs)
+            loss, right, n = self._on_batch(self._step, batch)
+            loss_sum += loss
+            correct += right
             count += n
         return loss_sum, correct, count, waited
 
-    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> Totals:
         loss_sum, correct, count = 0.0, 0, 0
         for _ in tf.range(steps):
-            inputs, labels = next(iterator)
-            outputs = self.model(inputs, training=False)
-            loss_sum += tf.reduce_sum(self._criterion.losses(labels, outputs))
-            correct += self._criterion.correct(labels, outputs)
-            count += tf.size(labels)
+            loss, right, n = self._on_batch(self._validate, next(iterator))
+            loss_sum += loss
+            correct += right
+            count += n
         return loss_sum, correct, count
+
+    def _on_batch(self, function: Callable[..., Totals], batch: Any) -> Totals:
+        return function(*batch)
+
+    def _step(
+        self, inputs: tf.Tensor, labels: tf.Tensor, batch_size: tf.Tensor | None = None, counted: tf.Tensor | int = 1
+    ) -> Totals:
+        """A gradient step on examples of a batch of `batch_size`; None: they are all of it. counted: 0 for examples
+        that are to change nothing."""
+        variables, n = self.model.trainable_variables, counted * tf.size(labels)
+        share = tf.cast(n, tf.float32)
+        with tf.GradientTape() as tape:
+            outputs = self.model(inputs, training=True)
+            losses = self._criterion.losses(labels, outputs, self._label_smoothing)
+            # A penalty is a mean over examples, or depends on none of them: each example brings a share of it.
+            examples = tf.cast(counted, tf.float32) * tf.reduce_sum(losses)
+            loss = tf.add_n([examples, *[share * penalty for penalty in self.model.losses]])
+            mean = loss / (share if batch_size is None else tf.cast(batch_size, tf.float32))
+            scaled = self.optimizer.scale_loss(mean)
+        gradients = self._of_batch(tape.gradient(scaled, variables))
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        return loss, counted * self._criterion.correct(labels, outputs), n
+
+    def _of_batch(self, gradients: list[Any]) -> list[Any]:
+        """The whole batch's gradients from those of the examples here."""
+        return gradients
+
+    def _validate(self, inputs: tf.Tensor, labels: tf.Tensor) -> Totals:
+        outputs = self.model(inputs, training=False)
+        loss = tf.reduce_sum(self._criterion.losses(labels, outputs))
+        return loss, self._criterion.correct(labels, outputs), tf.size(labels)
 
     @property
     def size(self) -> int:

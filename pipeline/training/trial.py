@@ -1,5 +1,6 @@
 """One trial as a worker sees it: from its config to its data, model and optimizer, and to its model.h5."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from pipeline.saving import library_versions, save_model
 from pipeline.targets import call
 from pipeline.training import checkpoint
 from pipeline.training.diagnostics import Diagnosis
+from pipeline.training.distributed import require
 from pipeline.training.loop import Member, Outcome
 from pipeline.training.progress import Progress
 from pipeline.training.schedules import factors
@@ -64,10 +66,7 @@ class Trial:
         """
         config = self.config
         keras.config.set_dtype_policy(config["device"]["precision"])
-        if config["device"]["name"] == "gpu" and not tf.config.list_physical_devices("GPU"):
-            raise InputError(
-                "device=gpu: TensorFlow sees no GPU. Install the extra: pip install -c constraints.txt -e '.[cuda]'."
-            )
+        require(config["device"]["name"])
         self.splits = load_splits(config)
         self.augment = augmentation(config["train"]["augment"], self.splits.input_shape)
         kept = {key: value for key, value in config["model"].items() if key != "search"}
@@ -189,8 +188,9 @@ def export(job: Job) -> str:
     return str(folder / "model.h5")
 
 
-def build_model(config: dict[str, Any], splits: Splits) -> keras.Model:
-    """The Keras model of a config, from raw inputs to what its head needs, with the weights that follow from its seed.
+def build_model(config: dict[str, Any], splits: Splits, strategy: tf.distribute.Strategy | None = None) -> keras.Model:
+    """The Keras model of a config, from raw inputs to what its head needs, with the weights that follow from its seed;
+    on the devices of `strategy` if there is one.
 
     Raises InputError if the model's output is of another shape.
     """
@@ -198,12 +198,13 @@ def build_model(config: dict[str, Any], splits: Splits) -> keras.Model:
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(config["seed"])
     keras.config.set_dtype_policy(config["device"]["precision"])
-    inputs = keras.Input(splits.input_shape, name="inputs")
-    x = normalized(inputs, *splits.normalization()) if heads.of(config).classifies else inputs
     head, n_classes = config["model"]["head"], splits.n_classes
-    outputs = call("model", config["model"], x, heads.n_outputs(head, n_classes))
-    heads.check_outputs(head, outputs.shape, n_classes)
-    return keras.Model(inputs, outputs)
+    with strategy.scope() if strategy else contextlib.nullcontext():  # clear_session() would lose it
+        inputs = keras.Input(splits.input_shape, name="inputs")
+        x = normalized(inputs, *splits.normalization()) if heads.of(config).classifies else inputs
+        outputs = call("model", config["model"], x, heads.n_outputs(head, n_classes))
+        heads.check_outputs(head, outputs.shape, n_classes)
+        return keras.Model(inputs, outputs)
 
 
 def reason_of(error: Exception) -> tuple[str, bool]:

@@ -310,6 +310,7 @@ def header_of(*lines, data="data"):
         ([], ["sweep.name=x", "sweep.dry_run=true"]),
         ([], ["executor=inline", "executor.max_restarts=7", "tracking=none", "output_dir=elsewhere"]),
         ([], ["device=cpu"]),  # where, but not with what precision
+        (["device=gpu", "device.visible=[0]"], ["device=multi_gpu", "device.visible=[0,1]"]),
         ([], ["optimizer=adam", "train.epochs=20"]),  # what is so by default
         ([], [f"{RATE}=tag(log, interval(1e-4, 1e-1))"]),  # the same range, typed
         (["optimizer=adam,sgd", "seed=1"], ["seed=1", "optimizer=adam,sgd"]),
