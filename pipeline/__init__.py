@@ -10,7 +10,8 @@ data/                     one file a data set, each a function that returns Spli
                           converted writes any of them to HDF5
 models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
-                          cohort and modes say which trials fuse and how; stacking, program, updates, layer_calls, fused
+                          distributed on several devices, cohort and modes say which trials fuse and how; stacking,
+                          program, updates, layer_calls, fused
 sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
                           study, the Hydra sweeper
 experiments/              the course's claims, each a function that draws a finished sweep
