@@ -86,6 +86,7 @@ def test_model_h5_describes_itself(trial):
         "input_shape": [2],
         "input_dtype": "float32",
         "data_fingerprint": splits.fingerprint,
+        "data_attributes": {},
         "library_versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "h5py")},
     }
 

@@ -144,7 +144,7 @@ def _class_names(own: Mapping[str, Part]) -> tuple[str, ...]:
         numbers = np.unique(np.concatenate([np.unique(_whole(p)) for p in own.values()]))
         if (gap := np.flatnonzero(numbers != np.arange(len(numbers)))).size:  # a wrong one may be in the billions
             raise InputError(
-                f"{part.where}: {part.label_key} has labels up to {numbers[-1]:.10g}, but none is {gap[0]}; number the "
+                f"{part.where}: {part.label_key} has labels up to {numbers[-1]}, but none is {gap[0]}; number the "
                 "classes from 0 without gaps."
             )
         names = tuple(map(str, range(len(numbers))))

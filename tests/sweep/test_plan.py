@@ -193,7 +193,7 @@ def test_each_arm_has_its_seed(lines, seeds):
         ([f"{BATCH}=16,0"], "train.batch_size=0 must be"),
         (["model.dropout_rate=interval(0,1)"], "model.dropout_rate=1.0 must be a number at least 0 and below 1."),
         ([f"{RATE}=interval(-1,1)"], "optimizer.learning_rate=-1.0 must be a number above 0."),
-        (["model.head=choice(softmax,softmx)"], "model.head=softmx is not known. Allowed: softmax, sigmoid."),
+        (["model.head=choice(softmax,softmx)"], "model.head=softmx is not known. Allowed: softmax, sigmoid, cost."),
         (["model.norm_placement=none,before"], "model.norm_placement=before is not known."),
         ([f"{UNITS}=choice([8,0],[4])"], "model.hidden_units=0 must be a whole number"),
         (
