@@ -18,7 +18,7 @@ def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Prog
     trial that `identity` stands for (its config and data). A state of {} keeps the best weights only."""
 
     def fill(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
+        with hdf5.Sink(temporary, "w+b") as sink, h5py.File(sink, "w") as file:
             for name, array in state.items():
                 file[name] = array
             for i, array in enumerate(best):

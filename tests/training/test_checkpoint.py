@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import h5py
 import keras
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 
 from pipeline.training import checkpoint
 from pipeline.training.progress import Progress
+from tests.conftest import ROOT
 
 STATE = {
     "model/0000": np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
@@ -131,3 +135,28 @@ def test_resuming_after_k_epochs_equals_not_stopping_to_the_bit(
     assert_same(second.weights(), best)
     assert train(second, range(2, 4)) == history[2:]
     assert_same(second.state(), whole.state())
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from pipeline.training import checkpoint
+from pipeline.training.progress import Progress
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+checkpoint.save(path, {"model/0000": np.zeros(5), "optimizer/0000": np.zeros(5)}, [], Progress(epoch=1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    checkpoint.save(path, {"model/0000": np.random.default_rng(0).random(50_000)}, [], Progress(epoch=2))
+except OSError as error:
+    print(error.strerror, checkpoint.load(path)[2].epoch, [p.name for p in path.parent.iterdir()])
+"""
+
+
+@pytest.mark.parametrize("limit", [1000, 10_000, 100_000, 300_000])
+def test_a_full_disk_is_an_error_and_the_state_before_it_stays(path, limit):
+    """A limit on the size of files fails writes as a full disk does, on which HDF5 itself crashes."""
+    line = [sys.executable, "-c", FULL, str(path), str(limit)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.stdout == "File too large 1 ['state.h5']\n", done.stderr
