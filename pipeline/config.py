@@ -16,6 +16,7 @@ from omegaconf.resolvers.oc import env
 from pipeline.errors import InputError, nearest, one_of
 from pipeline.limits import limit
 from pipeline.models.heads import HEADS
+from pipeline.objective import DIRECTIONS
 
 
 @dataclass
@@ -162,17 +163,20 @@ def check(config: dict[str, Any]) -> None:
                 f"{key}={value} is not allowed: it must begin with one of {', '.join(config['allowed_targets'])} "
                 "(allowed_targets in conf/config.yaml)."
             )
-    _check_metric(config["sweep"]["metric"], config["model"]["head"])
+    _check_metric(config["sweep"]["metric"], config["sweep"]["direction"], config["model"]["head"])
     name = config["sweep"]["name"]
     if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
 
 
-def _check_metric(metric: str, head: Any) -> None:
+def _check_metric(metric: str, direction: str, head: Any) -> None:
     if not isinstance(head, str):  # a list, whose items the limits took
         raise one_of("model.head", head, HEADS)
     allowed = HEADS[head].validation_metrics
     if metric in allowed:
+        wanted = DIRECTIONS[metric]
+        if direction != wanted:
+            raise InputError(f"sweep.metric={metric} is to be {wanted}d: add sweep.direction={wanted}.")
         return
     if any(metric in other.validation_metrics for other in HEADS.values()):
         raise InputError(
@@ -216,6 +220,7 @@ def essential(config: DictConfig) -> dict[str, Any]:
     for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment"):
         values.pop(name, None)
     values["train"].pop("diagnostics", None)
+    values["device"] = {"precision": values["device"]["precision"]}
     return values
 
 

@@ -40,6 +40,10 @@ class Number:
         return " ".join([kind, " and ".join(bounds)]).strip() + (" or null" if self.nullable else "")
 
 
+# Of conf/device: on how many GPUs at least a model trains, and names by which it trains on all there are at once.
+LEAST_GPUS = {"gpu": 1, "multi_gpu": 2}
+TOGETHER = ("multi_gpu", "tpu")
+
 _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
 _COUNT = Number(1, integer=True)

@@ -15,7 +15,8 @@ from pipeline.data.windows import Windows
 _FIXED = tf.data.Options()
 _FIXED.autotune.enabled = False
 
-EVALUATION_BATCH = 1024  # large, for it needs no gradients; bounded, for its activations are in memory at once
+# Of an evaluation: large, for it needs no gradients; bounded, for its activations are in memory at once.
+EVALUATION_BATCH, EVALUATION_NUMBERS = 1024, 2**22
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # inputs of a batch, and a seed of its own [2] -> inputs
@@ -64,9 +65,21 @@ def training_batches(
     return batches.with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(split: Split, *, batch_size: int) -> tf.data.Dataset:
+def evaluation_batch(split: Split) -> int:
+    """Examples that are evaluated at once: fewer, the larger they are."""
+    numbers = max(1, int(np.prod(split.inputs.shape[1:])))
+    return max(1, min(EVALUATION_BATCH, EVALUATION_NUMBERS // numbers))
+
+
+def evaluation_steps(split: Split) -> int:
+    """Batches of evaluation_batches() that are the whole split."""
+    return steps_per_epoch(len(split), evaluation_batch(split))
+
+
+def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.data.Dataset:
     """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
-    one costs more than evaluating a small model."""
+    one costs more than evaluating a small model. batch_size: evaluation_batch() unless given."""
+    batch_size = batch_size or evaluation_batch(split)
     if isinstance(split.inputs, Stored):
         windows = Windows.of(split.inputs, batch_size, seed=0)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline import memory as memory_
 from pipeline.errors import InputError
+from pipeline.limits import LEAST_GPUS, TOGETHER
 
-TOGETHER = ("multi_gpu", "tpu")  # a model trains on all there are
 MAX_WORKERS = 8  # a worker holds TensorFlow in memory, about 600 MB
 _before: list[str] | None = None  # what gpus() was when this process became a worker
 
@@ -52,6 +52,8 @@ def chosen(device: str, visible: Sequence[int] | None) -> list[str]:
     if visible is not None:
         if device in ("cpu", "tpu"):
             raise InputError(f"device.visible={list(visible)} chooses GPUs, and device={device} uses none.")
+        if not visible:
+            raise InputError(f"device.visible=[] leaves no GPU; null takes all, device=cpu none. Available: {there}.")
         if len(set(visible)) < len(visible):
             raise InputError(f"device.visible={list(visible)} names a GPU twice.")
         if missing := [i for i in visible if i >= len(found)]:
@@ -59,8 +61,8 @@ def chosen(device: str, visible: Sequence[int] | None) -> list[str]:
         found = [found[i] for i in visible]
     if device == "gpu" and not found:
         raise InputError(f"device=gpu: there is no GPU on this machine. Available: {there}. Use device=auto.")
-    if device == "multi_gpu" and len(found) < 2:
-        of = f"device.visible={list(visible)} has" if visible else "this machine has"
+    if device == "multi_gpu" and len(found) < LEAST_GPUS[device]:
+        of = f"device.visible={list(visible)} has" if visible is not None else "this machine has"
         raise InputError(f"device=multi_gpu needs 2 GPUs or more; {of} {len(found) or 'none'}. Available: {there}.")
     if device == "tpu" and not tpu():
         raise InputError(f"device=tpu: there is no TPU on this machine. Available: {there}.")

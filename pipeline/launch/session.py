@@ -1,6 +1,7 @@
 """What a run and a sweep have in common: checks, the data, an executor, a recorder, and Ctrl-C."""
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 
 SHOWN_COLUMNS = 40  # of a table
+LONGEST_TAG = 500  # letters
 
 
 def check_tracking(config: dict[str, Any]) -> None:
@@ -51,6 +53,12 @@ def tell(splits: Splits) -> None:
             say(f"  {name:<{width}}  {told}")
         if len(columns) > len(shown):
             say(f"  and {len(columns) - len(shown):,} more")
+
+
+def tags(splits: Splits) -> dict[str, str]:
+    """What the data says of itself, as tags of a run."""
+    named = {re.sub(r"[^\w.-]", "_", key): str(value) for key, value in splits.attributes.items()}
+    return {f"data.{key}": value[:LONGEST_TAG] for key, value in named.items()}
 
 
 def make_executor(config: dict[str, Any], n_jobs: int) -> Executor:

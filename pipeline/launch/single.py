@@ -15,6 +15,7 @@ from pipeline.launch import folders, session
 from pipeline.launch.executors import Message
 from pipeline.models import heads
 from pipeline.saving import library_versions
+from pipeline.sweep.space import windows
 from pipeline.tracking import store
 from pipeline.tracking.curves import diagnostics_picture, learning_curve
 from pipeline.tracking.display import TrialDisplay, number, say
@@ -49,9 +50,13 @@ def _run(config: DictConfig, plain: dict[str, Any], overrides: list[str], execut
     record = configs.recorded(config)
     recorder = session.make_recorder(plain, stale=f"tags.folder = '{folder.resolve()}'" if plain["resume"] else None)
     params = {key: value for key, value in configs.leaves(record) if ".search" not in key}
+    averages = windows(dict(configs.leaves(plain)))
+    params |= {f"window {key}": steps for key, steps in averages.items()}
     tags = {"kind": "run", "folder": str(folder.resolve()), "data_fingerprint": splits.fingerprint}
-    tags |= {f"version.{name}": version for name, version in library_versions().items()}
+    tags |= session.tags(splits) | {f"version.{name}": version for name, version in library_versions().items()}
     recorder.open(TrackedRun(f"run {folder.name}", params, tags, number=0, folder=folder))
+    if averages:
+        say("averages: " + ", ".join(f"{key} over {steps:g} steps" for key, steps in averages.items()))
     metrics = heads.of(plain).metrics
     display = TrialDisplay(plain["train"]["epochs"], list(metrics))
     last: dict[str, Any] = {}

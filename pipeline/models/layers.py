@@ -75,8 +75,10 @@ def dense_block(
 
 def normalized(inputs: keras.KerasTensor, mean: np.ndarray, variance: np.ndarray) -> keras.KerasTensor:
     """(inputs - mean) / sqrt(variance) over the last axis, with the statistics as weights, so that they are
-    saved with the model however many features there are."""
-    layer = keras.layers.Normalization(axis=-1)
+    saved with the model however many features there are. In float32 whatever the precision of training: in half of
+    it 2000 and 2003 are one number.
+    """
+    layer = keras.layers.Normalization(axis=-1, dtype="float32")
     layer.build(inputs.shape)
     layer.adapt_mean.assign(mean)
     layer.adapt_variance.assign(variance)

@@ -169,7 +169,6 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
     arms = {}
     for index, arm in enumerate(plan.arms):
         fixed = configs.essential(arm.config)
-        fixed["device"] = {"precision": fixed["device"]["precision"]}  # where it trains may change
         sweep = fixed.pop("sweep")
         for group in fixed.values():
             if isinstance(group, dict):

@@ -6,7 +6,7 @@ its even share.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,21 @@ def window(beta: float) -> float:
     """Over how many steps an average with the weight `beta` of the past reaches: 1 / (1 - beta), after which a step
     weighs about 1/e of the newest one, since beta^(1 / (1 - beta)) is close to 1/e."""
     return 1 / (1 - beta)
+
+
+# Weights of the past in a running average, which mean little to a reader without the steps that it reaches over.
+AVERAGES = (
+    "optimizer.momentum",
+    "optimizer.beta_1",
+    "optimizer.beta_2",
+    "optimizer.rho",
+    "model.norm_momentum",
+)
+
+
+def windows(params: Mapping[str, Any]) -> dict[str, float]:
+    """window() of each of the parameters that is the weight of an average, to four digits."""
+    return {key: _significant(window(params[key]), 4) for key in AVERAGES if isinstance(params.get(key), float | int)}
 
 
 def _significant(value: float, digits: int = 6) -> float:

@@ -18,20 +18,12 @@ from pipeline.sweep.halving import losers, rungs
 from pipeline.sweep.ledger import Ledger, Trial
 from pipeline.sweep.plan import Plan, Stage, header, trial_config, trial_overrides
 from pipeline.sweep.ranges import to_text
-from pipeline.sweep.space import Space, window
+from pipeline.sweep.space import Space, windows
 from pipeline.sweep.stages import points_of, refine
 from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 from pipeline.tracking.recorder import Recorder
 
-# Weights of the past in a running average, which mean little to a reader without the steps that it reaches over.
-AVERAGES = (
-    "optimizer.momentum",
-    "optimizer.beta_1",
-    "optimizer.beta_2",
-    "optimizer.rho",
-    "model.norm_momentum",
-)
 SCORED = ("completed", "pruned")  # ended with a result that counts
 
 
@@ -252,8 +244,7 @@ class Study:
             params[key] = sortable(value)
             if (scale := self._scale(trial.arm, key)) != "linear":
                 params[self.axis(trial.arm, key)] = coordinate(value, scale)
-            if key in AVERAGES:
-                params[f"window {self._short(key)}"] = sortable(float(f"{window(value):.4g}"))
+        params |= {f"window {self._short(key)}": sortable(steps) for key, steps in windows(trial.params).items()}
         tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm.describe() or "all"}
         tags |= {"sweep": self.folder.name, "folder": str(self.trial_folder(trial)), "status": "running"}
         name = f"trial {trial.number:03d}"

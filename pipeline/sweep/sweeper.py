@@ -91,13 +91,13 @@ def run_sweep(plan: Plan) -> int:
 
 
 def _fingerprint(plan: Plan) -> str:
-    """Of the arms' data, each set of which is told of once."""
-    found: dict[str, None] = {}
+    """Of the arms' data, which is told of once."""
+    found: dict[str, str] = {}
     for arm in plan.arms:
         splits = session.load_data(configs.plain(arm.config))
-        if splits.fingerprint not in found:
+        if splits.describe() not in found.values():  # others of the same data are other splits of it
             session.tell(splits)
-            found[splits.fingerprint] = None
+        found[splits.fingerprint] = splits.describe()
     return "/".join(found)
 
 
@@ -113,7 +113,8 @@ def _run(study: Study, executor: Executor) -> int:
     )
     name = study.folder.name
     sweep = {f"sweep.{k}": v for k, v in config["sweep"].items() if k in ("strategy", "n_trials", "metric", "max_tier")}
-    recorder.open(TrackedRun(f"sweep {name}", sweep, {"kind": "sweep", "folder": str(study.folder)}))
+    tags = {"kind": "sweep", "folder": str(study.folder), **session.tags(session.load_data(config))}
+    recorder.open(TrackedRun(f"sweep {name}", sweep, tags))
     for trial in ledger.trials.values():
         if trial.status and not trial.run_id:
             recorder.open(study.tracked(trial))  # ended, but the store never heard all of it

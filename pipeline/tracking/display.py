@@ -73,8 +73,8 @@ class WaitHint:
             return
         self._said = True
         say(
-            f"training waits for data for {wait:.0%} of an epoch: hold it in memory if it fits "
-            "(dataset.memory=always), or store it less compressed, in chunks of whole examples",
+            f"training waits for data for {wait:.0%} of an epoch. If they are streamed from a file: hold them in "
+            "memory (dataset.memory=always) where they fit, or store them less compressed; more CPU cores help in any case",
             "yellow",
         )
 

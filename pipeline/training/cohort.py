@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from pipeline.data.input_pipeline import EVALUATION_BATCH, evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
+from pipeline.limits import TOGETHER
 from pipeline.targets import call
 from pipeline.training import distributed, modes, stacking, updates
 from pipeline.training.distributed import DistributedTrainer
@@ -177,15 +178,16 @@ def _groups(trials: list[Trial]) -> list[list[Trial]]:
         settings = (train["batch_size"], train["epochs"], *train["augment"].values(), trial.objective())
         precision, head = trial.config["device"]["precision"], trial.config["model"]["head"]
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
+        stream = id(data) if trial.streams else None  # one stream serves one data set
         structure = (keys[id(trial.model)], head, type(trial.optimizer), precision)
-        key = (structure, obstacle(trial), settings, shapes, trial.progress.epoch)
+        key = (structure, obstacle(trial), settings, shapes, stream, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
 
 
 def obstacle(trial: Trial) -> str | None:
     """Why a trial can't be part of a fused cohort; None if it can, as far as can be seen before trying."""
-    if trial.config["device"]["name"] in distributed.SEVERAL:
+    if trial.config["device"]["name"] in TOGETHER:
         return f"device={trial.config['device']['name']} trains each on several devices at once"
     if trial.config["device"]["precision"] == "mixed_float16":
         return "mixed_float16 scales the loss of each model by itself; mixed_bfloat16 fuses"
@@ -245,8 +247,8 @@ def solo_trainer(trial: Trial) -> SoloTrainer:
             start_epoch=trial.progress.epoch,
             augment=trial.augment,
         ),
-        validation=evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH),
-        validation_steps=steps_per_epoch(len(splits.validation), EVALUATION_BATCH),
+        validation=evaluation_batches(splits.validation),
+        validation_steps=evaluation_steps(splits.validation),
         label_smoothing=config["train"]["label_smoothing"],
         head=config["model"]["head"],
     )

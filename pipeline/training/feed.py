@@ -1,16 +1,17 @@
 """What a cohort is trained and validated on: data that lies on the device, or batches that stream to it."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import (
-    EVALUATION_BATCH,
     Augment,
     accelerator,
     epoch_order,
     evaluation_batches,
+    evaluation_steps,
     iterator,
     steps_per_epoch,
     training_batches,
@@ -60,8 +61,8 @@ class Streamed:
         self.calls = steps_per_epoch(len(splits.train), batch_size)
         self._held = None if isinstance(splits.validation.inputs, Stored) else _stacked([splits.validation])
         if self._held is None:
-            self._validation = iterator(evaluation_batches(splits.validation, batch_size=EVALUATION_BATCH), device)
-            self._validation_steps = steps_per_epoch(len(splits.validation), EVALUATION_BATCH)
+            self._validation = iterator(evaluation_batches(splits.validation), device)
+            self._validation_steps = evaluation_steps(splits.validation)
 
     def begin(self, epoch: int) -> None:
         """The batches come in their order by themselves."""
@@ -76,11 +77,13 @@ class Streamed:
     ) -> tuple[State, Totals, Totals]:
         if self._held is not None:
             return state, zero(state), program.evaluate(state, constants, self._held)
-        totals = zero(state)
+        totals, waited = zero(state), 0.0
         for _ in range(self._validation_steps):
+            began = time.perf_counter()
             inputs, labels = next(self._validation)
+            waited += time.perf_counter() - began
             totals = added(totals, program.evaluate(state, constants, Data(inputs[None], labels[None])))
-        return state, zero(state), totals
+        return state, zero(state)._replace(waited=tf.constant(waited, tf.float64)), totals
 
 
 Feed = Resident | Streamed

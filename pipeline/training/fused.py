@@ -162,7 +162,7 @@ class FusedTrainer:
         state, rest, validation = feed.finish(self._program, state, constants, rate)
         loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
         self._state, self._numpy = state, None
-        self.waited = float(totals.waited)
+        self.waited = float(totals.waited + rest.waited)
         self._epoch += 1
         n = int(validation.count)
         criterion = CRITERIA[self._head]

@@ -69,14 +69,15 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
     memory = job.get("memory", math.inf)
     shared = len({id(t.splits) for t in trials}) == 1
     data = sum({id(t.splits): t.splits.nbytes for t in trials}.values())
+    resident = data <= RESIDENT_SHARE * memory and not any(t.streams for t in trials)
     choice = Choice(
         "solo",
         "",
-        resident=data <= RESIDENT_SHARE * memory and not any(t.streams for t in trials),
+        resident=resident,
         bytes_a_trial=max(bytes_a_trial(t) for t in models.values()),
         memory=memory,
         most=job.get("cohort_size") or 10**6,
-        key=_kind(trial),
+        key=_kind(trial, resident),
     )
     fuse, xla = job.get("fuse", "auto"), job.get("xla", "auto")
     allowed = [m for m, use in (("fused_xla", xla != "never"), ("fused", xla != "always")) if use]
@@ -203,15 +204,16 @@ def bytes_a_trial(trial: "Trial") -> int:
     return 4 * (weights + activations)
 
 
-def _kind(trial: "Trial") -> str:
-    """What a measurement holds for: the layers, the optimizer, the work of a step to a factor of 4, the device."""
+def _kind(trial: "Trial", resident: bool) -> str:
+    """What a measurement holds for: the layers, the optimizer, the work of a step to a factor of 4, the device, and
+    whether the data lies on it."""
     model = trial.model
     kinds = sorted({type(layer).__name__ for layer in model._flatten_layers()})
     work = sum(math.prod(v.shape) * max(1, math.prod(_positions(model, v))) for v in model.trainable_variables)
     work *= trial.config["train"]["batch_size"]
     device = [trial.config["device"]["name"] == "tpu", *(d.name for d in tf.config.list_logical_devices("GPU"))]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    parts = [kinds, type(trial.optimizer).__name__, round(math.log(max(work, 1), 4)), device, threads]
+    parts = [kinds, type(trial.optimizer).__name__, round(math.log(max(work, 1), 4)), device, threads, resident]
     parts += [trial.config["device"]["precision"], version("tensorflow"), version("keras"), str(os.cpu_count())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

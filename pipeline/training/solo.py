@@ -65,14 +65,16 @@ class SoloTrainer:
             count += n
         return loss_sum, correct, count, waited
 
-    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> Totals:
-        loss_sum, correct, count = 0.0, 0, 0
+    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        loss_sum, correct, count, waited = 0.0, 0, 0, tf.constant(0, tf.float64)
         for _ in tf.range(steps):
-            loss, right, n = self._on_batch(self._validate, next(iterator))
+            batch, seconds = waited_for(iterator, loss_sum)
+            waited += seconds
+            loss, right, n = self._on_batch(self._validate, batch)
             loss_sum += loss
             correct += right
             count += n
-        return loss_sum, correct, count
+        return loss_sum, correct, count, waited
 
     def _on_batch(self, function: Callable[..., Totals], batch: Any) -> Totals:
         return function(*batch)
@@ -140,7 +142,8 @@ class SoloTrainer:
     def evaluate(self) -> dict[str, float]:
         """val_loss, without smoothing so that trials with another one compare, and for classes val_accuracy."""
         totals = self._run_evaluation(self._validation, self._validation_steps)
-        loss_sum, correct, count = (float(value) for value in totals)
+        loss_sum, correct, count, waited = (float(value) for value in totals)
+        self.waited += waited
         return self._criterion.metrics(loss_sum, correct, count, prefix="val_")
 
     def weights(self, i: int = 0) -> list[np.ndarray]:

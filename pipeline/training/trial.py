@@ -122,6 +122,7 @@ class Trial:
                 "parameters": self.model.count_params(),
                 "resumed_after": self.progress.epoch,
                 "data_fingerprint": self.splits.fingerprint,
+                "data_attributes": dict(self.splits.attributes),
                 **details,
             }
         )

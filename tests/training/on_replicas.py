@@ -18,7 +18,7 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.planar import blobs
 from pipeline.data.splits import Splits, stratified
-from pipeline.models.heads import n_logits
+from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
 from pipeline.training import distributed
@@ -51,7 +51,7 @@ def network(splits: Splits, head: str = "softmax", **settings: Any) -> keras.Mod
     shape = {"hidden_units": 8, "hidden_layers": 2, "activation": "relu", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
     settings = {**shape, "norm_placement": "before_activation", "dropout_rate": 0.0, **settings}
     x = normalized(inputs, *splits.normalization())
-    return keras.Model(inputs, mlp(x, n_logits(head, splits.n_classes), **settings))
+    return keras.Model(inputs, mlp(x, n_outputs(head, splits.n_classes), **settings))
 
 
 def convolutional(splits: Splits) -> keras.Model:
