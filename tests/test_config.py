@@ -114,7 +114,7 @@ LIMIT_TABLE = {
     "schedule.epochs_per_step": COUNT,
     "schedule.final_fraction": ([0, 0.5, 1], [-EPSILON, 1 + EPSILON, None]),
     "device.name": (["auto", "cpu", "gpu", "multi_gpu", "tpu"], ["cuda", None]),
-    "device.visible": ([None, 0, [0], [0, 2]], [-1, 0.5, [], [0, -1]]),
+    "device.visible": ([None, 0, [0], [0, 2]], [-1, 0.5, [], [-1, 0]]),
     "device.precision": (["float32", "mixed_float16", "mixed_bfloat16"], ["float16", 16]),
     "sweep.strategy": (["random", "grid"], ["bayes", None]),
     "sweep.direction": (["maximize", "minimize"], ["max", None]),

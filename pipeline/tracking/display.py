@@ -74,7 +74,7 @@ class WaitHint:
         self._said = True
         say(
             f"training waits for data for {wait:.0%} of an epoch. If they are streamed from a file: hold them in "
-            "memory (dataset.memory=always) where they fit, or store them less compressed; more CPU cores help in any case",
+            "memory (dataset.memory=always) where they fit, or store them less compressed; more cores help anyway",
             "yellow",
         )
 
