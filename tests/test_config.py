@@ -203,10 +203,17 @@ def test_check_refuses_values(default, key, value, message):
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_acuracy"])
 def test_a_head_without_classes_is_measured_by_its_loss(default, metric):
-    quadratic = changed(default, "model.head", "cost")
+    quadratic = changed(changed(default, "model.head", "cost"), "sweep.direction", "minimize")
     check(changed(quadratic, "sweep.metric", "val_loss"))
     with pytest.raises(InputError, match=f"sweep.metric={metric}.*val_loss"):
         check(changed(quadratic, "sweep.metric", metric))
+
+
+@pytest.mark.parametrize(("metric", "direction"), [("val_loss", "maximize"), ("val_accuracy", "minimize")])
+def test_a_metric_has_its_direction(default, metric, direction):
+    wrong = changed(changed(default, "sweep.metric", metric), "sweep.direction", direction)
+    with pytest.raises(InputError, match=f"sweep.metric={metric} is to be .*d: add sweep.direction="):
+        check(wrong)
 
 
 @pytest.mark.parametrize("name", ["first", "2026-01-01", "a.b_c-d", "Ünï", "7"])
@@ -411,7 +418,7 @@ def test_a_file_composes_with_the_schema_and_passes_the_limits(path, composed):
     group, choice = path.parent.name, path.stem
     written = {key: "given" if value == "???" else value for key, value in load(path).items()}
     given = [f"{group}.{key}=given" for key in written if written[key] == "given"]
-    given += ["sweep.metric=val_loss"] if written.get("head") == "cost" else []
+    given += ["sweep.metric=val_loss", "sweep.direction=minimize"] if written.get("head") == "cost" else []
     config = composed(f"{group}={choice}", *given)
     check(plain(config))
     found = dict(leaves(OmegaConf.to_container(config[group], resolve=False)))  # with what only the schema says

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.tracking.display import WaitHint
 
-HINT = "training waits for data for 60% of an epoch: hold it in memory if it fits (dataset.memory=always)"
+HINT = "training waits for data for 60% of an epoch. If they are streamed from a file: hold them in memory"
 
 
 def epoch(number=2, wait=0.6, seconds=3.0, **more):
