@@ -417,7 +417,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.h5")):
 
 
 @pytest.mark.slow
-def test_200_damaged_files_are_loaded_or_refused(tmp_path):
+def test_80_damaged_files_are_loaded_or_refused(tmp_path):
     rng = random.Random(22)
     packed = {"chunks": (8, *SHAPE), "compression": "gzip"}
     originals = []
@@ -428,7 +428,7 @@ def test_200_damaged_files_are_loaded_or_refused(tmp_path):
             file["labels"] = LABELS
             file.attrs["class_names"] = ["a", "b", "c", "d"]
         originals.append((tmp_path / f"whole/{i}.h5").read_bytes())
-    for i in range(200):
+    for i in range(80):
         raw = bytearray(originals[i % 4])
         if i % 5 == 0:
             raw = raw[: rng.randrange(len(raw))]
@@ -440,8 +440,8 @@ def test_200_damaged_files_are_loaded_or_refused(tmp_path):
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
     outcomes = [text.split()[1] for text in done.stdout.splitlines()]
-    assert len(outcomes) == 200
-    assert 50 < outcomes.count("refused") < 150
+    assert len(outcomes) == 80
+    assert 20 < outcomes.count("refused") < 60
 
 
 GOOD = {

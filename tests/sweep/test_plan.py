@@ -16,6 +16,7 @@ from pipeline.sweep.space import Choice, Interval
 from pipeline.sweep.stages import random_points
 
 CONF = Path(__file__).parents[2] / "conf"
+LOSS = ["sweep.metric=val_loss", "sweep.direction=minimize"]
 UNITS, RATE, BATCH = "model.hidden_units", "optimizer.learning_rate", "train.batch_size"
 
 
@@ -247,7 +248,7 @@ def test_trial_config_sets_the_parameters_and_leaves_the_arm_alone():
         ["optimizer=sgd,momentum", "optimizer.clipnorm=1.5", "model.norm_placement=none,after_activation"],
         ["model=softmax_regression", "dataset=blobs", "sweep.max_tier=0", "optimizer.learning_rate=0.5,0.25"],
         [f"{UNITS}=choice([64,32],[128])", "model.activation=choice(relu,tanh)", "train.early_stopping=null"],
-        [f"{UNITS}=[64,32],[128]", "optimizer.weight_decay=tag(log,interval(1e-6,1e-2))", "sweep.metric=val_loss"],
+        [f"{UNITS}=[64,32],[128]", "optimizer.weight_decay=tag(log,interval(1e-6,1e-2))", *LOSS],
         ["sweep=grid", "sweep.max_tier=1", "sweep.metric=val_loss", "sweep.direction=minimize"],
         ["optimizer.epsilon=tag(log,interval(1e-10,1e-4))", "optimizer.beta_2=tag(one_minus_log,interval(0.9,0.9999))"],
         ["sweep.max_tier=0", "optimizer=momentum", "optimizer.nesterov=true,false"],
@@ -282,7 +283,7 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
         (["train.epochs=7"], {}, 5, ["train.epochs=5"]),
         (["++sweep.n_trials=3"], {}, None, []),
         (["sweep=random"], {}, None, ["sweep.metric=val_accuracy", "sweep.direction=maximize"]),
-        (["sweep.metric=val_loss"], {}, None, ["sweep.metric=val_loss", "sweep.direction=maximize"]),
+        (LOSS, {}, None, LOSS),
         # a group before the keys in it
         (["optimizer=sgd,adam"], {RATE: 0.1, "optimizer": "sgd"}, None, ["optimizer=sgd", f"{RATE}=0.1"]),
         (["model.activation=relu,tanh", "optimizer=sgd,adam"], {}, None, ["optimizer=sgd", "model.activation=relu"]),

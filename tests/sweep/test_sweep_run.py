@@ -259,7 +259,7 @@ CHANGES = [
     ("train.epochs=3", "train.epochs: was 2, is 3"),
     ("dataset.spread=0.3", "data: was"),
     ("model.activation=tanh", "model.activation: was relu, is tanh"),
-    ("sweep.metric=val_loss", "strategy.metric: was val_accuracy, is val_loss"),
+    ("sweep.metric=val_loss sweep.direction=minimize", "strategy.metric: was val_accuracy, is val_loss"),
 ]
 
 
@@ -272,7 +272,7 @@ def begun(tmp_path_factory):
 @pytest.mark.parametrize(("change", "difference"), CHANGES, ids=[c for c, _ in CHANGES])
 def test_resuming_something_else_is_refused_with_the_difference(begun, change, difference):
     before = (begun[1] / "ledger").read_bytes()
-    result, folder = sweep(begun[0], *NO_TRACKING, "sweep.n_trials=1", "sweep.max_tier=1", change, status=2)
+    result, folder = sweep(begun[0], *NO_TRACKING, "sweep.n_trials=1", "sweep.max_tier=1", *change.split(), status=2)
     assert difference in result.stderr
     assert len(result.stderr.strip().splitlines()) == 2
     assert (folder / "ledger").read_bytes() == before
