@@ -6,12 +6,13 @@ recorder -> MLflow, with state.h5 and model.h5 on the way.
 entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
 config, limits            the typed schema of what the runner reads; what each value may be
 targets, objective        calling what a `_target_` names; what "better" means
-data/                     one file a data set, each a function that returns Splits; input_pipeline makes tf.data,
-                          converted writes any of them to HDF5
+memory, cache             how much memory there is; what is remembered of this machine and its files
+data/                     one file a data set, each a function that returns Splits, from arrays or parts; stored reads
+                          rows of a file, in the order of windows; input_pipeline makes tf.data; converted writes HDF5
 models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
                           distributed on several devices, cohort and modes say which trials fuse and how; stacking,
-                          program, updates, layer_calls, fused
+                          feed, program, updates, layer_calls, fused; diagnostics measures layers
 sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
                           study, the Hydra sweeper
 experiments/              the course's claims, each a function that draws a finished sweep
