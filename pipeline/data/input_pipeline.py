@@ -54,8 +54,8 @@ def training_batches(
     else:
         with tf.device("/CPU:0"):
             inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
-        orders = epochs.map(lambda epoch: epoch_order(n, seed, epoch))
-        batches = orders.flat_map(lambda order: _cut(inputs, labels, order, batch_size))
+        orders = epochs.flat_map(lambda epoch: _cut(epoch_order(n, seed, epoch), batch_size))
+        batches = orders.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
     if augment is not None:
         steps = start_epoch * steps_per_epoch(n, batch_size)
         batches = batches.enumerate(steps).map(
@@ -118,13 +118,9 @@ def waited_for(iterator: Any, ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
         return batch, tf.timestamp() - asked
 
 
-def _cut(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-    """Batches of the examples in an order [n]."""
-
-    def gather(index: tf.Tensor) -> Batch:
-        return tf.gather(inputs, index), tf.gather(labels, index)
-
-    return tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather, tf.data.AUTOTUNE)
+def _cut(order: tf.Tensor, batch_size: int) -> tf.data.Dataset:
+    """The order [n] of examples, a batch at a time."""
+    return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
 
 def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
@@ -140,8 +136,11 @@ def _read(split: Split, windows: tf.data.Dataset, read: Reader, batch_size: int)
         inputs = tf.ensure_shape(inputs, [None, *split.inputs.shape[1:]])
         return inputs, tf.ensure_shape(labels, [None]), tf.ensure_shape(order, [None])
 
-    filled = windows.map(window, num_parallel_calls=1).prefetch(1)
-    return filled.flat_map(lambda inputs, labels, order: _cut(inputs, labels, order, batch_size))
+    def batches(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+        # Without threads of its own: it is made anew for every window.
+        return _cut(order, batch_size).map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)))
+
+    return windows.map(window, num_parallel_calls=1).prefetch(1).flat_map(batches)
 
 
 def _rows(split: Split, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
