@@ -17,7 +17,8 @@ from pipeline.models import heads
 from pipeline.saving import library_versions
 from pipeline.sweep.space import windows
 from pipeline.tracking import store
-from pipeline.tracking.curves import diagnostics_picture, learning_curve
+from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import TrialDisplay, number, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 

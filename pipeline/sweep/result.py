@@ -14,7 +14,8 @@ from pipeline.sweep.plan import trial_overrides
 from pipeline.sweep.study import Study
 from pipeline.targets import call
 from pipeline.tracking import compare, leaderboard, store
-from pipeline.tracking.curves import diagnoses_of, diagnostics_picture, epochs_of, learning_curve
+from pipeline.tracking.curves import diagnoses_of, epochs_of, learning_curve
+from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import console, number, say
 from pipeline.tracking.recorder import Recorder
 

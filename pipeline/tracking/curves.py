@@ -1,4 +1,4 @@
-"""The learning curve of a trial, and what its layers did, as pictures."""
+"""What a trial recorded by epoch, and its learning curve as a picture."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,66 +63,3 @@ def band(axis: Any, diagnoses: Diagnoses, layer: str, color: str, **options: Any
     low, median, high = (measure(diagnoses, layer, f"pre_activation_p{q}") for q in (15, 50, 85))
     axis.plot(list(diagnoses), median, color=color, **options)
     axis.fill_between(list(diagnoses), low, high, color=color, alpha=0.25, linewidth=0)
-
-
-def diagnostics_picture(folder: Path, title: str) -> Path | None:
-    """Draws what the trial's layers did by epoch into diagnostics.png; None if that was not recorded."""
-    diagnoses = diagnoses_of(folder)
-    names = list(next(iter(diagnoses.values()), {}))
-    if not names:
-        return None
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    colors = dict(zip(names, colormaps["viridis"]([0.9 * i / max(1, len(names) - 1) for i in range(len(names))])))
-    hidden = [name for name in names if "pre_activation_p50" in next(iter(diagnoses.values()))[name]]
-    rows = max(1, -(-len(hidden) // 4))
-    figure = Figure(figsize=(15, 3.4 + 2.4 * rows), layout="constrained")
-    upper: Any = None
-    lower: Any = figure
-    if hidden:
-        subfigures: Any = figure.subfigures(2, 1, height_ratios=[2.4 * rows, 3.2])
-        upper, lower = subfigures
-        upper.suptitle("pre-activations: median, and from the 15th to the 85th percentile")
-        bands = upper.subplots(rows, min(4, len(hidden)), sharex=True, sharey=True, squeeze=False)
-        for axis, name in zip(bands.flat, hidden):
-            band(axis, diagnoses, name, colors[name])
-            axis.set_title(name, size=10)
-        for axis in bands.flat[len(hidden) :]:
-            axis.set_axis_off()
-        for axis in bands.flat[max(0, len(hidden) - bands.shape[1]) : len(hidden)]:  # the lowest of each column
-            axis.tick_params(labelbottom=True)
-        for axis in bands[:, 0]:
-            axis.set_ylabel("pre-activation")
-    panels = (
-        ("shift", "standard deviations", "mean of a unit: shift since epoch 0", "linear"),
-        ("gradient_norm", "L2 norm", "gradient of the kernel", "log"),
-        ("weight_norm", "L2 norm", "kernel", "linear"),
-        ("dead_share", "share of units", "dead units", "linear"),
-    )
-    shown = [panel for panel in panels if any(panel[0] in layer for layer in next(iter(diagnoses.values())).values())]
-    axes = lower.subplots(1, len(shown), squeeze=False)[0]
-    for axis, (key, unit, text, scale) in zip(axes, shown):
-        for name in names:
-            if key in next(iter(diagnoses.values()))[name]:
-                axis.plot(list(diagnoses), measure(diagnoses, name, key), color=colors[name], marker=".")
-        axis.set(yscale=scale, ylabel=unit)
-        axis.set_title(text, size=10)
-        if scale == "linear":
-            axis.set_ylim(bottom=0)
-        if key == "dead_share":
-            axis.set_ylim(-0.02, 1.02)
-    for axis in (*axes, *(bands[-1] if upper is not None else ())):
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axis in (*axes, *(bands.flat if upper is not None else ())):
-        axis.grid(alpha=0.3)
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=colors[name], marker=".", label=name) for name in names]
-    lower.legend(handles=handles, loc="outside lower center", ncols=min(10, len(names)))
-    figure.suptitle(title)
-    path = folder / "diagnostics.png"
-    figure.savefig(path, dpi=110)
-    return path

@@ -6,7 +6,8 @@ import matplotlib.image
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking.curves import diagnoses_of, diagnostics_picture, measure
+from pipeline.tracking.curves import diagnoses_of, measure
+from pipeline.tracking.diagnostics_picture import PANELS, diagnostics_picture
 from tests.conftest import TINY, caviar
 
 
@@ -27,6 +28,8 @@ def test_a_run_records_and_draws_its_layers(tmp_path):
     assert [m.step for m in client.get_metric_history(run.info.run_id, "probe_loss")] == [0, 1, 2]
     assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2]
     assert "diagnostics.png" in {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    measured = {name for layer in recorded[2].values() for name in layer if not name.startswith("pre_activation_")}
+    assert measured == {panel[0] for panel in PANELS}  # each is drawn
     picture = matplotlib.image.imread(folder / "diagnostics.png")
     assert picture[..., :3].std() > 0.01
 
@@ -55,7 +58,10 @@ def write(folder, *events):
 
 def layers(value):
     hidden = {f"pre_activation_{name}": value for name in ("mean", "std", "p15", "p50", "p85")}
-    return {"dense": {**hidden, "gradient_norm": value, "dead_share": 0.0}, "logits": {"weight_norm": 1.0}}
+    return {
+        "dense": {**hidden, "gradient_norm": value, "batch_noise": value, "dead_share": 0.0},
+        "logits": {"weight_norm": 1.0},
+    }
 
 
 def test_a_restart_repeats_epochs_that_are_drawn_once(tmp_path):

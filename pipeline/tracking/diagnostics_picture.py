@@ -1,0 +1,89 @@
+"""What a trial's layers did by epoch, as one picture."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.tracking.curves import Diagnoses, band, diagnoses_of, measure
+
+COLUMNS = 4
+PANELS = (  # measure, unit, title, scale of the axis
+    ("shift", "standard deviations", "mean of a unit: shift since epoch 0", "linear"),
+    ("batch_noise", "standard deviations", "mean of a batch: noise", "linear"),
+    ("gradient_norm", "L2 norm", "gradient of the kernel", "log"),
+    ("weight_norm", "L2 norm", "kernel", "linear"),
+    ("dead_share", "share of units", "dead units", "linear"),
+)
+
+
+def diagnostics_picture(folder: Path, title: str) -> Path | None:
+    """Draws what the trial's layers did by epoch into diagnostics.png: the distribution of pre-activations, a panel a
+    layer, and below them a panel a measure, a line a layer. None if that was not recorded."""
+    diagnoses = diagnoses_of(folder)
+    first = next(iter(diagnoses.values()), {})
+    if not first:
+        return None
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure  # not pyplot: no global state, no display needed
+
+    shades = colormaps["viridis"]([0.9 * i / max(1, len(first) - 1) for i in range(len(first))])
+    colors = dict(zip(first, shades, strict=True))
+    hidden = [name for name, found in first.items() if "pre_activation_p50" in found]
+    rows = -(-len(hidden) // COLUMNS)
+    heights = [2.4 * rows, 3.4] if hidden else [3.4]
+    figure = Figure(figsize=(17, sum(heights) + 0.4), layout="constrained")
+    figure.suptitle(title)
+    subfigures: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    if hidden:
+        _bands(subfigures[0], diagnoses, {name: colors[name] for name in hidden})
+    _lines(subfigures[-1], diagnoses, colors)
+    path = folder / "diagnostics.png"
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _bands(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
+    """The distributions of pre-activations, a panel a layer on common axes."""
+    figure.suptitle("pre-activations: median, and from the 15th to the 85th percentile")
+    columns = min(COLUMNS, len(colors))
+    grid = figure.subplots(-(-len(colors) // columns), columns, sharex=True, sharey=True, squeeze=False)
+    axes = grid.flat[: len(colors)]
+    for axis, (name, color) in zip(axes, colors.items(), strict=True):
+        band(axis, diagnoses, name, color)
+        axis.set_title(name, size=10)
+        _by_epoch(axis)
+    for axis in grid.flat[len(colors) :]:
+        axis.set_axis_off()
+    for axis in axes[-columns:]:  # the lowest of each column
+        axis.tick_params(labelbottom=True)
+        axis.set_xlabel("epoch")
+    for axis in grid[:, 0]:
+        axis.set_ylabel("pre-activation")
+
+
+def _lines(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
+    """The measures that any layer has, a panel each."""
+    from matplotlib.lines import Line2D
+
+    first = next(iter(diagnoses.values()))
+    shown = [panel for panel in PANELS if any(panel[0] in found for found in first.values())]
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, (key, unit, title, scale) in zip(axes, shown, strict=True):
+        for name, found in first.items():
+            if key in found:
+                axis.plot(list(diagnoses), measure(diagnoses, name, key), color=colors[name], marker=".")
+        axis.set(yscale=scale, ylabel=unit, xlabel="epoch")
+        axis.set_title(title, size=10)
+        if key == "dead_share":
+            axis.set_ylim(-0.02, 1.02)
+        elif scale == "linear":
+            axis.set_ylim(bottom=0)
+        _by_epoch(axis)
+    handles = [Line2D([], [], color=color, marker=".", label=name) for name, color in colors.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(10, len(colors)))
+
+
+def _by_epoch(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
