@@ -1,6 +1,7 @@
 """All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pipeline.tracking.store import create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "data_wait", "probe_loss")
+LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
 
 
 @dataclass
@@ -225,8 +227,13 @@ class MlflowWriter:
 
 
 def _values(event: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """The metrics of an event and their names, those of layers as `diagnostics/LAYER/NAME`."""
+    """The metrics of an event and their names, those of layers as `diagnostics/LAYER/NAME`.
+
+    MLflow refuses what is no letter, digit, `_`, `-`, `.`, `:` or space, a part that names another folder, and more
+    than 250 characters: a layer may be called `a=b`, `..`, or with a long name.
+    """
     named = [(name, event.get(name)) for name in METRICS]
-    for layer, measures in event.get("diagnostics", {}).items():
-        named += [(f"diagnostics/{layer}/{name}", value) for name, value in measures.items()]
+    for name, measures in event.get("diagnostics", {}).items():
+        layer = re.sub(r"[^\w.\- :]|^\.+$", "_", name)[:LONGEST_LAYER]
+        named += [(f"diagnostics/{layer}/{measure}", value) for measure, value in measures.items()]
     return ((name, value) for name, value in named if value is not None)

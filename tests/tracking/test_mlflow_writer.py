@@ -57,3 +57,17 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
     assert (run.info.status, run.data.tags["status"]) == (status, tag)
     assert run.data.params == {"optimizer": "adam"}
     assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3, 4, 5]
+
+
+def test_layers_of_any_name_are_stored(store, tmp_path):
+    """MLflow would refuse all metrics of the trial for one name that it does not take."""
+    names = {"a=b(c)+d": "a_b_c__d", "dense: 1.x-y": "dense: 1.x-y", "..": "_", "a\nb\n": "a_b_", "é" * 300: "é" * 200}
+    writer = MlflowWriter(store, "names", tmp_path)
+    writer.connect()
+    writer.open(TrackedRun("trial", {}, {}, number=0))
+    writer.take(0, {**epoch(1), "diagnostics": {name: {"pre_activation_mean": 2.0} for name in names}})
+    writer.flush_all()
+    metrics = MlflowClient(store).get_run(writer.runs[0].run_id).data.metrics
+    assert metrics == {"loss": 1.0, "seconds": 1.0} | {
+        f"diagnostics/{name}/pre_activation_mean": 2.0 for name in names.values()
+    }
