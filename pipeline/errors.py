@@ -11,6 +11,12 @@ class InputError(Exception):
     """
 
 
+def in_one_line(error: Exception) -> str:
+    """The kind of an error that is not the user's, and how its message begins."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """` Did you mean 'adam'?`, or an empty string when nothing allowed is close to `word`.
 

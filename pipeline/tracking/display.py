@@ -79,6 +79,18 @@ class WaitHint:
         )
 
 
+class DiagnosisNote:
+    """Says once that layers are not measured, of however many trials: they mostly share the layer that prevents it."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def event(self, event: dict[str, Any]) -> None:
+        if not self._said:
+            self._said = True
+            say(f"training goes on without train.diagnostics, which failed: {event['reason']}", "yellow")
+
+
 def _width(name: str) -> int:
     """Of a column, for its heading and for a loss of two digits."""
     return max(len(name), 7)
@@ -89,7 +101,7 @@ class TrialDisplay:
 
     def __init__(self, epochs: int, metrics: Sequence[str]) -> None:
         self._epochs = epochs
-        self._hint = WaitHint()
+        self._hint, self._note = WaitHint(), DiagnosisNote()
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
         self._bar: _Bar | None = None
 
@@ -108,6 +120,8 @@ class TrialDisplay:
             self._hint.event(event)
             if self._bar:
                 self._bar.advance(event["epoch"])
+        elif kind == "undiagnosed":
+            self._note.event(event)
         elif kind == "restarting":
             say(f"starting again: {event['reason']}", "yellow")
 
@@ -121,7 +135,7 @@ class SweepDisplay:
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
-        self._hint = WaitHint()
+        self._hint, self._note = WaitHint(), DiagnosisNote()
         self._bar: _Bar | None = None
         self._ended = 0
 
@@ -139,6 +153,8 @@ class SweepDisplay:
             say(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow")
         elif kind == "epoch":
             self._hint.event(event)
+        elif kind == "undiagnosed":
+            self._note.event(event)
         elif kind == "interrupted":
             say(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow")
         elif kind == "ended":

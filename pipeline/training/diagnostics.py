@@ -4,30 +4,30 @@ All of it is a function of the weights, the data and the seed, computed outside 
 trial trains the same bits with it as without, and one that trains fused, alone or resumed is measured alike.
 """
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline.data.splits import Split
 from pipeline.training import stacking
-from pipeline.training.layer_calls import prepare
-from pipeline.training.losses import CRITERIA
+from pipeline.training.layer_probe import Arrays, Probe
 
 PROBE = 256  # training examples that are looked at, the first ones: many enough for a percentile of a single unit
 BATCHES = 16  # drawn to see how batch statistics vary
-MOST_VALUES = 2**18  # of a layer that percentiles are taken of: sorting more costs seconds and changes no digit
+DRAWN = 256  # examples of a batch at most: from there on its noise follows from that of fewer
+POOL = BATCHES * DRAWN  # examples that batches are drawn from at most, read once
+POOL_BYTES = 2**26  # or fewer, of large images; yet enough for two batches
+RUN = 64  # examples of the pool that stand together: a file is read in blocks
+MOST_PROBES = 32  # some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials
 
-Layers = dict[str, dict[str, float]]  # name of a layer -> name of a measure -> its value
-Arrays = dict[str, dict[str, np.ndarray]]
-
-_probes: OrderedDict[str, "Probe"] = OrderedDict()
-MOST_PROBES = 4  # trials of a cohort mostly share one
+_probes: OrderedDict[str, Probe] = OrderedDict()
+_examples: dict[int, "_Examples"] = {}  # by id of the split, while that lives
 
 
 class Diagnosis:
@@ -46,12 +46,12 @@ class Diagnosis:
         batch_size: int,
         seed: int,
     ) -> None:
-        self._model, self._probe = model, _shared(model, make, head)
-        self._train, self._batch_size, self._seed = train, min(batch_size, len(train)), seed
+        self._model, self._make, self._head, self._train = model, make, head, train
+        self._batch_size, self._seed = batch_size, seed
         self._start: Arrays | None = None
 
-    def __call__(self, weights: list[np.ndarray], epoch: int) -> dict[str, Any]:
-        """What an event gains, of the network with `weights` (as in model.weights) after `epoch` epochs.
+    def __call__(self, weights: list[np.ndarray]) -> dict[str, Any]:
+        """What an event gains, of the network with `weights` (as in model.weights).
 
         probe_loss: the plain loss of the probe batch, predicted as val_loss is, and so beside it the gap between
         training and validation without what moving weights and batch statistics do to the training loss.
@@ -66,174 +66,86 @@ class Diagnosis:
         batch_noise: the standard deviation of a unit's batch mean over batches of the trial's size, in standard
         deviations of the unit, root mean square over units. Of what enters batch norm; of the pre-activation where
         there is none. It is 1 / sqrt(batch size) for independent examples; behind another batch norm it is less, which
-        has given the inputs of every batch the same mean.
+        has given the inputs of every batch the same mean. Beyond DRAWN examples it is that of batches of DRAWN, times
+        what it is less for independent ones.
 
-        What a layer does not have is left out, and so is a layer that has nothing of it.
+        What a layer does not have is left out, and so is a layer that has nothing of it. Raises InputError or OSError
+        if the examples can't be read, and whatever a custom layer does that can't be watched.
         """
         if self._start is None:
-            _, self._start = self._measure(self._model.get_weights(), 0)
-        loss, found = self._measure(weights, epoch)
+            _, self._start = self._measure(self._model.get_weights())
+        loss, found = self._measure(weights)
         layers = {name: _summary(arrays, self._start[name]) for name, arrays in found.items()}
         return {"probe_loss": loss, "diagnostics": layers}
 
-    def _measure(self, weights: list[np.ndarray], epoch: int) -> tuple[float, Arrays]:
-        rng = np.random.default_rng([self._seed, epoch])
-        n, train = len(self._train), self._train
-        drawn = np.stack([rng.choice(n, self._batch_size, replace=False) for _ in range(BATCHES)])
-        return self._probe.measure(weights, train.inputs[:PROBE], train.labels[:PROBE], train.examples(drawn))
+    @cached_property
+    def _key(self) -> str:
+        """By which models of the very same layers share a probe."""
+        return str([self._head, *stacking.leaves(self._model.get_config())])
+
+    @cached_property
+    def _drawn(self) -> np.ndarray:
+        """The rows of the pool in each batch [BATCHES, drawn], the same for all epochs."""
+        rng, pool = np.random.default_rng(self._seed), len(_examples_of(self._train).pool)
+        size = min(self._batch_size, DRAWN, pool)
+        return np.stack([rng.choice(pool, size, replace=False) for _ in range(BATCHES)])
+
+    def _measure(self, weights: list[np.ndarray]) -> tuple[float, Arrays]:
+        examples = _examples_of(self._train)
+        batches = (examples.pool[rows] for rows in self._drawn)
+        loss, found = self._probe().measure(weights, examples.inputs, examples.labels, batches)
+        scale = noise_ratio(self._batch_size, len(self._train), self._drawn.shape[1], len(examples.pool))
+        for seen in found.values():
+            if "batch_means" in seen:
+                seen["batch_noise"] = scale * seen["batch_means"].std(0, ddof=1)
+        return loss, found
+
+    def _probe(self) -> Probe:
+        """That of these layers. None is kept here, so that MOST_PROBES bounds what all trials hold; the least recently
+        used go."""
+        if self._key not in _probes:
+            _probes[self._key] = Probe(self._make(), self._head)
+        _probes.move_to_end(self._key)
+        while len(_probes) > MOST_PROBES:
+            _probes.popitem(last=False)
+        return _probes[self._key]
 
 
-@dataclass
-class _Seen:
-    """A layer in one call of the model: tensors [examples, ..., units]."""
+@dataclass(frozen=True)
+class _Examples:
+    """Of a training split: the probe batch, inputs [probe, ...] and labels [probe], and pool [pool, ...]."""
 
-    kernel: keras.Variable | None = None
-    normed: tf.Tensor | None = None  # what enters batch norm
-    before: tf.Tensor | None = None  # and what the activation
-    after: tf.Tensor | None = None
-
-    def batch_mean_of(self) -> tf.Tensor | None:
-        return self.before if self.normed is None else self.normed
+    inputs: np.ndarray
+    labels: np.ndarray
+    pool: np.ndarray
 
 
-class Probe:
-    """Measures any weights of `model`, which becomes its own: its layers are changed to tell what passes them."""
-
-    def __init__(self, model: keras.Model, head: str) -> None:
-        self._model, self._criterion = model, CRITERIA[head]
-        self._calls: list[tuple[keras.layers.Layer, dict[str, Any]]] = []
-        self._as_training = False  # whether batch norm takes the statistics of the batch
-        prepare(model, stacked=False, own_data=True)  # input statistics are read from the weights
-        for layer in _layers(model):
-            self._watch(layer)
-        self._run = tf.function(self._measures, reduce_retracing=True, autograph=False)
-
-    def measure(
-        self, weights: list[np.ndarray], inputs: np.ndarray, labels: np.ndarray, batches: np.ndarray
-    ) -> tuple[float, Arrays]:
-        """The loss of predicting, and what is seen of the layers. inputs: [probe, ...], labels: [probe], batches:
-        [BATCHES, batch, ...]."""
-        self._model.set_weights(weights)
-        loss, found = self._run(tf.constant(inputs), tf.constant(labels), tf.constant(batches))
-        return float(loss), {name: {key: t.numpy() for key, t in tensors.items()} for name, tensors in found.items()}
-
-    def _watch(self, layer: keras.layers.Layer) -> None:
-        call = layer.call
-        if isinstance(layer, keras.layers.BatchNormalization):
-
-            def normalize(inputs: tf.Tensor, training: Any = None, **others: Any) -> tf.Tensor:
-                self._calls.append((layer, {"normed": inputs}))
-                return call(inputs, training=self._as_training, **others)
-
-            layer.call = normalize
-        elif isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU | keras.layers.PReLU):
-            layer.call = partial(self._activate, layer, call)
-        else:
-            if isinstance(getattr(layer, "kernel", None), keras.Variable):
-
-                def multiply(*inputs: Any, **others: Any) -> Any:
-                    self._calls.append((layer, {"kernel": layer.kernel}))
-                    return call(*inputs, **others)
-
-                layer.call = multiply
-            activation = vars(layer).get("activation")
-            if callable(activation) and activation is not keras.activations.linear:
-                layer.activation = partial(self._activate, layer, activation)
-
-    def _activate(self, layer: keras.layers.Layer, function: Callable[..., tf.Tensor], inputs: tf.Tensor) -> tf.Tensor:
-        outputs = function(inputs)
-        self._calls.append((layer, {"before": inputs, "after": outputs}))
-        return outputs
-
-    def _forward(self, inputs: tf.Tensor, as_training: bool = True) -> tuple[tf.Tensor, dict[str, _Seen]]:
-        """Outputs, and the layers by name: that of the layer with the kernel, and with it the batch norm and the
-        activation that follow."""
-        self._calls.clear()
-        self._as_training = as_training
-        outputs = self._model(inputs, training=False)
-        seen: dict[str, _Seen] = {}
-        last = ""
-        for layer, facts in self._calls:
-            if "kernel" in facts or not last or ("before" in facts and seen[last].before is not None):
-                last = layer.name
-            for key, value in facts.items():
-                setattr(seen.setdefault(last, _Seen()), key, value)
-        self._calls.clear()
-        return outputs, seen
-
-    def _measures(
-        self, inputs: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, dict[str, tf.Tensor]]]:
-        predicted, _ = self._forward(inputs, as_training=False)  # first: the others move the moving averages
-        with tf.GradientTape() as tape:
-            outputs, seen = self._forward(inputs)
-            loss = tf.reduce_mean(self._criterion.losses(labels, outputs))
-        kernels = {name: layer.kernel for name, layer in seen.items() if layer.kernel is not None}
-        gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        found: dict[str, dict[str, tf.Tensor]] = {name: {} for name in seen}
-        for name, kernel in kernels.items():
-            found[name] |= {"gradient_norm": _norm(gradients[name]), "weight_norm": _norm(kernel)}
-        for name, layer in seen.items():
-            if layer.before is not None:
-                found[name] |= _distribution(layer.before)
-                values = _by_unit(layer.after)
-                found[name]["dead"] = tf.reduce_max(values, 0) == tf.reduce_min(values, 0)
-        noisy = {name: tensor for name, layer in seen.items() if (tensor := layer.batch_mean_of()) is not None}
-        if noisy:
-            kinds = {name: tf.TensorSpec(tensor.shape[-1:], tf.float32) for name, tensor in noisy.items()}
-            means = tf.map_fn(self._batch_means, batches, fn_output_signature=kinds)
-            for name, tensor in noisy.items():
-                found[name] |= {"batch_means": means[name], "batch_spread": tf.math.reduce_std(_by_unit(tensor), 0)}
-        return tf.reduce_mean(self._criterion.losses(labels, predicted)), found
-
-    def _batch_means(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        _, seen = self._forward(inputs)
-        noisy = {name: layer.batch_mean_of() for name, layer in seen.items()}
-        return {name: tf.reduce_mean(_by_unit(tensor), 0) for name, tensor in noisy.items() if tensor is not None}
+def _examples_of(train: Split) -> _Examples:
+    """Read once for all trials of this split."""
+    key = id(train)
+    if key not in _examples:
+        pool = train.examples(pool_rows(len(train), train.inputs.nbytes // len(train)))
+        _examples[key] = _Examples(train.inputs[:PROBE], train.labels[:PROBE], pool)
+        weakref.finalize(train, _examples.pop, key)
+    return _examples[key]
 
 
-def _shared(model: keras.Model, make: Callable[[], keras.Model], head: str) -> Probe:
-    """The probe of models of these very layers; the least recently used go."""
-    key = str([head, *stacking.leaves(model.get_config())])
-    if key not in _probes:
-        _probes[key] = Probe(make(), head)
-    _probes.move_to_end(key)
-    while len(_probes) > MOST_PROBES:
-        _probes.popitem(last=False)
-    return _probes[key]
+def pool_rows(n: int, row_bytes: int) -> np.ndarray:
+    """Which of n examples of so many bytes batches are drawn from, ascending: all if they are few, else runs of RUN
+    spread evenly. They do not depend on where the examples are held."""
+    most = min(POOL, max(2 * DRAWN, POOL_BYTES // max(1, row_bytes)))
+    if n <= most:
+        return np.arange(n)
+    runs = most // RUN
+    return (np.arange(runs)[:, None] * n // runs + np.arange(RUN)).ravel()
 
 
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Those that the model calls, and models within it do; not the parts of a layer, which it may call in a loop."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        else:
-            yield layer
-
-
-def _norm(tensor: tf.Tensor) -> tf.Tensor:
-    return tf.norm(tf.cast(tensor, tf.float32))
-
-
-def _by_unit(tensor: tf.Tensor) -> tf.Tensor:
-    """[examples, ..., units] -> [values, units]: a place of a feature map counts as an example."""
-    return tf.reshape(tf.cast(tensor, tf.float32), [-1, tensor.shape[-1]])
-
-
-def _distribution(tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-    values = _by_unit(tensor)
-    examples = tf.maximum(1, MOST_VALUES // (tf.size(tensor) // tf.shape(tensor)[0]))
-    ordered = tf.sort(tf.reshape(tf.cast(tensor[:examples], tf.float32), [-1]))
-    last = tf.cast(tf.size(ordered) - 1, tf.float32)
-    places = {f"p{q}": tf.cast(tf.round(last * q / 100), tf.int32) for q in (15, 50, 85)}
-    return {
-        "mean": tf.reduce_mean(values),
-        "std": tf.math.reduce_std(values),
-        **{name: ordered[place] for name, place in places.items()},
-        "unit_means": tf.reduce_mean(values, 0),
-        "unit_stds": tf.math.reduce_std(values, 0),
-    }
+def noise_ratio(batch: int, n: int, drawn: int, pool: int) -> float:
+    """How much more the mean of `batch` of n examples varies than that of `drawn` of a pool of them, each drawn
+    without replacement: the variance of a mean is then (n - batch) / (batch * (n - 1)) of that of an example."""
+    if batch >= n:
+        return 0.0  # every batch is all there is
+    return float(np.sqrt((n - batch) / (batch * (n - 1)) / ((pool - drawn) / (drawn * (pool - 1)))))
 
 
 def _summary(now: dict[str, np.ndarray], start: dict[str, np.ndarray]) -> dict[str, float]:
@@ -245,8 +157,8 @@ def _summary(now: dict[str, np.ndarray], start: dict[str, np.ndarray]) -> dict[s
         result["shift"] = _relative(now["unit_means"] - start["unit_means"], pooled)
         result["dead_share"] = float(now["dead"].mean())
     result |= {key: float(now[key]) for key in ("gradient_norm", "weight_norm") if key in now}
-    if "batch_means" in now:
-        result["batch_noise"] = _relative(now["batch_means"].std(0, ddof=1), now["batch_spread"])
+    if "batch_noise" in now:
+        result["batch_noise"] = _relative(now["batch_noise"], now["batch_spread"])
     return result
 
 

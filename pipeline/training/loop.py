@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.errors import InputError, in_one_line
 from pipeline.objective import Objective
 from pipeline.training import checkpoint
 from pipeline.training.progress import Progress, not_finite
@@ -59,7 +60,7 @@ class Member:
     emit: Emit
     progress: Progress
     best: list[np.ndarray] = field(default_factory=list)
-    diagnose: Callable[[list[np.ndarray], int], dict[str, Any]] | None = None
+    diagnose: Callable[[list[np.ndarray]], dict[str, Any]] | None = None
 
 
 @dataclass
@@ -130,8 +131,7 @@ def train(
 
     settle()
     for member in running:
-        if member.diagnose and not member.progress.epoch:
-            start = member.diagnose(trainer.weights(places[member.number]), 0)
+        if not member.progress.epoch and (start := _diagnosis(member, partial(trainer.weights, places[member.number]))):
             member.emit({"event": "diagnosed", "epoch": 0, **start})
     while running:
         if should_stop():
@@ -194,8 +194,24 @@ def _take(
         member.best = weights()
     epoch = progress.epoch if finite else progress.epoch + 1
     times = {"seconds": share} if share == seconds else {"seconds": share, "cohort_seconds": seconds}
-    layers = member.diagnose(weights(), epoch) if member.diagnose else {}
+    layers = _diagnosis(member, weights)
     member.emit({"event": "epoch", "epoch": epoch, **metrics, **facts, **times, **layers})
+
+
+def _diagnosis(member: Member, weights: Callable[[], list[np.ndarray]]) -> dict[str, Any]:
+    """What an event gains of a member's layers. If it can't be had the member says why, once, and trains on: only
+    data that can't be read would fail it in training, too."""
+    if member.diagnose is None:
+        return {}
+    trained = weights()
+    try:
+        return member.diagnose(trained)
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        member.diagnose = None
+        member.emit({"event": "undiagnosed", "reason": in_one_line(error)})
+        return {}
 
 
 def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:

@@ -19,7 +19,7 @@ from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import steps_per_epoch
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError
+from pipeline.errors import InputError, in_one_line
 from pipeline.jsonl import JsonLines
 from pipeline.models import heads
 from pipeline.models.layers import normalized, with_probabilities
@@ -216,8 +216,7 @@ def reason_of(error: Exception) -> tuple[str, bool]:
         return "out of memory; try a smaller train.batch_size or model", False
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename or ''}".rstrip(": "), False
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}", False
+    return in_one_line(error), False
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -1,8 +1,8 @@
-"""What the terminal says of waiting for data."""
+"""What the terminal says besides results: of waiting for data, of layers that can't be measured."""
 
 import pytest
 
-from pipeline.tracking.display import WaitHint
+from pipeline.tracking.display import SweepDisplay, TrialDisplay, WaitHint
 
 HINT = "training waits for data for 60% of an epoch. If they are streamed from a file: hold them in memory"
 
@@ -48,3 +48,12 @@ def test_an_epoch_of_a_cohort_counts_as_the_whole(said):
     """A trial's own seconds are its share."""
     assert len(said(epoch(seconds=0.1, cohort_seconds=2.0))) == 1
     assert said(epoch(seconds=0.1, cohort_seconds=0.9)) == []
+
+
+@pytest.mark.parametrize("display", [TrialDisplay(3, ["loss"]), SweepDisplay("val_loss")], ids=["run", "sweep"])
+def test_why_layers_are_not_measured_is_said_once(display, capsys):
+    for number in range(3):
+        event = {"event": "undiagnosed", "reason": "ValueError: [no] tensor"}
+        display.event(*([number, {}] if isinstance(display, SweepDisplay) else []), event)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "training goes on without train.diagnostics, which failed: ValueError: [no] tensor"
