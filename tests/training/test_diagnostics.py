@@ -294,7 +294,7 @@ class EachAlone(keras.layers.Dense):
 
 
 def unwatchable(inputs, n_logits):
-    return keras.layers.Dense(n_logits)(EachAlone(5, "relu")(keras.layers.Flatten()(inputs)))
+    return keras.layers.Dense(n_logits)(EachAlone(5, "relu", use_bias=False)(keras.layers.Flatten()(inputs)))
 
 
 @pytest.mark.parametrize("settings", [SOLO, FUSED], ids=["solo", "fused"])
