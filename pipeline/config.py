@@ -164,6 +164,11 @@ def check(config: dict[str, Any]) -> None:
                 "(allowed_targets in conf/config.yaml)."
             )
     _check_metric(config["sweep"]["metric"], config["sweep"]["direction"], config["model"]["head"])
+    if (smoothing := config["train"]["label_smoothing"]) and not HEADS[config["model"]["head"]].classifies:
+        raise InputError(
+            f"train.label_smoothing={smoothing}: with model.head={config['model']['head']} there are no labels to "
+            "smooth. Use train.label_smoothing=0."
+        )
     name = config["sweep"]["name"]
     if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")

@@ -216,6 +216,14 @@ def test_a_metric_has_its_direction(default, metric, direction):
         check(wrong)
 
 
+def test_a_head_without_classes_has_no_labels_to_smooth(default):
+    smoothed = changed(default, "train.label_smoothing", 0.1)
+    check(smoothed)
+    cost = changed(changed(smoothed, "model.head", "cost"), "sweep.direction", "minimize")
+    with pytest.raises(InputError, match=r"train.label_smoothing=0.1: with model.head=cost there are no labels"):
+        check(changed(cost, "sweep.metric", "val_loss"))
+
+
 @pytest.mark.parametrize("name", ["first", "2026-01-01", "a.b_c-d", "Ünï", "7"])
 def test_check_takes_names_of_folders(default, name):
     check(changed(default, "sweep.name", name))

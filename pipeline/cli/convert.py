@@ -44,6 +44,11 @@ def run(options: argparse.Namespace) -> int:
     if not CHUNK_MB.accepts(options.chunk_mb):
         raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
     splits, source = chosen(overrides)
+    if splits.n_classes < 2:
+        told = f"{splits.n_classes or 'no'} class{'' if splits.n_classes else 'es'}"
+        raise InputError(
+            f"{' '.join(overrides)} has {told}, and dataset=hdf5 trains on two or more; train on it as it is."
+        )
     about = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "source": source,

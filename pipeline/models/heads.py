@@ -56,14 +56,21 @@ def n_outputs(head: str, n_classes: int) -> int:
     Raises InputError for a data set with a number of classes that the head is not for.
     """
     rule = HEADS[head]
-    if not rule.least <= n_classes <= rule.most:
-        wanted = f"{rule.least}" if rule.least == rule.most else f"{rule.least} or more"
-        other = next(name for name, one in HEADS.items() if one.least <= n_classes <= one.most)
-        raise InputError(
-            f"model.head={head} is for {wanted} classes; this data set has {n_classes}. "
-            f"Use model.head={other}, with a model whose output is {HEADS[other].outputs}."
-        )
-    return n_classes if head == "softmax" else 1
+    if rule.least <= n_classes <= rule.most:
+        return n_classes if head == "softmax" else 1
+    wanted = f"{rule.least}" if rule.least == rule.most else f"{rule.least} or more"
+    raise InputError(f"model.head={head} is for {wanted} classes; this data set has {n_classes}. {_instead(n_classes)}")
+
+
+def _instead(n_classes: int) -> str:
+    """What to do with data of so many classes. For data with classes no head that ignores them: it would train, and
+    learn nothing of them."""
+    if not n_classes:
+        return "Data without classes are for costs: model=quadratic sweep.metric=val_loss sweep.direction=minimize."
+    fitting = [name for name, head in HEADS.items() if head.classifies and head.least <= n_classes <= head.most]
+    if not fitting:
+        return "Give it examples of a second class: there is nothing to tell apart."
+    return f"Use model.head={fitting[0]}, with a model whose output is {HEADS[fitting[0]].outputs}."
 
 
 def check_outputs(head: str, shape: tuple[int | None, ...], n_classes: int) -> None:

@@ -293,3 +293,8 @@ def test_killed_on_the_way_it_leaves_the_old_file_or_none(tmp_path, old):
 )
 def test_what_is_an_override(word, expected):
     assert is_override(word) is expected
+
+
+def test_data_without_classes_is_refused_before_it_is_written(run, tmp_path):
+    wrong(run("convert", "dataset=quadratic", tmp_path / "q.h5"), "dataset=quadratic has no classes")
+    assert not list(tmp_path.iterdir())

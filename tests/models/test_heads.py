@@ -11,11 +11,12 @@ from pipeline.training.losses import CRITERIA
 
 FITTING = [("softmax", 2, 2), ("softmax", 10, 10), ("sigmoid", 2, 1), ("cost", 0, 1), ("cost", 3, 1)]
 UNFITTING = [
-    ("sigmoid", 1, "is for 2 classes; this data set has 1. Use model.head=cost,"),
+    ("sigmoid", 0, "is for 2 classes; this data set has 0. Data without classes are for costs: model=quadratic "),
+    ("sigmoid", 1, "is for 2 classes; this data set has 1. Give it examples of a second class"),
     ("sigmoid", 3, "is for 2 classes; this data set has 3. Use model.head=softmax,"),
     ("sigmoid", 10, "is for 2 classes; this data set has 10. Use model.head=softmax,"),
-    ("softmax", 0, "is for 2 or more classes; this data set has 0. Use model.head=cost,"),
-    ("softmax", 1, "is for 2 or more classes; this data set has 1. Use model.head=cost,"),
+    ("softmax", 0, "is for 2 or more classes; this data set has 0. Data without classes are for costs: model=q"),
+    ("softmax", 1, "is for 2 or more classes; this data set has 1. Give it examples of a second class"),
 ]
 
 
@@ -30,6 +31,7 @@ def test_a_head_that_does_not_fit_the_number_of_classes_is_refused(head, n_class
     with pytest.raises(InputError) as raised:
         n_outputs(head, n_classes)
     assert f"model.head={head} {message}" in str(raised.value)
+    assert "head=cost" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
