@@ -1,13 +1,17 @@
 import json
 import re
+import shlex
 
 import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.data import parts
+from pipeline.data.columns import override
 from pipeline.data.tables import csv, parquet
 from pipeline.errors import InputError
 from tests.conftest import TINY, caviar
@@ -207,12 +211,47 @@ COMMON = [
 @pytest.mark.parametrize(("columns", "changes", "message"), COMMON)
 def test_what_can_not_be_trained_on_is_refused(tmp_path, monkeypatch, load, columns, changes, message):
     if "limit" in changes:
-        monkeypatch.setattr("pipeline.data.tables.MAX_CATEGORIES", changes["limit"])
+        monkeypatch.setattr("pipeline.data.columns.MAX_CATEGORIES", changes["limit"])
     with pytest.raises(InputError) as raised:
         load(tmp_path, COLUMNS | columns, **{key: value for key, value in changes.items() if key != "limit"})
     found = re.sub(r"\S+/table\.(csv|parquet)", "FILE", str(raised.value))
     assert message in found
     assert len(found.splitlines()) <= 2
+
+
+NAMES = [
+    ({"label": None}, "dataset.label=null must be text, the name of the column of the classes."),
+    ({"label": 3}, "dataset.label=3 must be text, the name of the column of the classes; a text in quotes: "),
+    ({"label": ["a"]}, 'dataset.label=["a"] must be text, the name of the column of the classes'),
+    ({"drop": "ab"}, "dataset.drop=ab must be a list of columns' names: dataset.drop=[ab]."),
+    ({"drop": None}, "dataset.drop=null must be a list of columns' names: dataset.drop=[]."),
+    ({"drop": [2020]}, "dataset.drop=[2020] must be a list of columns' names: 'dataset.drop=[\"2020\"]'."),
+    ({"drop": {"a": 1}}, "dataset.drop={"),
+    ({"categorical": "a"}, "dataset.categorical=a must be a list of columns' names: dataset.categorical=[a]."),
+    ({"categorical": None}, "dataset.categorical=null must be a list of columns' names: dataset.categorical=[]."),
+]
+
+
+@pytest.mark.parametrize("load", [csv, parquet])
+@pytest.mark.parametrize(("changes", "message"), NAMES)
+def test_names_of_columns_are_text(tmp_path, load, changes, message):
+    content = pa.table({"a": LENGTH, "b": LENGTH, "ab": LENGTH, "c": LENGTH, "species": COLUMNS["species"]})
+    if load is csv:
+        pyarrow.csv.write_csv(content, tmp_path / "t")
+    else:
+        pyarrow.parquet.write_table(content, tmp_path / "t")
+    with pytest.raises(InputError) as raised:
+        load(**settings(tmp_path / "t", **changes))
+    assert str(raised.value).startswith(message)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "names", [["a", "_b2"], ["my day"], ["2020"], ["null"], ["nan", "b"], ["größe"], ["it's"], ['"x"'], ["1e5"], []]
+)
+def test_the_word_that_is_suggested_gives_the_list(names):
+    (word,) = shlex.split(override("dataset.drop", names))
+    assert OverridesParser.create().parse_override(word).value() == names
 
 
 DATES = text({"day": [f"2020-01-{i % 28 + 1:02}" for i in range(N)], **COLUMNS})

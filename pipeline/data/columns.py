@@ -1,0 +1,150 @@
+"""The columns of a table, as their types say: numbers, true or false, categories, or the classes of a label."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import InputError
+
+MAX_CATEGORIES = 100  # of a column: more are names or texts, from which one-hot inputs teach little
+MISSING = "(missing)"  # the category of a missing text
+NO_TEXT = ("null", "true", "false", "inf", "nan")  # to Hydra, unless in quotes
+
+
+def kind(type_: Any) -> str | None:
+    """What a column of pyarrow's type `type_` holds: number, bool or text; None for anything else."""
+    from pyarrow import types
+
+    if types.is_integer(type_) or types.is_floating(type_) or types.is_decimal(type_):
+        return "number"
+    if types.is_boolean(type_):
+        return "bool"
+    return "text" if types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_) else None
+
+
+def numbers(values: Any) -> np.ndarray:
+    """A column of numbers or true/false as float64 [n], NaN where one is missing."""
+    return values.to_numpy().astype(np.float64)
+
+
+def listed(names: Sequence[str]) -> str:
+    """On one line, however many and long."""
+    shown = [" ".join(name.split()) for name in names[:8]]
+    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in shown]
+    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+def override(key: str, names: Sequence[str]) -> str:
+    """The word of a command line that gives `key` a list of columns, for the shell and for Hydra."""
+    if all(re.fullmatch(r"[a-z_]\w*", name, re.ASCII | re.IGNORECASE) for name in names) and not any(
+        name.lower() in NO_TEXT for name in names
+    ):
+        return f"{key}=[{','.join(names)}]"
+    return shlex.quote(f"{key}={json.dumps(list(names), ensure_ascii=False)}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """values: pyarrow's, which know their type; categorical: numbers are categories; dropped: columns that the user
+    leaves out already. Both `inputs` and `classes` raise InputError with the column, the row and what to do."""
+
+    path: Path
+    name: str
+    values: Any
+    categorical: bool
+    dropped: Sequence[str]
+
+    @cached_property
+    def kind(self) -> str:
+        """number, bool or text. Raises InputError for a column of anything else."""
+        if found := kind(self.values.type):
+            return "text" if self.categorical else found
+        from pyarrow import types
+
+        type_ = self.values.type
+        what = "is empty" if types.is_null(type_) else f"holds {type_}, neither numbers nor text"
+        if types.is_binary(type_):
+            what = "holds bytes that are no UTF-8 text"
+        raise InputError(f"{self.path}: the column {self.name!r} {what}; leave it out with {self._without}.")
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Which rows lack a value, bool [n]."""
+        return np.asarray(self.values.is_null(nan_is_null=True))
+
+    def rows(self, kept: np.ndarray) -> "Column":
+        return replace(self, values=self.values.filter(kept))
+
+    def inputs(self) -> tuple[np.ndarray, list[str], str]:
+        """Its values, the names of the inputs that it becomes, and what a person is told of it. The values are
+        float32 [n] for one input, or the numbers of categories, int32 [n]."""
+        if self.kind == "text":
+            return self._one_of()
+        values = numbers(self.values)
+        with np.errstate(over="ignore"):
+            small = values.astype(np.float32)
+        where, n = f"{self.path}: the column {self.name!r}", len(values)
+        if (missing := np.isnan(values)).any():
+            raise InputError(
+                f"{where} has no number in row {int(missing.argmax()) + 1} of {n}; fill "
+                f"it in, or leave out such rows (dataset.missing=drop) or the column ({self._without})."
+            )
+        if (large := ~np.isfinite(small)).any():
+            raise InputError(
+                f"{where} has {values[large][0]:g} in row {int(large.argmax()) + 1} of "
+                f"{n}, which no float32 holds; rescale the column or leave it out ({self._without})."
+            )
+        told = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
+        return small, [self.name], told
+
+    def classes(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Labels as numbers int32 [n], and their names: the distinct values in their order."""
+        where = f"{self.path}: the label {self.name!r}"
+        if (missing := self.missing).any():
+            raise InputError(
+                f"{where} is missing in row {int(missing.argmax()) + 1} of {len(missing)}; fill it "
+                "in, or leave such rows out with dataset.missing=drop."
+            )
+        if self.kind == "number":
+            values = numbers(self.values)
+            if (broken := values != np.floor(values)).any():
+                raise InputError(
+                    f"{where} is {values[broken][0]:g} in row {int(broken.argmax()) + 1}; "
+                    "classes are whole numbers or text, a quantity can't be predicted."
+                )
+            found, places = np.unique(values, return_inverse=True)
+            return places.astype(np.int32), tuple(f"{value:.0f}" for value in found)
+        classes, places = self._distinct()
+        return places, tuple(classes)
+
+    def _one_of(self) -> tuple[np.ndarray, list[str], str]:
+        categories, places = self._distinct()
+        if len(categories) > MAX_CATEGORIES:
+            raise InputError(
+                f"{self.path}: the column {self.name!r} has {len(categories):,} different texts, at most "
+                f"{MAX_CATEGORIES} are taken as categories; leave it out with {self._without}."
+            )
+        return places, [f"{self.name}={category}" for category in categories], f"category: {listed(categories)}"
+
+    def _distinct(self) -> tuple[list[str], np.ndarray]:
+        """The distinct texts, sorted, and which one each row has, int32 [n]."""
+        import pyarrow as pa
+
+        encoded = self.values.cast(pa.string()).fill_null(MISSING).combine_chunks().dictionary_encode()
+        found = encoded.dictionary.to_pylist()
+        order = sorted(range(len(found)), key=found.__getitem__)
+        place = np.empty(len(found), np.int32)
+        place[order] = np.arange(len(found))
+        return [found[i] for i in order], place[encoded.indices.to_numpy()]
+
+    @property
+    def _without(self) -> str:
+        """What to add to the command to leave out this column, too."""
+        return override("dataset.drop", [*self.dropped, self.name])
