@@ -4,48 +4,102 @@ import math
 
 import numpy as np
 
-from pipeline.cli.views.text import size
+from pipeline.cli.views.text import size, warn
+from pipeline.data.stored import Rows
 from pipeline.errors import InputError
 
+BLOCK = 1024  # examples that are looked at together
 Shape = tuple[int | None, ...]
 
 
-def fit(title: str, inputs: np.ndarray, shape: Shape, dtype: str) -> np.ndarray:
-    """`inputs` as [n, *shape] of `dtype`; a single example may lack the batch axis.
+class Fitted:
+    """Examples as a model takes them: it has a length, and slices are arrays [n, *example], read and cast when they
+    are asked for. dtype: the model's."""
 
-    Examples of another shape are reshaped if they have as many elements and are flat, or differ in axes of length 1
-    only: for anything else, such as (3, 8, 8) for (8, 8, 3), reshaping would scramble them. A None in `shape`
-    stands for any length, and is never reshaped to. Raises InputError for other shapes, and for values that are
-    not finite in `dtype`.
+    def __init__(self, rows: Rows, example: tuple[int, ...], dtype: str) -> None:
+        self._rows, self._example, self._dtype = rows, example, dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        block = self._rows[span]
+        return _cast(block.reshape(len(block), *self._example), self._dtype)
+
+
+def fit(title: str, inputs: Rows, shape: Shape, dtype: str) -> Fitted:
+    """`inputs` as [n, *shape] for a model whose inputs are `dtype`; a single example may lack the batch axis.
+
+    Values become an integer `dtype` only where every one survives it, else float32: what Caviar's models compute with,
+    whatever their data were. Examples of another shape are reshaped if they have as many elements and are flat, or
+    differ in axes of length 1 only: for anything else, such as (3, 8, 8) for (8, 8, 3), reshaping would scramble them.
+    A None in `shape` stands for any length, and is never reshaped to. Raises InputError for other shapes, and for
+    values that are not finite. Warns of fractions within 0..1 where the model learned from whole numbers.
     """
-    array = _shaped(title, np.atleast_1d(inputs), shape)
-    if not array.size:
+    rows, example = _shaped(title, inputs, shape)
+    if 0 in (len(rows), *example):
         raise InputError(f"{title}: there is no example in it.")
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = array.astype(dtype)
-    bad = ~np.isfinite(array.reshape(len(array), -1).astype(np.float64)).all(axis=1)
-    if bad.any():
+    fitted = Fitted(rows, example, dtype)
+    _check(title, fitted, dtype)
+    return fitted
+
+
+def _cast(values: np.ndarray, dtype: str) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite, which `_check` finds
+        if _whole(dtype) and np.array_equal(cast := values.astype(dtype), values):
+            return cast
+        return values.astype(np.float64 if dtype == "float64" else np.float32, copy=False)
+
+
+def _whole(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint"))
+
+
+def _check(title: str, fitted: Fitted, dtype: str) -> None:
+    """Looks at every value, a block at a time."""
+    bad: list[int] = []
+    low, high, fractions = np.inf, -np.inf, False
+    for start in range(0, len(fitted), BLOCK):
+        block = fitted[start : start + BLOCK]
+        bad += (start + np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))).tolist()
+        if _whole(dtype):
+            low, high = min(low, block.min()), max(high, block.max())
+            fractions = fractions or (block.dtype.kind == "f" and bool((block != np.floor(block)).any()))
+    if bad:
+        kept = "float64" if dtype == "float64" else "float32"
         raise InputError(
-            f"{title}: {bad.sum()} of {len(array)} examples have values that are NaN, infinite or too large for "
-            f"{dtype}; the first is example {bad.argmax()}."
+            f"{title}: {len(bad)} of {len(fitted)} examples have values that are NaN, infinite or too large for "
+            f"{kept}; the first is example {bad[0]}."
         )
-    return array
+    if fractions and low >= 0 and high <= 1:
+        warn(
+            f"{title}: its values are fractions within 0 to 1, the model learned from whole numbers ({dtype}); "
+            "if these are scaled, undo that."
+        )
 
 
-def _shaped(title: str, array: np.ndarray, shape: Shape) -> np.ndarray:
-    if _agree(array.shape[1:], shape):
-        return array
-    if _agree(array.shape, shape):
-        return array[None]
+def _shaped(title: str, rows: Rows, shape: Shape) -> tuple[Rows, tuple[int, ...]]:
+    """Rows, one an example, and the shape that each is to have."""
+    if isinstance(rows, np.ndarray):
+        rows = np.atleast_1d(rows)
+    if _agree(rows.shape[1:], shape):
+        return rows, rows.shape[1:]
+    if _agree(rows.shape, shape):
+        return rows[:][None], rows.shape
     known = tuple(length for length in shape if length is not None)
     if len(known) == len(shape):
-        for n, example in ((len(array), array.shape[1:]), (1, array.shape)):
-            if math.prod(example) == math.prod(known) and _same_but_for_ones(example, known):
-                return array.reshape(n, *known)
+        if _same_elements(rows.shape[1:], known):
+            return rows, known
+        if _same_elements(rows.shape, known):
+            return rows[:][None], known
     raise InputError(
-        f"{title}: its shape is {size(array.shape)}, which does not fit this model: "
+        f"{title}: its shape is {size(rows.shape)}, which does not fit this model: "
         f"an example is {size(shape)}, n examples are n x {size(shape)}."
     )
+
+
+def _same_elements(example: tuple[int, ...], known: tuple[int, ...]) -> bool:
+    return math.prod(example) == math.prod(known) and _same_but_for_ones(example, known)
 
 
 def _agree(example: tuple[int, ...], shape: Shape) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import hdf5
-from pipeline.cli.sources.arrays import Shape, fit
+from pipeline.cli.sources.arrays import Fitted, Shape, fit
 from pipeline.cli.sources.examples import Examples
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
@@ -69,11 +69,11 @@ class _SavedModel:
         (inputs,), (outputs,) = self._model.inputs, self._model.outputs
         return self._labels(outputs.shape[1]), tuple(inputs.shape[1:]), str(inputs.dtype)
 
-    def fitted(self, examples: Examples) -> np.ndarray:
-        """The inputs of `examples` as [n, *input_shape], of `dtype`."""
+    def fitted(self, examples: Examples) -> Fitted:
+        """The inputs of `examples` as [n, *input_shape]."""
         return fit(examples.title, examples.inputs, self.input_shape, self.dtype)
 
-    def _ask(self, question: Callable[[Any, np.ndarray], np.ndarray], inputs: np.ndarray) -> np.ndarray:
+    def _ask(self, question: Callable[[Any, Any], np.ndarray], inputs: Fitted) -> np.ndarray:
         """`question` of the model. Raises InputError if the model is not what its description says, or fails."""
         labels, shape, _ = self._found()
         if len(labels) != len(self.class_names) or shape != self.input_shape:
@@ -83,6 +83,8 @@ class _SavedModel:
             )
         try:
             return question(self._model, inputs)
+        except InputError:  # of a file that is read meanwhile
+            raise
         # TensorFlow's errors have no base class of their own: an index that a layer refuses, no memory left.
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -95,7 +97,7 @@ class Classifier(_SavedModel):
     def _labels(self, n_outputs: int) -> list[str]:
         return [str(label) for label in range(max(2, n_outputs))]  # a single output is the probability of class 1
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, inputs: Fitted) -> np.ndarray:
         """[n, *input_shape] -> float [n, C], each row summing to 1. Raises InputError if they don't, as those of a
         model that was saved without its softmax."""
         result = self._ask(probabilities, inputs)
@@ -107,7 +109,7 @@ class Classifier(_SavedModel):
 class CostModel(_SavedModel):
     """Costs out: a model whose head is `cost`."""
 
-    def costs(self, inputs: np.ndarray) -> np.ndarray:
+    def costs(self, inputs: Fitted) -> np.ndarray:
         """[n, *input_shape] -> float [n]"""
         return self._ask(outputs, inputs)[:, 0]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli.sources import datasets, files
+from pipeline.data.stored import Rows, Stored
 from pipeline.errors import InputError, one_of
 
 SPLITS = ("train", "validation", "test")
@@ -14,11 +15,11 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Examples:
-    """inputs: numbers, in the shape they were found; labels: [n] or None; first: the number of the first example;
-    class_names: what the labels mean, where that is known."""
+    """inputs: numbers, in the shape they were found, those of a large file still in it; labels: [n] or None; first: the
+    number of the first example; class_names: what the labels mean, where that is known."""
 
     title: str
-    inputs: np.ndarray
+    inputs: Rows
     labels: np.ndarray | None = None
     first: int = 0
     class_names: tuple[str, ...] | None = None
@@ -65,7 +66,9 @@ def _part(text: str, model: Path, description: datasets.Description, forms: str)
     splits = datasets.load(name, model, description)
     split = getattr(splits, split_name)
     chosen = _range(text, index, len(split))
-    return Examples(text, split.inputs[chosen], split.labels[chosen], chosen.start, splits.class_names)
+    rows = split.inputs
+    inputs = Stored(rows.path, rows.key, rows.rows[chosen]) if isinstance(rows, Stored) else rows[chosen]
+    return Examples(text, inputs, split.labels[chosen], chosen.start, splits.class_names)
 
 
 def _range(text: str, index: str | None, n: int) -> slice:
