@@ -1,7 +1,8 @@
 """Says which class a model gives to each example, and how probable it is; or its cost, where that is the output.
 
-INPUT is FILE.npy, FILE.csv (numbers, with or without a header line), FILE.h5 or FILE.h5:KEY, or a part of a data set
-in conf/dataset: digits:test, digits:test[17], digits:validation[0:10]. Inputs are raw: normalisation is in the model.
+INPUT is FILE.npy, FILE.csv (numbers, with or without a header line), FILE.h5, FILE.h5:KEY or, of a file that `convert`
+wrote, FILE.h5:PART (FILE.h5 means its part `test`); or a part of a data set in conf/dataset: digits:test,
+digits:test[17], digits:validation[0:10]. Inputs are raw: normalisation is in the model.
 """
 
 import argparse

@@ -50,7 +50,7 @@ def hdf5(
             inputs, labels = "train/inputs", "train/labels"
             others = {name: _under(name, place) for name, place in others.items()}
     inputs, labels = "inputs" if inputs is None else inputs, "labels" if labels is None else labels
-    own = parts.located(_part, {"file": file, "inputs": inputs, "labels": labels}, others)
+    own = parts.located(part_at, {"file": file, "inputs": inputs, "labels": labels}, others)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
     room = {"always": math.inf, "never": 0.0, "auto": parts.room()}[memory]
     held = dict(splits.parts)
@@ -67,22 +67,22 @@ def _under(name: str, place: parts.Place) -> parts.Place:
     return {"inputs": f"{name}/inputs", "labels": f"{name}/labels", **named}
 
 
-def _part(place: parts.Place) -> parts.Part:
+def part_at(place: parts.Place) -> parts.Part:
     """What lies at a place, checked but for the labels' values."""
     path, key, label_key = Path(str(place["file"])), str(place["inputs"]), str(place["labels"])
     with files.opened(path) as file:
         inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
-        if (kind := _kind(label_set)) not in ("numbers", "text"):
+        if (kind := kind_of(label_set)) not in ("numbers", "text"):
             raise InputError(f"{path}: {label_key} holds {kind}; labels are whole numbers from 0, or text.")
-        if (kind := _kind(inputs)) == "numbers":
-            _check_whole(inputs, path, key)
-        _check_whole(label_set, path, label_key)
+        if (kind := kind_of(inputs)) == "numbers":
+            check_whole(inputs, path, key)
+        check_whole(label_set, path, label_key)
         other = None if kind == "numbers" else kind
         n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, label_set.shape))
         _probed(path, "/", key, label_key, *(["list_classes"] if descriptions.listed_classes(file) else []))
         if files.DIGEST in file.attrs:
             once(path, files.DIGEST, lambda: files.check(path))
-        labels = _labels(label_set, path, label_key)
+        labels = read_labels(label_set, path, label_key)
         attributes = {**descriptions.read(file), **descriptions.read(inputs)}
         attributes.pop("class_names", None)
         names = descriptions.class_names(file, inputs, label_set)
@@ -119,7 +119,7 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
     return found
 
 
-def _check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
+def check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
     """Raises InputError if a dataset has not all the rows it claims, without reading them."""
     if dataset.chunks:
         wanted = math.prod(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
@@ -133,7 +133,7 @@ def _check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
         )
 
 
-def _kind(dataset: h5py.Dataset) -> str:
+def kind_of(dataset: h5py.Dataset) -> str:
     """What it holds, for a person."""
     dtype = dataset.dtype
     if h5py.check_string_dtype(dtype):
@@ -147,9 +147,10 @@ def _kind(dataset: h5py.Dataset) -> str:
     return "numbers" if dtype.kind in "biuf" else str(dtype)
 
 
-def _labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
+def read_labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
+    """All of them, numbers or text. Raises InputError for text that is not UTF-8."""
     try:  # written by NumPy, UTF-8 claims to be ASCII
-        return np.asarray(dataset.asstr("utf-8", "strict")[()] if _kind(dataset) == "text" else dataset[()])
+        return np.asarray(dataset.asstr("utf-8", "strict")[()] if kind_of(dataset) == "text" else dataset[()])
     except UnicodeDecodeError:
         raise InputError(f"{path}: {key} holds text that is not UTF-8; store the numbers of the classes.") from None
 

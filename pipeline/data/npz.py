@@ -39,9 +39,15 @@ def npz(
     return parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
 
 
+def names(path: Path) -> list[str]:
+    """The keys of a file. Raises InputError for one that is missing or can't be read."""
+    with _opened(path) as file:
+        return list(file.files)
+
+
 def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
-    """Arrays of a file by what they are for: `keys` says under which key each lies. Raises InputError for a file that
-    is missing or can't be read, or lacks one."""
+    """Arrays of a file by what they are for: `keys` says under which key each lies; text is decoded from UTF-8. Raises
+    InputError for a file that is missing or can't be read, or lacks one."""
     with _opened(path) as file:
         found = {}
         for what, key in keys.items():
@@ -51,13 +57,16 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
                     f"{path}: there is no array {key!r} for the {what}. Arrays: {listed}.{nearest(key, file.files)}"
                 )
             try:
-                found[what] = file[key]
+                array = file[key]
             except ValueError as error:
                 if "pickle" not in str(error):
                     raise
                 raise InputError(
                     f"{path}: {key} holds Python objects, not numbers or text; save a plain array."
                 ) from None
+            if not isinstance(array, np.ndarray):  # whatever else was zipped comes as bytes
+                raise InputError(f"{path}: {key} is no array; numpy.savez writes them.")
+            found[what] = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
         return found
 
 
@@ -71,8 +80,6 @@ def _part(place: parts.Place, memory: str) -> parts.Part:
     with np.errstate(over="ignore"):  # what float32 can't hold is found as not finite
         inputs = inputs.astype(as_read(inputs.dtype), copy=False)
     parts.check_finite(str(path), key, inputs)
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
     return parts.Part(str(path), key, label_key, inputs.__getitem__, labels.reshape(n))
 
 
@@ -93,6 +100,8 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
             raise ValueError("it is no zip archive of arrays; numpy.savez writes one")
         with np.load(path, allow_pickle=False) as file:
             yield file
+    except MemoryError:
+        raise InputError(f"{path}: its content does not fit in memory.") from None
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a readable .npz file ({reason}).") from None

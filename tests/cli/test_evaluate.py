@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.cli.evaluate import _show, by_class
+from pipeline.data.stored import Stored
 from pipeline.evaluation import measures
 from pipeline.saving import model_attributes
 from tests.cli.conftest import POINTS, wrong
@@ -110,9 +112,53 @@ def test_wrong_input(run, model, text, expected):
     wrong(run("evaluate", model, text), expected)
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("converted") / "blobs.h5"
+    assert main(["convert", "dataset=blobs", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize(("part", "named"), [("", "test"), (":test", "test"), (":validation", "validation")])
+def test_a_converted_file(run, model, converted, monkeypatch, part, named):
+    longest = []
+    read = Stored.read
+    monkeypatch.setattr(Stored, "read", lambda s, a, b: (longest.append(b - a), read(s, a, b))[1])
+    monkeypatch.setattr("pipeline.cli.sources.arrays.BLOCK", 100)
+    found, err = evaluated(run, model, f"{converted}{part}")
+    wanted = evaluated(run, model, f"blobs:{named}")[0]
+    assert (found.pop("input"), err) == (f"{converted}:{named}", "")
+    wanted.pop("input")
+    assert found == wanted
+    assert 100 in longest
+    asked = json.loads(run("predict", model, f"{converted}{part}", "--json").out)["predictions"]
+    by_name = json.loads(run("predict", model, f"blobs:{named}", "--json").out)["predictions"]
+    assert [row["probabilities"] for row in asked] == [row["probabilities"] for row in by_name]
+    assert asked == json.loads(run("predict", model, f"{converted}:{named}/inputs", "--json").out)["predictions"]
+
+
+def test_a_part_that_a_file_lacks(run, model, converted):
+    wrong(run("evaluate", model, f"{converted}:tests"), "part=tests is not known. Allowed: test, train, validation.")
+    wrong(run("predict", model, f"{converted}:tests"), "has no dataset 'tests'")
+
+
+def test_a_model_of_bytes_is_asked_for_what_a_file_holds(run, altered, tmp_path):
+    """Not for what is left of it in a byte."""
+    path = altered(input_dtype="uint8")
+    np.save(tmp_path / "points.npy", POINTS * 300)
+    as_floats = run("predict", altered(), tmp_path / "points.npy").out
+    assert run("predict", path, tmp_path / "points.npy").out == as_floats
+
+
+def test_an_array_that_is_called_an_archive(run, model, tmp_path):
+    np.save(tmp_path / "one.npy", POINTS)
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    wrong(run("evaluate", model, tmp_path / "one.npz"), "one.npz: not a readable .npz file (it is no zip archive")
+
+
 def test_garbage_npz(run, model, tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK no archive")
-    wrong(run("evaluate", model, tmp_path / "bad.npz"), "can't be read as .npz")
+    wrong(run("evaluate", model, tmp_path / "bad.npz"), "not a readable .npz file")
 
 
 def test_warns_when_the_data_has_changed(run, altered):

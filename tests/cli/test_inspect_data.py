@@ -4,6 +4,7 @@ import json
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -118,6 +119,45 @@ def test_columns_of_a_table(run, tmp_path):
     assert "which column holds the labels? --labels NAME" in run("inspect", tmp_path / "u.csv").out
 
 
+def test_a_table_is_read_as_training_reads_it(run, tmp_path):
+    """Semicolons, quoted lines, missing texts, and classes by the names that training gives them."""
+    rows = "".join(f'{i};"re\nd{i % 2}";{"" if i % 5 else "z"};{str(i % 2 == 0).lower()}\n' for i in range(40))
+    (tmp_path / "t.csv").write_text("length;colour;note;class\n" + rows)
+    found = json.loads(run("inspect", tmp_path / "t.csv", "--json").out)
+    assert [c["name"] for c in found["columns"]] == ["length", "colour", "note", "class"]
+    assert [c["missing"] for c in found["columns"]] == [0, 0, 32, 0]
+    trained = run("inspect", "dataset=csv", f"dataset.file={tmp_path / 't.csv'}", "dataset.label=class", "--json")
+    classes = [part["classes"] for part in json.loads(trained.out)["parts"]]
+    assert found["parts"][0]["classes"] == {c: sum(part[c] for part in classes) for c in ("false", "true")}
+
+
+def test_columns_of_parquet_that_csv_has_not(run, tmp_path):
+    """What pandas calls categorical, lists, decimals and a label with gaps."""
+    columns = {
+        "colour": pa.array(["red", "blue", None, "red"]).dictionary_encode(),
+        "sizes": [[1, 2], [3], None, [4]],
+        "price": pa.array([1.0, 2.0, 3.0, None]).cast(pa.decimal128(10, 2)),
+        "class": pa.array(["b", "a", "b", None]).dictionary_encode(),
+        "bin": pa.array([1.0, 2.0, None, 1.0]),
+    }
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = json.loads(run("inspect", tmp_path / "t.parquet", "--json").out)
+    assert [(c["values"], c["missing"]) for c in found["columns"]] == [
+        ("red, blue", 1),
+        ("neither numbers nor text", 1),
+        ("1 to 3", 1),
+        ("b, a", 1),
+        ("1 to 2", 1),
+    ]
+    assert found["parts"][0]["classes"] == {"(missing)": 1, "a": 1, "b": 2}
+    counted = {"colour": {"(missing)": 1, "blue": 1, "red": 2}, "bin": {"1": 2, "2": 1, "(missing)": 1}}
+    for label, classes in counted.items():
+        named = json.loads(run("inspect", tmp_path / "t.parquet", "--labels", label, "--json").out)
+        assert named["parts"][0]["classes"] == classes
+    for label in ("sizes", "price"):
+        assert run("inspect", tmp_path / "t.parquet", "--labels", label).status == 0
+
+
 def test_many_classes_are_shortened(run, tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((200, 3)), y=np.minimum(np.arange(200), 99))
     done = run("inspect", tmp_path / "x.npz")
@@ -144,10 +184,12 @@ def test_of_large_inputs_a_sample_is_read_and_said_to_be(run, tmp_path, monkeypa
     [
         (["none.npz"], "none.npz: there is no such file"),
         (["none.csv"], "none.csv: there is no such file"),
-        (["bad.npz"], "bad.npz: can't be read as .npz"),
-        (["bad.parquet"], "bad.parquet: can't be read as .parquet"),
-        (["empty.csv"], "empty.csv: can't be read as .csv"),
-        (["pickled.npz"], "pickled.npz: can't be read as .npz"),
+        (["bad.npz"], "bad.npz: not a readable .npz file"),
+        (["bad.parquet"], "bad.parquet: not a readable Parquet file"),
+        (["empty.csv"], "empty.csv: the file is empty"),
+        (["pickled.npz"], "pickled.npz: x holds Python objects, not numbers or text"),
+        (["array.npz"], "array.npz: not a readable .npz file (it is no zip archive"),
+        (["labels.h5"], "labels.h5: y has 0 of its 65536 chunks: it was not written to its end"),
         (["alone.npz"], "alone.npz: no inputs with labels beside them, such as x and y; it holds z (3,)"),
         (["t.csv", "--labels", "clas"], "--labels=clas is not known. Allowed: length, colour, good, class."),
         (["alone.npz", "--labels", "z"], "names a column of .csv or .parquet, not of alone.npz"),
@@ -163,6 +205,11 @@ def test_wrong_input(run, tmp_path, monkeypatch, words, message):
     for name in ("bad.npz", "bad.parquet"):
         (tmp_path / name).write_text("PK or not")
     (tmp_path / "empty.csv").touch()
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros((3, 2)))
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        file.create_dataset("x", (2**33, 1), np.uint8, chunks=(2**20, 1))
+        file.create_dataset("y", (2**33,), np.int64, chunks=(2**17,))
     np.savez(tmp_path / "pickled.npz", x=np.array([{}], object), y=np.zeros(1))
     np.savez(tmp_path / "alone.npz", z=np.zeros(3))
     (tmp_path / "t.csv").write_text(CSV)

@@ -9,8 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.cli.sources.files import readable
 from pipeline.data import attributes as descriptions
+from pipeline.data import columns, npz, tables
+from pipeline.data.hdf5 import check_whole, kind_of, read_labels
 from pipeline.data.splits import Splits
 from pipeline.data.stored import Rows, Stored
 from pipeline.errors import InputError, one_of
@@ -59,13 +60,12 @@ def of_hdf5(path: Path, file: h5py.File) -> Data | None:
     parts, class_names = [], None
     for key, label_key in _pairs({name: item.shape for name, item in found.items()}):
         inputs, labels = found[key], found[label_key]
-        if inputs.dtype.kind not in "biuf" or not inputs.size:
+        if kind_of(inputs) != "numbers" or kind_of(labels) not in ("numbers", "text") or not inputs.size:
             continue
-        values = labels.asstr()[()] if h5py.check_string_dtype(labels.dtype) else labels[()]
+        check_whole(labels, path, label_key)
+        values = read_labels(labels, path, label_key)
         rows = Stored(path, key, np.arange(len(inputs)))
-        parts.append(
-            Part(key.removesuffix("/inputs"), rows, np.asarray(values).reshape(-1), str(inputs.dtype), _storage(inputs))
-        )
+        parts.append(Part(key.removesuffix("/inputs"), rows, values.reshape(-1), str(inputs.dtype), _storage(inputs)))
         class_names = class_names or descriptions.class_names(file, labels)
     order = {name: i for i, name in enumerate(("train", "val", "test"))}
     parts.sort(key=lambda part: next((i for name, i in order.items() if name in part.name.lower()), -1))
@@ -74,8 +74,7 @@ def of_hdf5(path: Path, file: h5py.File) -> Data | None:
 
 def of_archive(path: Path) -> Data:
     """The pairs of an .npz file. Raises InputError if it has none."""
-    with readable(path), np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = npz.arrays(path, {name: name for name in npz.names(path)})
     pairs = _pairs({name: array.shape for name, array in arrays.items()})
     parts = [
         Part(x, arrays[x], arrays[y].reshape(-1), str(arrays[x].dtype), "")
@@ -91,41 +90,56 @@ def of_archive(path: Path) -> Data:
 def of_table(path: Path, label: str | None) -> Data:
     """A .csv or .parquet file, every column with its type and values; `label`: the column of labels, by default one
     that is called so."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import csv, parquet
+    table = (tables.read_csv if path.suffix.lower() == ".csv" else tables.read_parquet)(path)
+    names = table.column_names
+    if label is not None and label not in names:
+        raise one_of("--labels", label, names)
+    label = label or next((name for name in names if name.lower() in LABEL_COLUMNS), None)
+    about = [_column(name, table[name]) | ({"labels": True} if name == label else {}) for name in names]
+    inputs = {name: columns.numbers(table[name]) for name in names if name != label and _is_number(table[name])}
+    rows = np.stack([*inputs.values()], 1) if inputs and table.num_rows else None
+    parts = []
+    if label is not None:
+        parts.append(Part("examples", rows, _labels(table[label])))
+    return Data(parts, columns=about, features=tuple(inputs))
 
-    with readable(path):
-        table = (csv.read_csv if path.suffix.lower() == ".csv" else parquet.read_table)(path)
-        names = table.column_names
-        if label is not None and label not in names:
-            raise one_of("--labels", label, names)
-        label = label or next((name for name in names if name.lower() in LABEL_COLUMNS), None)
-        columns, numbers = [], {}
-        for name, column in zip(names, table.columns):
-            known = column.drop_null()
-            about = {"name": name, "type": str(column.type), "missing": column.null_count}
-            if (
-                pa.types.is_boolean(column.type)
-                or pa.types.is_integer(column.type)
-                or pa.types.is_floating(column.type)
-            ):
-                values = known.cast(pa.float64(), safe=False).to_numpy()
-                about["values"] = f"{values.min():.6g} to {values.max():.6g}" if len(values) else "none"
-                numbers[name] = column.cast(pa.float64(), safe=False).to_numpy()
-            else:
-                distinct = pc.unique(known).slice(0, 6).to_pylist()
-                more = pc.count_distinct(known).as_py() - len(distinct)
-                about["values"] = ", ".join(map(str, distinct)) + (f" and {more} more" if more else "")
-            columns.append(about | ({"labels": True} if name == label else {}))
-        labels = (
-            np.array([], object)
-            if label is None
-            else np.array(["(missing)" if v is None else v for v in table[label].to_pylist()])
-        )
-    features = tuple(name for name in numbers if name != label)
-    inputs = np.stack([numbers[name] for name in features], 1) if features and table.num_rows else None
-    return Data([Part("examples", inputs, labels)] if label else [], columns=columns, features=features)
+
+def _is_number(values: Any) -> bool:
+    return columns.kind(values.type) in ("number", "bool")
+
+
+def _column(name: str, values: Any) -> dict[str, Any]:
+    """What a column of a table holds, for a person."""
+    import pyarrow as pa
+
+    known = values.drop_null()
+    if _is_number(values):
+        found = columns.numbers(known)
+        shown = f"{found.min():.6g} to {found.max():.6g}" if len(found) else "none"
+    else:
+        try:
+            distinct = known.unique().to_pylist()
+            more = f" and {len(distinct) - 6} more" if len(distinct) > 6 else ""
+            shown = ", ".join(map(str, distinct[:6])) + more
+        except pa.ArrowNotImplementedError:  # lists and records, which pyarrow does not compare
+            shown = "neither numbers nor text"
+    return {"name": name, "type": str(values.type), "missing": values.null_count, "values": shown}
+
+
+def _labels(values: Any) -> np.ndarray:
+    """A column as labels [n]: numbers if it has no other and lacks none, else text, as training calls the classes."""
+    if columns.kind(values.type) == "number" and not values.null_count:
+        found = values.to_numpy()
+        return found if found.dtype.kind in "iuf" else columns.numbers(values)
+    return np.array([_text(value) for value in values.to_pylist()], str)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return columns.MISSING
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _pairs(shapes: Mapping[str, tuple[int, ...] | None]) -> Iterable[tuple[str, str]]:

@@ -28,7 +28,8 @@ class Examples:
 def for_predict(text: str, model: Path, description: datasets.Description) -> Examples:
     path, key = _file(text)
     if path.suffix.lower() in (".npy", ".csv", *files.HDF5):
-        return Examples(text, files.read_inputs(path, key))
+        key = key or files.default_part(path)
+        return Examples(_title(path, key), files.read_inputs(path, key))
     return _part(text, model, description, "FILE.npy, FILE.csv, FILE.h5, FILE.h5:KEY")
 
 
@@ -36,10 +37,16 @@ def for_evaluate(text: str | None, model: Path, description: datasets.Descriptio
     """Examples with labels; None means the test split of the data set that the model was trained on."""
     if text is None:
         text = f"{datasets.recorded_name(model, description)}:test"
-    path = Path(text)
+    path, key = _file(text)
     if path.suffix.lower() in (".npz", *files.HDF5):
-        return Examples(text, *files.read_labelled(path))
-    return _part(text, model, description, "FILE.npz or FILE.h5 with 'x' and 'y'")
+        key = key or files.default_part(path)
+        inputs, labels, class_names = files.read_labelled(path, key)
+        return Examples(_title(path, key), inputs, labels, class_names=class_names)
+    return _part(text, model, description, "FILE.npz or FILE.h5 with 'x' and 'y', FILE.h5:PART")
+
+
+def _title(path: Path, key: str | None) -> str:
+    return f"{path}:{key}" if key else str(path)
 
 
 def _file(text: str) -> tuple[Path, str | None]:
