@@ -1,5 +1,6 @@
 """Examples that stay in their HDF5 file and are read when they are asked for."""
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from h5py._objects import phil
 from pipeline.errors import InputError
 
 BLOCK_BYTES = 2**20  # read at once, at least: smaller reads cost more than they bring
-SAMPLE_BYTES = 2**27  # from which statistics and the fingerprint of a large file are taken
+SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
+RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
 THREADS = 4  # which read side by side; what they gain is gunzipping
 Stamp = tuple[int, int, int]
 Span = tuple[int, int]  # rows start..stop-1
@@ -80,7 +82,7 @@ class Stored:
         start, stop, step = span.indices(len(self))
         if step != 1:
             raise IndexError("rows in a file are read in their order")
-        return self.read(start, stop)
+        return self.gather([(start, stop)])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every block in order, anew each time."""
@@ -88,18 +90,25 @@ class Stored:
             yield from self._pool().map(lambda span: self.read(*span), self.spans[i : i + THREADS])
 
     def gather(self, spans: Sequence[Span]) -> np.ndarray:
-        """The rows of several spans (start, stop), one after another."""
-        ends = np.cumsum([stop - start for start, stop in spans])
-        found = np.empty((ends[-1], *self.shape[1:]), self.dtype)
+        """The rows of several spans (start, stop), one after another. They are read block by block: between the first
+        and the last of scattered rows may lie a whole file."""
+        pieces = [piece for span in spans for piece in self._cut(*span)]
+        ends = np.cumsum([stop - start for start, stop in pieces], dtype=int)
+        found = np.empty((ends[-1] if pieces else 0, *self.shape[1:]), self.dtype)
 
         def fill(end: int, span: Span) -> None:
             found[end - (span[1] - span[0]) : end] = self.read(*span)
 
-        list(self._pool().map(fill, ends, spans))
+        list(self._pool().map(fill, ends, pieces))
         return found
 
+    def _cut(self, start: int, stop: int) -> list[Span]:
+        """A span as spans that lie in a block each."""
+        first, last = np.searchsorted(self.starts, start, "right"), np.searchsorted(self.starts, stop)
+        return list(pairwise([start, *self.starts[first:last].tolist(), stop])) if start < stop else []
+
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start..stop-1 of these, [stop - start, *shape]."""
+        """Rows start..stop-1 of these, [stop - start, *shape], at once with all that lie between them in the file."""
         if stop <= start:
             return np.empty((0, *self.shape[1:]), self.dtype)
         rows = self.rows[start:stop]
@@ -133,10 +142,8 @@ class Stored:
         return self.gather(self.spans)
 
     def sample(self) -> np.ndarray:
-        """Blocks spread evenly over them, SAMPLE_BYTES in all; all of them if they are no more."""
-        spans = self.spans
-        kept = max(1, SAMPLE_BYTES * len(spans) // max(1, self.nbytes))
-        return self.gather([spans[i * len(spans) // kept] for i in range(kept)] if kept < len(spans) else spans)
+        """Those of `sample`."""
+        return sample(self)
 
     def _pool(self) -> ThreadPoolExecutor:
         self._threads = self._threads or ThreadPoolExecutor(THREADS)
@@ -152,6 +159,22 @@ class Stored:
 
 
 Rows = np.ndarray | Stored
+
+
+def exceeds_sample(rows: Rows) -> bool:
+    return rows.nbytes > SAMPLE_BYTES
+
+
+def sample(rows: Rows) -> np.ndarray:
+    """Runs of rows spread evenly over all, SAMPLE_BYTES together (at least a row); all rows if they are no more. Which
+    ones follows from their number and size alone, so that rows in memory and in a file have the same sample."""
+    n = len(rows)
+    if not exceeds_sample(rows):
+        return rows[:]
+    kept = max(1, n * SAMPLE_BYTES // rows.nbytes)
+    runs = min(RUNS, kept)
+    spans = [(i * n // runs, i * n // runs + kept // runs) for i in range(runs)]
+    return rows.gather(spans) if isinstance(rows, Stored) else np.concatenate([rows[a:b] for a, b in spans])
 
 
 def _read(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
@@ -170,10 +193,20 @@ def _chunk(dataset: h5py.Dataset, start: int) -> np.ndarray:
         mask, raw = dataset.id.read_direct_chunk((start, *[0] * (dataset.ndim - 1)))
     if mask:  # filters that were left out for this chunk
         return np.asarray(dataset[start : start + dataset.chunks[0]])
-    data = zlib.decompress(raw)
+    data = _inflated(raw, dataset.dtype.itemsize * math.prod(dataset.chunks))
     if dataset.shuffle:  # HDF5's filter: the first bytes of all numbers, then the second ones...
         data = np.frombuffer(data, np.uint8).reshape(dataset.dtype.itemsize, -1).T.tobytes()
     return np.frombuffer(data, dataset.dtype).reshape(dataset.chunks)[: len(dataset) - start]
+
+
+def _inflated(raw: bytes, size: int) -> bytes:
+    """What was deflated to `raw`, no more of it than is wanted: a megabyte may unpack to a gigabyte. Raises zlib.error
+    unless it is of `size` bytes."""
+    stream = zlib.decompressobj()
+    data = stream.decompress(raw, size + 1)
+    if len(data) != size or not stream.eof:
+        raise zlib.error(f"a chunk unpacks to {'more' if len(data) > size else 'less'} than its {size} bytes")
+    return data
 
 
 def _gunzips(dataset: h5py.Dataset) -> bool:

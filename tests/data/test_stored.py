@@ -1,11 +1,14 @@
 import os
 import pickle
+import tracemalloc
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
-from pipeline.data.stored import Stored, as_read
+from pipeline.data import stored as module
+from pipeline.data.stored import Stored, as_read, sample
 from pipeline.errors import InputError
 from tests.data.conftest import FORMATS, SHAPE, N, examples
 
@@ -45,14 +48,52 @@ def test_blocks_begin_with_chunks_of_the_file(write):
         assert rows[start] // 64 > rows[start - 1] // 64
 
 
-def test_a_sample_is_spread_over_the_file_and_bounded(write, monkeypatch):
-    monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", 6000)
-    found = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", np.arange(N)).sample()
-    assert found.nbytes <= 6000
-    assert found[:, 0, 0].min() < 100
-    assert found[:, 0, 0].max() > 800
+@pytest.mark.parametrize("rows", [np.arange(N), np.arange(5, N, 3)], ids=["all", "every third"])
+@pytest.mark.parametrize("nbytes", [20, 30, 31, 3001, 6000, 29_000])
+def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monkeypatch, rows, nbytes):
+    stored = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", rows)
+    monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", nbytes)
+    found = stored.sample()
+    np.testing.assert_array_equal(found, sample(INPUTS[rows]))
+    assert min(30, nbytes) <= found.nbytes <= max(30, nbytes)
+    assert len(np.unique(found[:, 0, 0])) == len(found)
+    if nbytes > 3000:
+        assert found[:, 0, 0].min() < 100
+        assert found[:, 0, 0].max() > 800
     monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", 2**20)
-    np.testing.assert_array_equal(Stored(write(inputs=INPUTS), "inputs", np.arange(N)).sample(), INPUTS)
+    np.testing.assert_array_equal(stored.sample(), INPUTS[rows])
+
+
+@pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])
+def test_what_lies_between_scattered_rows_is_not_held_at_once(write, monkeypatch, ask):
+    rows, read, real = np.array([3, 64, 500, 999]), [], module._read
+    stored = Stored(write(inputs=(INPUTS, FORMATS["gzip"])), "inputs", rows)
+    monkeypatch.setattr(module, "_read", lambda *span: read.append(span[1:]) or real(*span))
+    found = ask(stored)
+    np.testing.assert_array_equal(found[-3:], INPUTS[[64, 500, 999]])
+    assert max(last - first for first, last in read) <= 64
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zlib.compress(bytes(2**26)), "more"),
+        (zlib.compress(bytes(100)), "less"),
+        (zlib.compress(bytes(64 * 30))[:-1], "less"),
+    ],
+    ids=["bomb", "short", "cut off"],
+)
+@pytest.mark.parametrize("settings", [FORMATS["gzip"], FORMATS["gzip, shuffled bytes"]])
+def test_a_chunk_unpacks_to_its_size_and_no_further(write, content, said, settings):
+    path = write(inputs=(INPUTS, settings))
+    with h5py.File(path, "r+") as file:
+        file["inputs"].id.write_direct_chunk((64, 0, 0), content)
+    stored = Stored(path, "inputs", np.arange(N))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=rf"rows 64 to 127 of inputs can't be read \(a chunk unpacks to {said} than"):
+        stored.read(64, 128)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
