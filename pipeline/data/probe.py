@@ -27,11 +27,16 @@ with contextlib.suppress(Exception), h5py.File(path, "r") as file:
 
 
 def probe(path: Path, *keys: str) -> None:
-    """Reads the attributes of what lies under `keys`, and the text there. Raises InputError if that hangs or crashes;
-    what raises an error is left to whoever reads it."""
-    try:
-        done = subprocess.run([sys.executable, "-c", _READ, str(path), *keys], capture_output=True, timeout=SECONDS)
+    """Reads the attributes of what lies under `keys`, and the text there. Raises InputError if that hangs or crashes,
+    or never came to it; what raises an error is left to whoever reads it."""
+    try:  # -P: else a file h5py.py in the current folder, of whoever made the data, would be run
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _READ, str(path), *keys], capture_output=True, timeout=SECONDS
+        )
     except subprocess.TimeoutExpired:
         raise InputError(f"{path}: HDF5 reads its attributes without end; it is damaged. Use another copy.") from None
     if done.returncode < 0:
         raise InputError(f"{path}: HDF5 crashes on its attributes; it is damaged. Use another copy.")
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise InputError(f"{path}: the process that reads its attributes first can't ({said[-1]}).")
