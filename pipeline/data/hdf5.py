@@ -1,7 +1,9 @@
 """Examples in HDF5 files, of any size."""
 
 import contextlib
+import hashlib
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from pipeline.data import attributes as descriptions
 from pipeline.data import parts
 from pipeline.data.checked import once
 from pipeline.data.probe import probe
-from pipeline.data.splits import Split, Splits
+from pipeline.data.splits import Splits
 from pipeline.data.stored import Stored
 from pipeline.errors import InputError, nearest
 
@@ -23,8 +25,8 @@ def hdf5(
     file: str,
     inputs: str | None,
     labels: str | None,
-    validation: parts.Place,
-    test: parts.Place,
+    validation: parts.Place | None,
+    test: parts.Place | None,
     validation_fraction: float,
     test_fraction: float,
     memory: str,
@@ -41,30 +43,25 @@ def hdf5(
     blocks; `auto` holds as many parts, small ones first, as take no more than a sixteenth of the memory.
     Raises InputError with the file, the key and what to do for whatever can't be trained on.
     """
-    others: dict[str, parts.Place] = {"validation": validation, "test": test}
+    known: dict[str, parts.Place] = {}
     if not file:
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
     with files.opened(Path(file)) as opened:
         _probed(Path(file), "/")
         if inputs is None and labels is None and descriptions.in_parts(opened):
+            known = {n: {"inputs": f"{n}/inputs", "labels": f"{n}/labels"} for n in ("validation", "test")}
             inputs, labels = "train/inputs", "train/labels"
-            others = {name: _under(name, place) for name, place in others.items()}
     inputs, labels = "inputs" if inputs is None else inputs, "labels" if labels is None else labels
-    own = parts.located(part_at, {"file": file, "inputs": inputs, "labels": labels}, others)
+    place = {"file": file, "inputs": inputs, "labels": labels}
+    own = parts.located(part_at, place, {"validation": validation, "test": test}, known)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
     room = {"always": math.inf, "never": 0.0, "auto": parts.room()}[memory]
     held = dict(splits.parts)
     for name, split in sorted(held.items(), key=lambda item: item[1].nbytes):  # what is read most often comes last
         room -= split.nbytes
         if room >= 0 and isinstance(split.inputs, Stored):
-            held[name] = Split(split.inputs.load(), split.labels)
+            held[name] = replace(split, inputs=split.inputs.load())
     return Splits(**held, class_names=splits.class_names, attributes=splits.attributes)
-
-
-def _under(name: str, place: parts.Place) -> parts.Place:
-    """Where `python -m pipeline convert` writes a part, unless the user names another place."""
-    named = {key: value for key, value in place.items() if value}
-    return {"inputs": f"{name}/inputs", "labels": f"{name}/labels", **named}
 
 
 def part_at(place: parts.Place) -> parts.Part:
@@ -86,9 +83,10 @@ def part_at(place: parts.Place) -> parts.Part:
         attributes = {**descriptions.read(file), **descriptions.read(inputs)}
         attributes.pop("class_names", None)
         names = descriptions.class_names(file, inputs, label_set)
-        once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
+        whole = inputs.dtype.kind != "f"
+        digest = once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
     take = partial(Stored, path, key)
-    return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes)
+    return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes, whole, digest)
 
 
 def _probed(path: Path, *keys: str) -> None:
@@ -155,9 +153,12 @@ def read_labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
         raise InputError(f"{path}: {key} holds text that is not UTF-8; store the numbers of the classes.") from None
 
 
-def _check_rows(rows: Stored) -> None:
-    """Reads all once: what can't be read, or is no number, is found before training."""
-    at = 0
+def _check_rows(rows: Stored) -> str:
+    """Reads all once: what can't be read, or is no number, is found before training. Returns a hash of the numbers as
+    they are read, whatever chunks they lie in."""
+    digest, at = hashlib.sha256(), 0
     for block in rows:
         parts.check_finite(str(rows.path), rows.key, block, at)
+        digest.update(block.data)
         at += len(block)
+    return digest.hexdigest()

@@ -20,8 +20,8 @@ def npz(
     file: str,
     inputs: str,
     labels: str,
-    validation: parts.Place,
-    test: parts.Place,
+    validation: parts.Place | None,
+    test: parts.Place | None,
     validation_fraction: float,
     test_fraction: float,
     memory: str,
@@ -77,10 +77,11 @@ def _part(place: parts.Place, memory: str) -> parts.Part:
     inputs, labels = found["inputs"], found["labels"]
     other = None if inputs.dtype.kind in "biuf" else "text" if inputs.dtype.kind in "SU" else str(inputs.dtype)
     n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, labels.shape))
+    whole = inputs.dtype.kind != "f"
     with np.errstate(over="ignore"):  # what float32 can't hold is found as not finite
         inputs = inputs.astype(as_read(inputs.dtype), copy=False)
     parts.check_finite(str(path), key, inputs)
-    return parts.Part(str(path), key, label_key, inputs.__getitem__, labels.reshape(n))
+    return parts.Part(str(path), key, label_key, inputs.__getitem__, labels.reshape(n), whole=whole)
 
 
 def _size(path: Path, key: str) -> int:

@@ -1,7 +1,10 @@
 """What file formats share: the parts of a data set as they were found, checked and divided into Splits."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,8 @@ class Part:
 
     where: the file or folder, key and label_key: what its inputs and labels are called there, for messages; inputs:
     from row numbers, ascending, to their examples [n, *shape]; labels [n]: as the file has them, numbers or text;
-    class_names and attributes: what the file says of itself.
+    class_names and attributes: what the file says of itself; whole: whether the file has whole numbers as inputs,
+    None if they are of one kind in all parts; digest: stands for all its inputs.
     """
 
     where: str
@@ -32,42 +36,89 @@ class Part:
     labels: np.ndarray
     class_names: tuple[str, ...] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool | None = None
+    digest: str | None = None
+
+    def split(self, rows: np.ndarray, labels: np.ndarray) -> Split:
+        """Some of its rows, ascending. All of them have its digest."""
+        digest = self.digest
+        if digest and len(rows) < len(self.labels):
+            digest = hashlib.sha256(digest.encode() + rows.astype("<i8").tobytes()).hexdigest()
+        return Split(self.inputs(rows), labels, digest)
 
 
-def located(read: Callable[[Place], Part], place: Place, others: Mapping[str, Place]) -> dict[str, Part]:
-    """The training part, read from its place, and each of the others that has a place of its own."""
-    own = {"train": read(place)}
+def located(
+    read: Callable[[Place], Part],
+    place: Place,
+    others: Mapping[str, Place | None],
+    known: Mapping[str, Place] | None = None,
+) -> dict[str, Part]:
+    """The training part, read from its place, and each of the others that has a place of its own: as the user names
+    it, else where `known` says that the file has it.
+
+    Raises InputError for a place that is none, and for one at which the training part lies.
+    """
+    given: dict[str, Place] = {}
     for name, other in others.items():
-        if any(other.values()):
-            own[name] = read({key: other.get(key) or value for key, value in place.items()})
+        if not isinstance(other, Mapping | None):
+            raise InputError(
+                f"dataset.{name}={other}: the place of a part is a file and its keys; write dataset.{name}.file={other}"
+            )
+        given[name] = {**(known or {}).get(name, {}), **{key: value for key, value in (other or {}).items() if value}}
+    own = {"train": read(place)}
+    for name, named in given.items():
+        if named:
+            found = {**place, **named}
+            own[name] = read(found)
+            if _same(found, place):
+                raise InputError(
+                    f"{own[name].where}: {own[name].key} is to be the {name} part and the training part; name other "
+                    f"examples as dataset.{name}.file or .inputs, or none: then some are split off."
+                )
     return own
+
+
+def _same(one: Place, other: Place) -> bool:
+    """Whether two places that exist have the same inputs."""
+    keys = [[step for step in str(place["inputs"]).split("/") if step] for place in (one, other)]
+    return keys[0] == keys[1] and Path(str(one["file"])).samefile(str(other["file"]))
 
 
 def divide(own: Mapping[str, Part], fractions: Mapping[str, float], seed: int) -> Splits:
     """Splits of the training part and those others that exist; the rest is split off the training part by seed, as
     large as `fractions` (validation, test) says.
 
-    Raises InputError for labels that are no classes, parts of different shapes, and classes too rare to be divided.
+    Raises InputError for labels that are no classes or mean other ones than in training, for parts of different shapes
+    or kinds of numbers, and for classes too rare to be divided.
     """
     names = _class_names(own)
     numbers = {name: _numbered(part, names) for name, part in own.items()}
+    _check_names(own)
     index = {name: np.arange(len(part.labels)) for name, part in own.items()}
     if lacking := {name: fraction for name, fraction in fractions.items() if name not in own}:
         try:
-            index |= divided(numbers["train"], len(names), lacking, seed)
+            index |= divided(numbers["train"], names, lacking, seed)
         except InputError as error:
             raise InputError(f"{own['train'].where}: {own['train'].label_key}: {error}") from None
-    parts = {}
+    parts: dict[str, Split] = {}
+    attributes: dict[str, Any] = {}
     for name in NAMES:
         owner = name if name in own else "train"
         rows = np.sort(index[name])
-        parts[name] = Split(own[owner].inputs(rows), numbers[owner][rows])
+        parts[name] = own[owner].split(rows, numbers[owner][rows])
         if parts[name].inputs.shape[1:] != parts["train"].inputs.shape[1:]:
             raise InputError(
                 f"{own[owner].where}: {own[owner].key} ({name}) has examples of {parts[name].inputs.shape[1:]}, those "
                 f"to train on are {parts['train'].inputs.shape[1:]}; give them the same shape."
             )
-    attributes = {key: value for part in own.values() for key, value in part.attributes.items()}
+        if own[owner].whole != own["train"].whole:  # bytes of an image and the same divided by 255, as a rule
+            kinds = ["whole numbers" if part.whole else "floats" for part in (own[owner], own["train"])]
+            raise InputError(
+                f"{own[owner].where}: {own[owner].key} ({name}) holds {kinds[0]}, but the inputs to train on are "
+                f"{kinds[1]}; store both alike, on the same scale."
+            )
+        for key, value in own[owner].attributes.items():  # where they contradict each other, training's count
+            attributes.setdefault(key, value)
     return Splits(**parts, class_names=names, attributes=attributes)
 
 
@@ -154,6 +205,19 @@ def _class_names(own: Mapping[str, Part]) -> tuple[str, ...]:
     if len(names) < 2:
         raise InputError(f"{part.where}: {part.label_key} has one class only, {names[0]}; wanted are at least two.")
     return names
+
+
+def _check_names(own: Mapping[str, Part]) -> None:
+    """Raises InputError if a number means one class in training and another elsewhere."""
+    part = own["train"]
+    for other in own.values():
+        if part.class_names and other.class_names and not _is_text(other):
+            for i, (theirs, ours) in enumerate(zip_longest(other.class_names, part.class_names)):
+                if theirs != ours:
+                    raise InputError(
+                        f"{other.where}: {other.label_key} has other class names than the labels to train on: "
+                        f"class {i} is {theirs!r}, in {part.where} it is {ours!r}; number the classes alike."
+                    )
 
 
 def _numbered(part: Part, names: tuple[str, ...]) -> np.ndarray:

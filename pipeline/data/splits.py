@@ -1,14 +1,14 @@
 """Training, validation and test examples, and what the rest of the program asks of them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pipeline.data.stored import Rows, Stored, as_read
+from pipeline.data.stored import Rows, Stored, as_read, exceeds_sample, sample
 from pipeline.errors import InputError
 
 SLICE_BYTES = 2**24
@@ -17,10 +17,11 @@ SLICE_BYTES = 2**24
 @dataclass(frozen=True)
 class Split:
     """inputs: numbers [n, *input_shape], raw (not normalised), an array or rows of a file; labels: int32 [n], each in
-    0..n_classes-1."""
+    0..n_classes-1; digest: stands for the inputs, where that is known without reading them once more."""
 
     inputs: Rows
     labels: np.ndarray
+    digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,6 +33,11 @@ class Split:
     @property
     def nbytes(self) -> int:
         return self.inputs.nbytes + self.labels.nbytes
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the inputs stay in their file."""
+        return isinstance(self.inputs, Stored)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Splits:
     @property
     def streamed(self) -> bool:
         """Whether any part stays in its file."""
-        return any(isinstance(split.inputs, Stored) for split in self.parts.values())
+        return any(split.streamed for split in self.parts.values())
 
     @property
     def failure(self) -> InputError | None:
@@ -75,7 +81,7 @@ class Splits:
         """What a person is told of the data before training: how much, of what, and where it is held."""
         counts = " + ".join(f"{len(split):,}" for split in self.parts.values())
         shape = " x ".join(map(str, self.input_shape)) or "1"
-        where = "streamed from its file" if isinstance(self.train.inputs, Stored) else "held in memory"
+        where = "streamed from its file" if self.train.streamed else "held in memory"
         size = f"{self.nbytes / 2**20:,.0f} MB" if self.nbytes >= 2**20 else f"{self.nbytes / 2**10:,.0f} kB"
         return (
             f"{counts} examples (train, validation, test) of {shape} {self.train.inputs.dtype}, {self.n_classes} "
@@ -84,25 +90,28 @@ class Splits:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash by which changed data is noticed: of every example in order, or of those in a file a sample, its
-        labels and its size. Equal fingerprints mean the same data and the same split."""
+        """A hash by which changed data is noticed: of every example in order, wherever it is held. A part larger than
+        a sample that has a digest counts by that instead of being read. Equal fingerprints mean the same data and the
+        same split."""
         digest = hashlib.sha256("/".join(self.class_names).encode())
         for split in self.parts.values():
-            inputs = split.inputs.sample() if isinstance(split.inputs, Stored) else split.inputs
-            digest.update(f"{inputs.dtype}{split.inputs.shape}".encode())
-            digest.update(np.ascontiguousarray(inputs).data)
+            digest.update(f"{split.inputs.dtype}{split.inputs.shape}".encode())
+            if split.digest and exceeds_sample(split.inputs):
+                digest.update(split.digest.encode())
+            else:
+                for block in split.inputs if isinstance(split.inputs, Stored) else [split.inputs]:
+                    digest.update(np.ascontiguousarray(block).data)
             digest.update(f"{split.labels.dtype}{split.labels.shape}".encode())
             digest.update(np.ascontiguousarray(split.labels).data)
         return digest.hexdigest()[:16]
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        inputs = self.train.inputs.sample() if isinstance(self.train.inputs, Stored) else self.train.inputs
-        return moments(inputs)
+        return moments(sample(self.train.inputs))
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the last axis over the training examples; over a sample of those in a file, of some
-        hundred megabytes, which is as good.
+        """Mean and variance of the last axis over the training examples; of more than SAMPLE_BYTES over a sample,
+        which is as good, and the same in memory and in a file.
 
         A feature that never varies in training gets variance 1: dividing by almost nothing would blow up the
         first example in which it does.
@@ -134,13 +143,15 @@ def stratified(
     Raises InputError if the fractions leave a part without an example of each class.
     """
     fractions = {"validation": validation_fraction, "test": test_fraction}
-    index = divided(labels, len(class_names), fractions, seed)
+    index = divided(labels, class_names, fractions, seed)
     inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
     parts = {name: Split(inputs[rows], labels[rows]) for name, rows in index.items()}
     return Splits(parts["train"], parts["validation"], parts["test"], class_names)
 
 
-def divided(labels: np.ndarray, n_classes: int, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
+def divided(
+    labels: np.ndarray, class_names: Sequence[str], fractions: Mapping[str, float], seed: int
+) -> dict[str, np.ndarray]:
     """The rows of `train` and of each part that `fractions` names (validation, test), by seed, with every class in the
     same proportion in each.
 
@@ -148,18 +159,19 @@ def divided(labels: np.ndarray, n_classes: int, fractions: Mapping[str, float], 
     """
     from sklearn.model_selection import train_test_split
 
-    n = len(labels)
+    n, n_classes = len(labels), len(class_names)
     counts = {name: round(n * fraction) for name, fraction in fractions.items()}
     if min(*counts.values(), n - sum(counts.values()), n) < n_classes:
         told = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
         raise InputError(
             f"{told} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
         )
-    rarest = int(np.bincount(labels, minlength=n_classes).min())
-    if rarest <= len(counts):
+    sizes = np.bincount(labels, minlength=n_classes)
+    rarest, least = int(sizes.argmin()), int(sizes.min())
+    if least <= len(counts):
         raise InputError(
-            f"a class has {rarest} examples; it needs at least {len(counts) + 1}, one for each of the "
-            f"{len(counts) + 1} parts."
+            f"the class {class_names[rarest]!r} has {least} example{'s' * (least != 1)}; it needs at least "
+            f"{len(counts) + 1}, one for each of the {len(counts) + 1} parts."
         )
     index = {"train": np.arange(n)}
     for name in reversed(counts):  # test first: other validation fractions leave it as it is
@@ -168,7 +180,7 @@ def divided(labels: np.ndarray, n_classes: int, fractions: Mapping[str, float], 
             rest, test_size=counts[name], stratify=labels[rest], random_state=seed
         )
     for name, rows in index.items():
-        if missing := n_classes - len(np.unique(labels[rows])):
-            lacks = f"the {name} part has no example of {missing} of the {n_classes} classes"
-            raise InputError(f"{lacks}; raise its fraction.")
+        if (missing := np.flatnonzero(np.bincount(labels[rows], minlength=n_classes) == 0)).size:
+            lacks = f"the {name} part has no example of {len(missing)} of the {n_classes} classes"
+            raise InputError(f"{lacks}, first {class_names[missing[0]]!r}; raise its fraction.")
     return index

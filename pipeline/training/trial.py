@@ -159,7 +159,8 @@ def identity(config: Job, splits: Splits) -> str:
         groups["train"].pop(key, None)
     precision = config["device"]["precision"]  # not its name: a sweep may be resumed on another device
     aim = [config["sweep"][name] for name in ("metric", "direction")]
-    text = json.dumps([config["seed"], groups, precision, aim, splits.fingerprint], sort_keys=True)
+    data = [splits.fingerprint, splits.train.streamed]  # whole data and blocks are shuffled into other batches
+    text = json.dumps([config["seed"], groups, precision, aim, *data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

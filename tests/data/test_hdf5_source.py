@@ -15,8 +15,10 @@ import pytest
 from pipeline.data import hdf5 as source
 from pipeline.data import probe
 from pipeline.data.input_pipeline import training_batches
+from pipeline.data.splits import Splits
 from pipeline.data.stored import Stored
 from pipeline.errors import InputError
+from pipeline.training.trial import identity
 from tests.conftest import ROOT
 
 N, SHAPE = 40, (3, 2)
@@ -172,7 +174,7 @@ BAD = {
     "a rare class": (
         only(labels=np.r_[np.zeros(39, int), 1]),
         {},
-        "labels: a class has 1 examples; it needs at least 3",
+        "labels: the class '1' has 1 example; it needs at least 3",
     ),
     "too few examples": (
         only(inputs=INPUTS[:4], labels=[0, 1, 0, 1]),
@@ -228,11 +230,21 @@ BAD = {
         OWN,
         "vx (validation) has examples of (2,), those to train on are (3, 2)",
     ),
-    "other classes": (other(INPUTS, LABELS + 3), OWN, "labels: a class has 0 examples; it needs at least 2"),
+    "other classes": (other(INPUTS, LABELS + 3), OWN, "labels: the class '4' has 0 examples; it needs at least 2"),
     "words for numbers": (
         other(INPUTS, WORDS),
         OWN,
         "vy holds text, but the labels to train on are numbers; store both",
+    ),
+    "another kind of numbers": (
+        other(np.arange(54).reshape(9, *SHAPE), LABELS[:9]),
+        OWN,
+        "vx (validation) holds whole numbers, but the inputs to train on are floats; store both alike, on the same",
+    ),
+    "the training part again": (
+        pair,
+        {"test": {"inputs": "/inputs/", "labels": "labels"}},
+        "/inputs/ is to be the test part and the training part; name other examples as dataset.test.file or .inputs",
     ),
     "nan in a part": (
         other(bad_row(np.nan), LABELS),
@@ -392,6 +404,21 @@ def test_hdf5_may_hang_or_crash_on_a_damaged_file(good, monkeypatch, real_probe,
     if by == "crash":
         monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert message in refused(good)
+
+
+def test_a_file_beside_the_data_is_not_run_by_the_probe(good, monkeypatch, real_probe):
+    (good.parent / "h5py.py").write_text(f"open({str(good.parent / 'ran')!r}, 'w')")
+    monkeypatch.chdir(good.parent)
+    load(good)
+    assert not (good.parent / "ran").exists()
+
+
+def test_a_probe_that_never_read_is_not_taken_for_a_good_one(good, monkeypatch, real_probe):
+    real = probe._READ
+    monkeypatch.setattr(probe, "_READ", "import no_such_module")
+    assert "can't (ModuleNotFoundError: No module named 'no_such_module')" in refused(good)
+    monkeypatch.setattr(probe, "_READ", real)
+    load(good)
 
 
 FUZZ = """
@@ -556,6 +583,66 @@ def test_parts_may_have_places_of_their_own(tmp_path, name, memory):
     assert len(splits.train) == N - taken
 
 
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_the_training_part_is_no_other_part_by_another_name_of_its_file(good, link):
+    other = good.with_name("other.h5")
+    getattr(other, link)(good)
+    with pytest.raises(InputError, match="inputs is to be the validation part and the training part;"):
+        load(good, validation={"file": str(other)})
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "labels", "said"),
+    [
+        (["cat", "dog"], ["dog", "cat"], LABELS % 2, "class 0 is 'dog', in {path} it is 'cat'"),
+        (["cat", "dog"], ["cat", "dog", "emu"], LABELS % 2, "class 2 is 'emu', in {path} it is None"),
+        (["cat", "dog"], ["dog", "cat"], np.array([b"cat", b"dog"])[LABELS % 2], None),  # words mean what they say
+        (["cat", "dog"], None, LABELS % 2, None),
+    ],
+)
+def test_a_number_means_one_class_in_all_parts(tmp_path, ours, theirs, labels, said):
+    path, other = tmp_path / "x.h5", tmp_path / "other.h5"
+    for name, names, stored in ((path, ours, LABELS % 2), (other, theirs, labels)):
+        with h5py.File(name, "w") as file:
+            pair(file, labels=stored)
+            if names:
+                file.attrs["class_names"] = names
+    if said is None:
+        np.testing.assert_array_equal(load(path, test={"file": str(other)}).test.labels, LABELS % 2)
+    else:
+        with pytest.raises(InputError) as raised:
+            load(path, test={"file": str(other)})
+        assert said.format(path=path) in str(raised.value)
+        assert str(raised.value).startswith(f"{other}: labels has other class names")
+
+
+def test_whole_numbers_of_other_sizes_are_of_one_kind(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        pair(file, INPUTS.astype(np.int64))
+        file["vx"], file["vy"] = INPUTS.astype(np.uint8), LABELS
+    assert len(load(tmp_path / "x.h5", **OWN).validation) == N
+
+
+def test_what_training_data_says_of_itself_wins(tmp_path):
+    for name in ("x.h5", "other.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            pair(file)
+            file.attrs.update({"source": name, f"of {name}": 1})
+    found = load(tmp_path / "x.h5", test={"file": str(tmp_path / "other.h5")}).attributes
+    assert found == {"source": "x.h5", "of x.h5": 1, "of other.h5": 1}
+
+
+def test_a_part_without_a_place_is_split_off(good):
+    assert load(good, validation=None, test=None).fingerprint == load(good).fingerprint
+
+
+def test_a_place_that_is_a_file_only_is_told_how_to_name_it(good):
+    with pytest.raises(InputError) as raised:
+        load(good, validation="valid.h5")
+    said = "the place of a part is a file and its keys; write dataset.validation.file=valid.h5"
+    assert str(raised.value) == f"dataset.validation=valid.h5: {said}"
+
+
 def test_parts_by_seed_are_disjoint_complete_stratified_and_the_same_in_memory_and_in_the_file(tmp_path):
     n = 400
     with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -648,10 +735,53 @@ def test_a_fingerprint_tells_changed_rows_labels_names_and_splits(tmp_path):
     assert len({fingerprint(**change) for change in changes} | {same}) == 7
 
 
+def test_a_state_is_of_training_data_that_is_held_or_streamed(good):
+    """They are shuffled into other batches; where the other parts are makes no difference."""
+    groups = ("dataset", "model", "optimizer", "schedule", "train")
+    config = {**{name: {} for name in groups}, "device": {"precision": "float32"}, "seed": 0}
+    config["sweep"] = {"metric": "val_loss", "direction": "minimize"}
+    held, streamed = (load(good, memory=memory) for memory in ("always", "never"))
+    mixed = Splits(held.train, streamed.validation, streamed.test, held.class_names)
+    assert [s.train.streamed for s in (held, streamed, mixed)] == [False, True, False]
+    assert identity(config, held) == identity(config, mixed) != identity(config, streamed)
+
+
+SETTINGS = [{}, {"chunks": (7, *SHAPE), "compression": "gzip"}, {"chunks": (40, 2, 2)}]
+
+
+def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_data_are_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", INPUTS.nbytes // 8)
+
+    def loaded(inputs=INPUTS, settings=SETTINGS[0], **other):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5"  # those before it are still open
+        with h5py.File(path, "w") as file:
+            file.create_dataset("inputs", data=inputs, **settings)
+            file["labels"] = LABELS
+        return load(path, **other)
+
+    ways = [{"memory": memory, "settings": settings} for memory in ("always", "never") for settings in SETTINGS]
+    splits = [loaded(**way) for way in ways]
+    assert len({found.fingerprint for found in splits}) == 1
+    for found in splits:  # to the bit: the weights of the first layer of a model
+        np.testing.assert_array_equal(found.normalization(), splits[0].normalization())
+    rows = [loaded(inputs=bad_row(9.0, row), memory="never").fingerprint for row in range(N)]
+    assert (
+        len({*rows, splits[0].fingerprint, loaded(seed=1).fingerprint, loaded(test_fraction=0.3).fingerprint}) == N + 3
+    )
+
+
+def test_a_large_part_is_read_for_its_fingerprint_once_a_version_of_its_file(good, monkeypatch):
+    monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", 10)
+    first = load(good, memory="never").fingerprint
+    splits = load(good, memory="never")
+    monkeypatch.setattr(Stored, "read", lambda *_: pytest.fail("read"))
+    assert splits.fingerprint == first
+
+
 def test_what_was_read_through_is_not_read_again_until_the_file_changes(good, monkeypatch):
     read = []
     check = source._check_rows
-    monkeypatch.setattr(source, "_check_rows", lambda rows: (read.append(rows.key), check(rows)))
+    monkeypatch.setattr(source, "_check_rows", lambda rows: read.append(rows.key) or check(rows))
     for _ in range(2):
         load(good, memory="never")
     assert read == ["inputs"]

@@ -9,6 +9,7 @@ from tests.conftest import TINY, caviar
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4, 2))
 Y = np.arange(60) % 3
+OTHER = {"inputs": "z", "labels": "t"}
 NOWHERE = {"file": None, "inputs": None, "labels": None}
 
 
@@ -31,6 +32,11 @@ def test_parts_are_split_off_by_seed(tmp_path):
     np.testing.assert_array_equal(labels[mine], Y[order])
     assert splits.fingerprint == load(tmp_path, {"x": X, "y": Y}).fingerprint
     assert splits.fingerprint != load(tmp_path, {"x": X, "y": Y}, seed=1).fingerprint
+
+
+def test_no_place_is_as_good_as_an_empty_one(tmp_path):
+    found = load(tmp_path, {"x": X, "y": Y}, validation=None, test=None)
+    assert found.fingerprint == load(tmp_path, {"x": X, "y": Y}).fingerprint
 
 
 def test_a_part_with_keys_of_its_own_is_that_part(tmp_path):
@@ -102,11 +108,18 @@ TOO_LARGE[9] = 1e300
             {"test": {"inputs": "z"}},
             "z (test) has examples of (3, 2), those to train on are (4, 2); give them the same shape.",
         ),
-        ({"x": X, "y": Y, "t": Y + 1}, {"test": {"labels": "t"}}, "y: a class has 0 examples; it needs"),
-        ({"x": X, "y": np.array(["a", "b"])[Y % 2], "t": Y}, {"test": {"labels": "t"}}, "t holds numbers, but the lab"),
+        ({"x": X, "y": Y, "z": X, "t": Y + 1}, {"test": OTHER}, "y: the class '3' has 0 examples; it needs"),
         (
-            {"x": X, "y": np.array(["a", "b"])[Y % 2], "t": np.array(["a", "c"])[Y % 2]},
-            {"test": {"labels": "t"}},
+            {"x": X, "y": np.array(["a", "b"])[Y % 2], "z": X, "t": Y},
+            {"test": OTHER},
+            "t holds numbers, but the labels",
+        ),
+        ({"x": X, "y": Y, "z": (9 * X).astype(int)}, {"test": {"inputs": "z"}}, "z (test) holds whole numbers, but th"),
+        ({"x": X, "y": Y, "t": Y}, {"test": {"labels": "t"}}, "x is to be the test part and the training part; name"),
+        ({"x": X, "y": Y}, {"test": "t.npz"}, "dataset.test=t.npz: the place of a part is a file and its keys; write"),
+        (
+            {"x": X, "y": np.array(["a", "b"])[Y % 2], "z": X, "t": np.array(["a", "c"])[Y % 2]},
+            {"test": OTHER},
             "t has the label 'c', which is none of the classes a, b.",
         ),
         ({"x": X, "y": Y}, {"memory": "never"}, "dataset.memory=never: dataset=npz is held in memory"),

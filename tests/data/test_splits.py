@@ -176,7 +176,7 @@ def test_digits():
 
 
 @pytest.mark.parametrize(
-    ("rare", "message"), [(1, "a class has 1 examples"), (3, "has no example of 1 of the 2 classes")]
+    ("rare", "message"), [(1, "the class 'b' has 1 example;"), (3, "has no example of 1 of the 2 classes, first 'b'")]
 )
 def test_a_class_too_rare_for_every_part_is_refused(rare, message):
     labels = np.array([0] * (100 - rare) + [1] * rare)
