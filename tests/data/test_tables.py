@@ -189,7 +189,11 @@ COMMON = [
     ({"species": ["a"] * N}, {}, "FILE: species has one class only, a; wanted are at least two."),
     ({"species": LENGTH}, {}, "the label 'species' is 0.25 in row 2; classes are whole numbers or text"),
     ({"species": list(range(N))}, {}, "FILE: species: dataset.validation_fraction=0.2 and dataset.test_fraction=0.2"),
-    ({"species": ["a"] + ["b", "c"] * 29 + ["b"]}, {}, "FILE: species: a class has 1 examples; it needs at least 3"),
+    (
+        {"species": ["a"] + ["b", "c"] * 29 + ["b"]},
+        {},
+        "FILE: species: the class 'a' has 1 example; it needs at least 3",
+    ),
     (
         {"name": [f"name {i}" for i in range(N)], "more": [f"{i}x" for i in range(N)]},
         {"limit": 50},
