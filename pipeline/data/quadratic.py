@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.data.splits import Split, Splits
 from pipeline.errors import InputError
+from pipeline.limits import Number
 
 
 def quadratic(*, coefficients: list[float], examples: int, seed: int) -> Splits:
@@ -12,9 +13,11 @@ def quadratic(*, coefficients: list[float], examples: int, seed: int) -> Splits:
     Every batch then has the same cost, so that a step is one of plain gradient descent. There are no classes; labels
     are 0. Nothing is drawn, so `seed` changes nothing. Raises InputError unless there are three numbers and a > 0.
     """
-    if len(coefficients) != 3 or not all(np.isfinite(coefficients)) or not coefficients[0] > 0:
+    rules = (Number(0, open="low"), Number(), Number())
+    shaped = isinstance(coefficients, list | tuple) and len(coefficients) == len(rules)
+    if not shaped or not all(rule.accepts(value) for rule, value in zip(rules, coefficients, strict=True)):
         raise InputError(
-            f"dataset.coefficients={coefficients} must be three numbers [a, b, c] with a above 0: "
+            f"dataset.coefficients={coefficients} must be three numbers [a, b, c] with a above 0, a list: "
             "otherwise a W^2 + b W + c has no minimum."
         )
     parts = (

@@ -3,10 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.errors import InputError
 from pipeline.experiments import lines
 from pipeline.experiments.results import Drawing, Results, Trial
 
 SIZE = "train.batch_size"
+LEAST_EPOCHS = 5  # whose later half has a second difference
 
 
 def noise(trial: Trial) -> float:
@@ -17,12 +19,23 @@ def noise(trial: Trial) -> float:
 
 
 def figure(results: Results) -> Drawing:
-    """Left: training loss by epoch. Middle: the same by seconds of training. Right: seconds of an epoch and noise."""
+    """Of the best trial of each size; a size whose trials all diverged is left out.
+
+    Left: training loss by epoch. Middle: the same by seconds of training. Right: seconds of an epoch
+    and noise. Raises InputError for fewer than five epochs, which have no trend to jump from.
+    """
     canvas = Figure(figsize=(14, 4.5), layout="constrained")
     by_epoch, by_time, costs = canvas.subplots(1, 3)
-    sizes, seconds, noises = [], [], []
+    sizes, seconds, noises, lost = [], [], [], []
     for size, trials in results.by(SIZE):
         trial = lines.best(trials, "loss")
+        if trial is None:
+            lost.append(str(size))
+            continue
+        if len(trial.epochs) < LEAST_EPOCHS:
+            raise InputError(
+                f"train.epochs={len(trial.epochs)} must be at least {LEAST_EPOCHS} to tell noise from trend."
+            )
         losses = [epoch["loss"] for epoch in trial.epochs]
         each = float(np.median([epoch["seconds"] for epoch in trial.epochs]))  # not their sum: the first one compiles
         by_epoch.plot(range(1, len(losses) + 1), losses, label=f"{size}")
@@ -47,4 +60,5 @@ def figure(results: Results) -> Drawing:
         f"An epoch takes {1000 * seconds[small]:.1f} ms with batches of {sizes[small]}, "
         f"{1000 * seconds[large]:.1f} ms with {sizes[large]}; the loss jumps by {noises[small]:.1%} and "
         f"{noises[large]:.1%} from epoch to epoch."
+        + (f" No trial completed with batches of {', '.join(lost)}." if lost else "")
     )

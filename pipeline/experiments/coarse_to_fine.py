@@ -10,12 +10,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import Drawing, Results, Trial, axis_name
+from pipeline.experiments.results import SEED, Drawing, Results, Trial, axis_name
 from pipeline.experiments.table import band, paired_verdict, told
 from pipeline.sweep.space import Distribution, Interval, window
 from pipeline.sweep.stages import refine
 
-SEED, CONTROL = "seed", "random"
+CONTROL = "random"
 COLORS = {"random": "#4477aa", "coarse": "#ccbb44", "fine": "#ee6677"}
 
 
@@ -75,7 +75,7 @@ def figure(results: Results) -> Drawing:
 
 def _places(axis: Axes, pair: tuple[list[Trial], list[Trial]], results: Results) -> None:
     """Where the trials of one repetition are, by stage, and the region of each finer stage."""
-    (x, shown_x), (y, shown_y) = ((key, _shown(key, dist)) for key, dist in results.space.items())
+    (x, shown_x), (y, shown_y) = ((key, _shown(key, dist)) for key, dist in results.intervals(2).items())
     sweep, region = results.config["sweep"], results.space
     stages = [(name, [t for t in pair[0] if t.stage == name]) for name in sweep["stages"] if name != CONTROL]
     for name, trials in [(CONTROL, pair[1]), *stages]:

@@ -1,4 +1,5 @@
-"""While earlier layers learn, what enters a later one drifts; batch norm holds it (Ioffe & Szegedy 2015, section 4.1).
+"""While earlier layers learn, what enters a later one drifts: by how much, with batch norm and without (Ioffe & Szegedy
+2015, section 4.1).
 
 That this is why batch norm helps is disputed (Santurkar et al. 2018): drift is shown here, not its effect.
 """
@@ -7,24 +8,27 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.experiments.results import Drawing, Results
+from pipeline.errors import InputError
+from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
+from pipeline.experiments.results import Drawing, Results, judged
 from pipeline.tracking.curves import band, measure
-
-PLACEMENT = "model.norm_placement"
-STYLES = {"none": ("without batch norm", "#ee6677"), "before_activation": ("with batch norm", "#4477aa")}
 
 
 def figure(results: Results) -> Drawing:
     """Pre-activations of the last hidden layer by epoch, one trial without and one with batch norm on the same axis;
-    right, how far the means of its units have moved, a line a seed."""
+    right, how far the means of its units have moved, a line a seed. Raises InputError if that was not recorded."""
+    results.needs(PLACEMENT, STYLES)
+    results.needs_diagnostics()
     canvas = Figure(figsize=(13, 4.6), layout="constrained")
     without, with_norm, right = canvas.subplots(1, 3)
     with_norm.sharey(without)
     shifts: dict[str, list[float]] = {}
     told = []
-    for axis, (placement, (text, color)) in zip((without, with_norm), STYLES.items()):
+    for axis, (placement, (text, color)) in zip((without, with_norm), STYLES.items(), strict=True):
         trials = [t for t in results.trials if t.params[PLACEMENT] == placement and t.status == "completed"]
-        layer = [name for name, found in trials[0].diagnoses[0].items() if "shift" in found][-1]
+        if not trials:
+            raise InputError(f"{PLACEMENT}={placement}: no trial completed, so there is nothing to compare.")
+        layer = layers_with("shift", trials[0], results)[-1]
         band(axis, trials[0].diagnoses, layer, color, label="median; shaded: 15th to 85th percentile")
         axis.set_title(text, size=11)
         for i, trial in enumerate(trials):
@@ -47,8 +51,6 @@ def figure(results: Results) -> Drawing:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=9, loc="upper right" if axis is right else "upper left")
     without.margins(y=0.15)
-    shows = max(shifts["before_activation"]) < min(shifts["none"])
-    return canvas, (
-        f"In {len(results.trials[0].epochs)} epochs the mean of a unit of the last hidden layer moves by "
-        f"{', by '.join(told)}" + ("." if shows else ": the claim does not show on this data.")
-    )
+    epochs = max(len(trial.epochs) for trial in results.trials)
+    moves = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by {', by '.join(told)}"
+    return canvas, judged(moves, max(shifts[WITH]) < min(shifts[WITHOUT]))

@@ -30,10 +30,8 @@ def draw(axis: Axes, results: Results, x: str, by: str, metric: str, label: Call
     axis.grid(alpha=0.3)
 
 
-def best(trials: list[Trial], metric: str) -> Trial:
-    """Of those that have a score; raises ValueError if none has."""
+def best(trials: list[Trial], metric: str) -> Trial | None:
+    """Of those that have a score; None if none has, as where all diverged."""
     scored = [trial for trial in trials if not np.isnan(trial.score(metric))]
-    if not scored:
-        raise ValueError("no trial has ended with a score")
     pick = min if metric.endswith("loss") else max
-    return pick(scored, key=lambda trial: trial.score(metric))
+    return pick(scored, key=lambda trial: trial.score(metric), default=None)

@@ -1,12 +1,14 @@
-"""Momentum averages the gradient over a window of about 1 / (1 - beta) steps."""
+"""Momentum averages the gradient over about 1 / (1 - beta) steps: whether a longer window wants a lower rate."""
+
+from itertools import pairwise
 
 from matplotlib.figure import Figure
 
 from pipeline.experiments import lines
-from pipeline.experiments.results import Drawing, Results
+from pipeline.experiments.results import RATE, Drawing, Results, judged
 from pipeline.sweep.space import window
 
-RATE, MOMENTUM = "optimizer.learning_rate", "optimizer.momentum"
+MOMENTUM = "optimizer.momentum"
 
 
 def _steps(beta: float) -> str:
@@ -19,9 +21,13 @@ def figure(results: Results) -> Drawing:
     learning rate."""
     canvas = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
-    told = []
+    told, best = [], {}
     for beta, trials in results.by(MOMENTUM):
         winner = lines.best(trials, "val_loss")
+        if winner is None:
+            told.append(f"β {beta} none, every rate diverged")
+            continue
+        best[beta] = winner.params[RATE]
         label = f"β = {beta}: {_steps(beta)}"
         left.plot([e["epoch"] for e in winner.epochs], [e["loss"] for e in winner.epochs], marker=".", label=label)
         told.append(f"β {beta} ({_steps(beta)}) at {winner.params[RATE]:.2g}")
@@ -31,4 +37,9 @@ def figure(results: Results) -> Drawing:
     left.grid(alpha=0.3)
     for axis in (left, right):
         axis.legend(title="momentum: effective window")
-    return canvas, f"Best learning rate by effective window: {', '.join(told)}."
+    rates = [best[beta] for beta in sorted(best)]
+    falls = sum(after < before for before, after in pairwise(rates))
+    return canvas, (
+        f"Best learning rate by effective window: {', '.join(told)}. "
+        + judged(f"It falls with {falls} of {len(rates) - 1} longer windows", falls == len(rates) - 1 > 0)
+    )

@@ -1,51 +1,109 @@
 """Random search tries 25 values of what matters where a 5 x 5 grid tries 5 (Bergstra & Bengio 2012)."""
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from pipeline.experiments.results import Drawing, Results, axis_name
-from pipeline.experiments.table import Table, told, verdict
+from pipeline.errors import InputError
+from pipeline.experiments.results import NOT_SHOWN, SEED, Drawing, Results, Trial, axis_name
+from pipeline.experiments.table import Table, share_lower, told
+from pipeline.sweep.space import SCALES
 
 SIDE = 5  # of the grid
+REPETITIONS = 200  # of each search on each split
+COLORS = {"grid": "#ee6677", "random": "#4477aa"}
 
 
 def figure(results: Results) -> Drawing:
-    """Searches among the trials of a fine grid of n x n, n a multiple of 5: every 5 x 5 grid with equal steps, one for
-    each place of its corner, against as many times 100 random searches of 25 trials.
+    """Searches among trials drawn at random, of each value of `seed` by itself: 25 of them are a random search, and the
+    trials nearest to the points of a 5 x 5 grid with equal steps, put down anywhere, are a grid search.
 
-    Left: the trials of one search of each kind. Right: the lowest validation losses found.
+    Left: the points of one search of each kind. Right: the lowest validation losses found, as multiples of the lowest
+    that any trial of the seed has, since a split decides more of a loss than a search does.
+    Raises InputError unless two ranges were searched, with at least 25 trials a seed.
     """
-    table, rng = Table(results), np.random.default_rng(0)
-    keys = list(table.space)
-    points = [sorted({one[key] for one in table.params}) for key in keys]
-    step = len(points[0]) // SIDE
-    place = {(one[keys[0]], one[keys[1]]): i for i, one in enumerate(table.params)}
-    losses = table.losses[:, -1]
-    grids = np.array(
-        [
-            [place[a, b] for a in points[0][i::step][:SIDE] for b in points[1][j::step][:SIDE]]
-            for i in range(step)
-            for j in range(step)
-        ]
-    )
-    draws = np.array([rng.choice(len(losses), SIDE**2, replace=False) for _ in range(100 * len(grids))])
+    ranges = results.intervals(2)
+    keys, rng = list(ranges), np.random.default_rng(0)
+    tables = [Table(replace(results, trials=trials)) for trials in _by_seed(results)]
+    losses: dict[str, list[float]] = {"grid": [], "random": []}
+    tried: dict[str, list[int]] = {"grid": [], "random": []}  # values of the first parameter, of each search
+    examples: dict[str, np.ndarray] = {}
+    missed = []
+    for table in tables:
+        n, lowest = len(table.params), table.losses[:, -1].min()
+        if n < SIDE**2:
+            raise InputError(
+                f"{n} trials of a {SEED}: a search takes {SIDE**2} of them. Raise sweep.n_trials, best to hundreds."
+            )
+        for _ in range(REPETITIONS):
+            places = grid_places(rng.random(2))
+            found = table.nearest_to(places)
+            missed.append(np.linalg.norm(table.places[found] - places, axis=1).mean())
+            drawn = rng.choice(n, SIDE**2, replace=False)
+            for name, search, at in (("grid", found, places), ("random", drawn, table.places[drawn])):
+                losses[name].append(table.losses[search, -1].min() / lowest)
+                tried[name].append(len(np.unique(at[:, 0].round(9))))
+                examples.setdefault(name, at)
     canvas = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
-    sentences, best = [], {}
-    for name, searches, marker, color in (("grid", grids, "s", "#ee6677"), ("random", draws, "o", "#4477aa")):
-        one = searches[len(searches) // 2]
-        x, y = ([table.params[i][key] for i in one] for key in keys)
-        left.scatter(x, y, marker=marker, color=color, label=f"{name} search, {len(set(x))} x {len(set(y))} values")
-        found = best[name] = losses[searches].min(1)
-        ordered = np.sort(found)
-        share = np.arange(1, len(ordered) + 1) / len(ordered)
-        right.plot(ordered, share, color=color, label=f"{name}: {len(searches)} searches")
-        values = np.mean([len({table.params[i][keys[0]] for i in search}) for search in searches])
-        sentences.append(f"{name} search tries {values:.1f} values of the {axis_name(keys[0])} and finds {told(found)}")
-    wins = verdict(best["random"], best["grid"])
-    left.set(xscale="log", yscale="log", xlabel=axis_name(keys[0]), ylabel=axis_name(keys[1]))
-    right.set(xscale="log", xlabel="lowest validation loss of 25 trials (nats)", ylabel="share of searches at or below")
+    sentences = []
+    best = {name: np.array(found).reshape(len(tables), REPETITIONS) for name, found in losses.items()}
+    for name, marker in (("grid", "s"), ("random", "o")):
+        values, color = np.mean(tried[name]), COLORS[name]
+        axes = []
+        for dist, at in zip(ranges.values(), examples[name].T, strict=True):
+            scale = SCALES[dist.scale]
+            low, high = scale.coordinate(dist.low), scale.coordinate(dist.high)
+            axes.append([scale.value(low + place * (high - low)) for place in at])
+        left.scatter(*axes, marker=marker, color=color, label=f"{name} search")
+        ordered = np.sort(best[name].ravel())
+        right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, label=f"{name} search")
+        sentences.append(
+            f"{name} search tries {values:.0f} values of the {axis_name(keys[0])} and finds {told(ordered, 2)}"
+        )
+    scales = ["linear" if ranges[key].scale == "linear" else "log" for key in keys]
+    left.set(xscale=scales[0], yscale=scales[1], xlabel=axis_name(keys[0]), ylabel=axis_name(keys[1]))
+    right.set(
+        xscale="log",
+        xlabel="lowest validation loss of 25 trials / of all trials of the split",
+        ylabel="share of searches at or below",
+    )
+    right.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    right.xaxis.set_major_formatter("{x:g}")
+    right.xaxis.set_minor_formatter(NullFormatter())
     for axis in (left, right):
         axis.grid(alpha=0.3)
-        axis.legend(loc="lower right")
-    return canvas, f"Of {len(losses)} trained trials, 25 at a time: {'; '.join(sentences)}. Random search is {wins}."
+    left.legend(loc="upper left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False)
+    right.legend(loc="lower right")
+    sizes = " + ".join(str(len(table.params)) for table in tables)
+    return canvas, (
+        f"{SIDE**2} trials a search, {REPETITIONS} searches of each kind on each of {len(tables)} splits, looked up "
+        f"among {sizes} trained trials (for a point of the grid the trial nearest to it, {np.mean(missed):.1%} of a "
+        f"range away): {'; '.join(sentences)} times the lowest loss of its split. "
+        f"Random search is {wins(best['random'], best['grid'])}."
+    )
+
+
+def grid_places(shift: np.ndarray) -> np.ndarray:
+    """The points of a 5 x 5 grid in the unit square, [25, 2], its corner at `shift` [2], in steps of 1/5."""
+    ticks = np.arange(SIDE)
+    return (np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2) + shift) / SIDE
+
+
+def wins(ours: np.ndarray, others: np.ndarray) -> str:
+    """How often `ours` is lower than `others` of the same split, both [splits, searches], in words. Searches of a split
+    share its trials: the claim shows only if every split has it, and 60 % of the pairs."""
+    shares = np.array([share_lower(a, b) for a, b in zip(ours, others, strict=True)])
+    shows = shares.mean() >= 0.6 and (shares > 0.5).all()
+    return (
+        f"better in {shares.mean():.0%} of pairs ({shares.min():.0%} to {shares.max():.0%} by split)"
+        f"{'' if shows else NOT_SHOWN}"
+    )
+
+
+def _by_seed(results: Results) -> list[list[Trial]]:
+    if not any(SEED in trial.params for trial in results.trials):
+        return [results.trials]
+    return [trials for _, trials in results.by(SEED)]

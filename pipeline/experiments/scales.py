@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.errors import InputError
 from pipeline.experiments.results import Drawing, Results, axis_name
 from pipeline.experiments.table import Table, band, told, verdict
 from pipeline.sweep.space import SCALES, Interval
@@ -16,9 +17,11 @@ COLORS = {"linear": "#ee6677", "log": "#4477aa", "one_minus_log": "#4477aa"}
 
 def figure(results: Results) -> Drawing:
     """Left: the share of draws in each decade, on a linear scale and on the range's own. Right: the lowest validation
-    loss found by a random search against its number of trials, median and 80 % of 1,000 searches."""
-    ((key, dist),) = results.space.items()
-    assert isinstance(dist, Interval)
+    loss found by a random search against its number of trials, median and 80 % of 1,000 searches. Raises InputError
+    unless one range was searched, on another scale than the linear one."""
+    ((key, dist),) = results.intervals(1).items()
+    if dist.scale == "linear":
+        raise InputError(f"{key}={dist} must have a scale to compare with the linear one, as in tag(log, {dist}).")
     table, rng = Table(results), np.random.default_rng(0)
     canvas = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = canvas.subplots(1, 2)

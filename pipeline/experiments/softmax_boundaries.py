@@ -3,8 +3,10 @@
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from pipeline.data.sources import load_splits
+from pipeline.errors import InputError
 from pipeline.experiments.results import Drawing, Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
@@ -13,9 +15,13 @@ CELLS = 240  # of the picture, on each side
 
 
 def figure(results: Results) -> Drawing:
-    """A column a number of classes, a row a depth: which class is predicted where, under the training examples."""
+    """A column a number of classes, a row a depth: which class is predicted where, under the training examples.
+    Raises InputError for more classes than there are colours."""
     columns, rows = list(results.by(CLASSES)), sorted({trial.params[LAYERS] for trial in results.trials})
-    canvas = Figure(figsize=(3 * len(columns), 3 * len(rows) + 0.8), layout="constrained")
+    most = max(n_classes for n_classes, _ in columns)
+    if most > len(COLORS):
+        raise InputError(f"{CLASSES}={most} must be at most {len(COLORS)}: no more colours are told apart.")
+    canvas = Figure(figsize=(3 * len(columns) + 0.9, 3 * len(rows) + 0.8), layout="constrained")
     axes = canvas.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     bends: dict[int, list[float]] = {}
     for j, (n_classes, trials) in enumerate(columns):
@@ -42,6 +48,11 @@ def figure(results: Results) -> Drawing:
         axis.set_xlabel("$x_1$")
     for axis in axes[:, 0]:
         axis.set_ylabel("$x_2$")
+    names = [
+        Line2D([], [], linestyle="", marker="o", color=color, label=f"class {i}")
+        for i, color in enumerate(COLORS[:most])
+    ]
+    canvas.legend(handles=names, loc="outside right upper", title="dots: training\nexamples; areas:\npredicted class")
     told = "; ".join(f"{max(shares):.1%} with {depth} hidden layers" for depth, shares in sorted(bends.items()))
     return canvas, f"Share of segments between two points of one predicted class that leave that class: {told}."
 

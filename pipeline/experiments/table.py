@@ -12,22 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.experiments.results import Results, Trial
+from pipeline.errors import InputError
+from pipeline.experiments.results import NOT_SHOWN, Results, Trial
 from pipeline.sweep.space import SCALES, Interval, Space
-
-NOT_SHOWN = ": the claim does not show on this data"
 
 
 class Table:
-    """losses: [n trials, epochs], the lowest validation loss up to each epoch; a trial that diverged before has what
-    guessing gets, the worst that a user would see."""
+    """losses: [n trials, epochs], the lowest validation loss up to each epoch; where a trial has none, since it
+    diverged, it has the highest that any trial has after its first epoch, so that it is never the best.
+
+    Trials without an epoch are left out. Raises InputError if no trial has a validation loss.
+    """
 
     def __init__(self, results: Results) -> None:
         self.space: Space = {key: dist for key, dist in results.space.items() if isinstance(dist, Interval)}
         ended = [trial for trial in results.trials if trial.epochs]
+        first = [loss for trial in ended for loss in first_losses(trial)]
+        if not first:
+            raise InputError("no trial has a validation loss after its first epoch.")
         epochs = max(len(trial.epochs) for trial in ended)
-        guessing = max(loss for trial in ended for loss in first_losses(trial))
-        self.losses = np.array([lowest(trial, epochs, guessing) for trial in ended])
+        self.losses = np.array([lowest(trial, epochs, worst=max(first)) for trial in ended])
         self.params = [trial.params for trial in ended]
         self.places = self.coordinates(self.params)
 
@@ -43,19 +47,22 @@ class Table:
 
     def nearest(self, params: Sequence[dict[str, Any]]) -> np.ndarray:
         """The trial that stands for each of `params`, [n]."""
-        distance = ((self.coordinates(params)[:, None] - self.places[None]) ** 2).sum(-1)
-        return distance.argmin(1)
+        return self.nearest_to(self.coordinates(params))
+
+    def nearest_to(self, places: np.ndarray) -> np.ndarray:
+        """The trial nearest to each of `places` [n, d] in the space's box, [n]."""
+        return ((places[:, None] - self.places[None]) ** 2).sum(-1).argmin(1)
 
 
 def first_losses(trial: Trial) -> list[float]:
     return [e["val_loss"] for e in trial.epochs[:1] if e["val_loss"] is not None and np.isfinite(e["val_loss"])]
 
 
-def lowest(trial: Trial, epochs: int, guessing: float) -> np.ndarray:
-    """The lowest validation loss up to each of `epochs` epochs, at most `guessing`."""
-    losses = [guessing if e["val_loss"] is None else e["val_loss"] for e in trial.epochs]
-    losses += [guessing] * (epochs - len(losses))
-    return np.fmin.accumulate(np.fmin(losses, guessing))
+def lowest(trial: Trial, epochs: int, worst: float) -> np.ndarray:
+    """The lowest validation loss up to each of `epochs` epochs, at most `worst`."""
+    losses = [worst if e["val_loss"] is None else e["val_loss"] for e in trial.epochs]
+    losses += [worst] * (epochs - len(losses))
+    return np.fmin.accumulate(np.fmin(losses, worst))
 
 
 def band(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,17 +71,22 @@ def band(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return median, low, high
 
 
-def told(found: np.ndarray) -> str:
+def told(found: np.ndarray, digits: int = 4) -> str:
     """A median and its interval in words."""
     median, low, high = (float(value) for value in band(found))
-    return f"{median:.4f} (80 % of searches: {low:.4f} to {high:.4f})"
+    return f"{median:.{digits}f} (80 % of searches: {low:.{digits}f} to {high:.{digits}f})"
 
 
 def verdict(ours: np.ndarray, others: np.ndarray) -> str:
     """How often one of `ours` is lower than one of `others`, in words; a tie counts half. Between 40 and 60 % the
     claim does not show."""
-    share = _share(ours[:, None], others[None])
+    share = share_lower(ours, others)
     return f"better in {share:.0%} of pairs" + (NOT_SHOWN if 0.4 < share < 0.6 else "")
+
+
+def share_lower(ours: np.ndarray, others: np.ndarray) -> float:
+    """In which share of all pairs one of `ours` [n] is lower than one of `others` [m]; a tie counts half."""
+    return _share(ours[:, None], others[None])
 
 
 def paired_verdict(ours: np.ndarray, others: np.ndarray) -> str:

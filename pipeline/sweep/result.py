@@ -1,6 +1,7 @@
 """The end of a sweep: its leaderboard, its winner, the winner's test result and the command that trains it again."""
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -99,14 +100,32 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
 
 
 def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
-    """Draws what the experiment shows into figure.png."""
-    from pipeline.experiments import results
-
+    """Draws what the experiment shows into figure.png. The trials are what the sweep is for: whatever keeps the figure
+    from being drawn is said in a line, and the sweep ends as it would without."""
     experiment = study.config["experiment"]
     pinned = [key for key in experiment["ranges"] if key not in study.plan.columns()]
     if pinned:
         say(f"figure: not drawn, it compares values of {', '.join(pinned)}, and this sweep has one", "yellow")
         return
+    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
+        say("figure: not drawn, no trial has completed", "yellow")
+        return
+    path = study.folder / "figure.png"
+    try:
+        finding = _draw(study, executor, path)
+    except Exception as error:  # whatever a figure of one's own, the fonts or the disk come up with
+        cause = error.__cause__ or error  # of which call() made an InputError
+        kind = "" if isinstance(cause, InputError) else f"{type(cause).__name__}: "
+        say(f"figure: not drawn, {kind}{' '.join(str(cause).split())}", "yellow")
+        return
+    recorder.artifact(None, path)
+    say(f"found:    {finding}")
+    say(f"figure:   {path}")
+
+
+def _draw(study: Study, executor: Executor, path: Path) -> str:
+    """Writes the experiment's figure to `path`; returns its finding."""
+    from pipeline.experiments import results
 
     def predict(number_: int, inputs: np.ndarray) -> np.ndarray:
         job = {"kind": "predict", "inputs": inputs, **study.job_of(study.ledger.trials[number_])}
@@ -129,18 +148,11 @@ def _figure(study: Study, executor: Executor, recorder: Recorder) -> None:
         for t in study.ledger.trials.values()
         if (folder := study.trial_folder(t))
     ]
-    try:
-        drawing = call(
-            "figure", experiment["figure"], results.Results(trials, study.config, study.plan.arms[0].space, predict)
-        )
-    except InputError as error:
-        say(f"figure: not drawn, {error}", "yellow")
-        return
-    path = study.folder / "figure.png"
+    experiment = study.config["experiment"]
+    found = results.Results(trials, study.config, study.plan.arms[0].space, predict)
+    drawing: results.Drawing = call("figure", experiment["figure"], found)
     results.save(drawing, experiment["title"], path)
-    recorder.artifact(None, path)
-    say(f"found:    {drawing[1]}")
-    say(f"figure:   {path}")
+    return drawing[1]
 
 
 def _reproduce(study: Study, trial: Trial) -> str:

@@ -19,6 +19,7 @@ from pipeline.sweep.plan import Plan, make_plan
 from pipeline.sweep.ranges import parse, to_text
 from pipeline.sweep.result import conclude
 from pipeline.sweep.study import Study
+from pipeline.targets import locate
 from pipeline.tracking.display import SweepDisplay, say
 from pipeline.tracking.mlflow_writer import TrackedRun
 
@@ -72,6 +73,7 @@ def run_sweep(plan: Plan) -> int:
     """Runs or resumes the planned sweep; returns the exit status: 0 done, 1 no trial completed, 130 interrupted."""
     config = configs.plain(plan.arms[0].config)
     session.check_tracking(config)
+    _check_figure(config["experiment"])
     if config["sweep"]["dry_run"]:
         return describe(plan, session.make_executor)
     workers = devices.workers_of(config)
@@ -88,6 +90,15 @@ def run_sweep(plan: Plan) -> int:
             ledger.close()
     finally:
         executor.close()
+
+
+def _check_figure(experiment: dict[str, Any] | None) -> None:
+    """Refuses an experiment whose figure nobody could draw, before the hours that it would draw."""
+    if experiment is None:
+        return
+    if "_target_" not in experiment["figure"]:
+        raise InputError("experiment.figure._target_ is missing: the function that draws what the sweep shows.")
+    locate(experiment["figure"]["_target_"])
 
 
 def _fingerprint(plan: Plan) -> str:

@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib.image
 import pytest
 import yaml
 
+from pipeline.errors import InputError
+from pipeline.sweep import result
 from pipeline.targets import locate
 from tests.conftest import ROOT, caviar
 
@@ -34,7 +37,7 @@ SMALL = {
         "sweep.stages.fine.epochs=2",
     ],
     "quadratic": ["sweep.points=3", "optimizer=sgd,lion", "train.epochs=20"],
-    "random_vs_grid": ["sweep.points=10", "train.epochs=1"],
+    "random_vs_grid": ["seed=0,1", "sweep.n_trials=60", "train.epochs=1"],
 }
 
 
@@ -97,6 +100,15 @@ def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
     [
         (["experiment=bn_lerning_rate"], "bn_learning_rate"),
         (["experiment=bn_depth", "experiment.ranges=a,b"], "experiment sets up the sweep"),
+        (["experiment=bn_depth", "~experiment.figure._target_"], "experiment.figure._target_ is missing"),
+        (
+            ["experiment=bn_depth", "experiment.figure._target_=pipeline.experiments.bn_depth.figur"],
+            "has no callable 'figur'. Did you mean 'figure'?",
+        ),
+        (
+            ["experiment=bn_depth", "experiment.figure._target_=pipeline.experiments.bn_depht.figure"],
+            "can't be imported",
+        ),
     ],
 )
 def test_a_mistake_gets_a_line_that_helps(arguments, message):
@@ -104,3 +116,36 @@ def test_a_mistake_gets_a_line_that_helps(arguments, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_a_figure_that_fails_costs_a_line_and_not_the_sweep(tmp_path):
+    """That of another experiment looks for a key that no trial of this one has."""
+    other = "experiment.figure._target_=pipeline.experiments.coarse_to_fine.figure"
+    small = [*SMALL["decay"], "schedule=constant,cosine", "sweep.name=s", "tracking=none"]
+    result = caviar("-m", "experiment=decay", other, *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "figure: not drawn, KeyError: " in result.stdout
+    assert "best: trial" in result.stdout and "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("seed"), "KeyError: 'seed'"),
+        (StopIteration(), "StopIteration: "),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+        (InputError("train.epochs=1\nis too few"), "train.epochs=1 is too few"),
+    ],
+)
+def test_whatever_keeps_a_figure_from_being_drawn_is_one_line(error, said, tmp_path, monkeypatch, capsys):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(result, "_draw", fails)
+    trials = {0: SimpleNamespace(status="completed")}
+    study = SimpleNamespace(
+        config={"experiment": {"ranges": {}}}, folder=tmp_path, ledger=SimpleNamespace(trials=trials), plan=None
+    )
+    result._figure(study, None, None)
+    assert capsys.readouterr().out.strip() == f"figure: not drawn, {said}".strip()

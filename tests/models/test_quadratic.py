@@ -69,7 +69,9 @@ def test_the_coefficients_are_the_examples():
     assert splits.fingerprint == data(coefficients=[1, -10, 25], examples=4, seed=9).fingerprint != other.fingerprint
 
 
-@pytest.mark.parametrize("coefficients", [[0, 1, 2], [-1, 1, 2], [1, 2], [1, 2, 3, 4], [], [1, float("nan"), 2]])
+@pytest.mark.parametrize(
+    "coefficients", [[0, 1, 2], [-1, 1, 2], [1, 2], [1, 2, 3, 4], [], [1, float("nan"), 2], 5, [1, "x", 2], None]
+)
 def test_coefficients_without_a_minimum_are_refused(coefficients):
     with pytest.raises(InputError, match="must be three numbers"):
         data(coefficients=coefficients, examples=4, seed=0)

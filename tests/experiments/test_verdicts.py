@@ -1,0 +1,231 @@
+"""What findings claim, and what figures do with trials that diverged or a sweep that they can't draw."""
+
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.experiments import (
+    batch_size,
+    bn_batch_size,
+    bn_depth,
+    bn_learning_rate,
+    covariate_shift,
+    decay,
+    momentum,
+    quadratic,
+    random_vs_grid,
+    scales,
+    softmax_boundaries,
+)
+from pipeline.experiments.results import NOT_SHOWN, RATE, SEED, Results, Trial
+from pipeline.experiments.table import Table
+from pipeline.sweep.space import Choice, Interval
+from pipeline.training.diagnostics import PROBE
+
+PLACEMENT, DEPTH, MOMENTUM, SIZE = (
+    "model.norm_placement",
+    "model.hidden_layers",
+    "optimizer.momentum",
+    "train.batch_size",
+)
+LOG = Interval(1e-4, 1.0, "log")
+
+
+def trial(params, score=None, epochs=6, diagnoses=None, number=0):
+    """One that completed with `score` as its validation accuracy and loss; None: it diverged in its first epoch."""
+    if score is None:
+        return Trial(number, "s", params, "diverged", {}, 1, [{"epoch": 1, "loss": None, "val_loss": None}])
+    events = [
+        {"epoch": i + 1, "loss": 1 / (i + 1), "val_loss": score, "probe_loss": 1 / (i + 1)}
+        | {"learning_rate": params.get(RATE, 0.1), "seconds": 0.1}
+        for i in range(epochs)
+    ]
+    metrics = {"val_accuracy": score, "val_loss": score, "loss": score}
+    return Trial(number, "s", params, "completed", metrics, epochs, events, diagnoses or {})
+
+
+def results(trials, space=None, config=None):
+    return Results(trials, config or {}, space or {}, lambda n, x: x)
+
+
+def by_rate(key, scores):
+    """scores: value of `key` -> {learning rate: score}."""
+    return results([trial({key: v, RATE: rate}, s) for v, row in scores.items() for rate, s in row.items()])
+
+
+RATES = (0.01, 0.1, 1.0)
+
+
+def rates(*scores):
+    return dict(zip(RATES, scores, strict=True))
+
+
+def placed(without, with_norm):
+    return by_rate(PLACEMENT, {"none": without, "before_activation": with_norm})
+
+
+def layered(shift, noise=0.1):
+    layer = {f"pre_activation_{name}": 1.0 for name in ("mean", "std", "p15", "p50", "p85")}
+    return {epoch: {"dense": {**layer, "shift": epoch * shift, "batch_noise": noise}} for epoch in range(3)}
+
+
+def shifted(without, with_norm):
+    pairs = (("none", without), ("before_activation", with_norm))
+    return results([trial({PLACEMENT: name, SEED: 0}, 0.9, 2, layered(shift)) for name, shift in pairs])
+
+
+def deep(without, with_norm):
+    scores = {"none": {2: 0.9, 20: without}, "before_activation": {2: 0.9, 20: with_norm}}
+    return results([trial({PLACEMENT: p, DEPTH: d, RATE: 0.1}, s) for p, row in scores.items() for d, s in row.items()])
+
+
+@pytest.mark.parametrize(
+    ("module", "found", "shows"),
+    [
+        (bn_learning_rate, placed(rates(0.1, 0.9, 0.1), rates(0.9, 0.9, 0.9)), False),
+        (bn_learning_rate, placed(rates(0.1, None, 0.9), rates(0.9, 0.9, 0.9)), True),
+        (bn_learning_rate, placed(rates(0.9, 0.9, 0.9), rates(0.9, None, 0.9)), False),
+        (bn_depth, deep(0.2, 0.8), True),
+        (bn_depth, deep(None, 0.8), True),
+        (bn_depth, deep(0.8, 0.82), False),
+        (bn_depth, deep(0.8, None), False),
+        (decay, by_rate("schedule", {"constant": rates(0.3, 0.2, 0.4), "cosine": rates(0.3, 0.1, None)}), True),
+        (decay, by_rate("schedule", {"constant": rates(0.3, 0.2, 0.4), "cosine": rates(0.3, 0.2, 0.4)}), False),
+        (decay, by_rate("schedule", {"cosine": rates(0.3, 0.2, 0.4), "constant": rates(None, None, None)}), False),
+        (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.2, 0.1), 0.9: rates(0.1, 0.2, 0.3)}), True),
+        (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(0.3, 0.1, 0.2)}), False),
+        (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(None, None, None)}), False),
+        (covariate_shift, shifted(1.0, 0.1), True),
+        (covariate_shift, shifted(0.1, 1.0), False),
+    ],
+)
+def test_a_finding_says_whether_its_claim_shows(module, found, shows):
+    _, finding = module.figure(found)
+    assert finding.endswith(".")
+    assert finding.count(NOT_SHOWN) == (not shows)
+    assert "nan" not in finding
+
+
+def test_diverged_trials_are_said():
+    _, finding = momentum.figure(by_rate(MOMENTUM, {0.0: rates(0.3, 0.2, 0.1), 0.99: rates(None, None, None)}))
+    assert "β 0.99 none, every rate diverged" in finding
+    _, finding = bn_depth.figure(deep(None, 0.8))
+    assert "without batch norm diverged (0.900 with 2)" in finding
+    sizes = [trial({SIZE: size}, score) for size, score in ((8, 0.3), (32, None), (128, 0.3))]
+    _, finding = batch_size.figure(results(sizes))
+    assert finding.endswith("No trial completed with batches of 32.")
+
+
+def batches(*lost, sizes=(4, 8, 16)):
+    """Two seeds of each; those `lost` diverged."""
+    cells = [(p, size, seed) for p in ("none", "before_activation") for size in sizes for seed in (0, 1)]
+    return results(
+        [
+            trial({PLACEMENT: p, SIZE: size, SEED: seed}, None if (p, size, seed) in lost else 0.9, 3, layered(0.1))
+            for p, size, seed in cells
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ((), "from 4 to 16"),
+        ((("none", 8, 1),), "from 4 to 16"),
+        ((("before_activation", 4, 1),), "from 4 to 16"),
+        ((("none", 4, 0), ("none", 4, 1)), "from 8 to 16"),
+    ],
+)
+def test_a_diverged_trial_costs_its_cell(lost, said):
+    canvas, finding = bn_batch_size.figure(batches(*lost))
+    assert said in finding and "nan" not in finding
+    assert ("Left out, since trials failed: 4." in finding) == ("from 8" in said)
+    assert "probe loss" in canvas.axes[1].get_ylabel()
+    assert bn_batch_size.PROBE == PROBE
+
+
+def scattered(n, seeds=(0, 1), good=0.01):
+    """n trials a seed, at random; the loss is the distance from the rate `good`, whatever epsilon is."""
+    space = {RATE: LOG, "optimizer.epsilon": Interval(1e-9, 1e-6, "log")}
+    rng = np.random.default_rng(0)
+    trials = []
+    for seed in seeds:
+        for _ in range(n):
+            params = {SEED: seed, **{key: dist.at(rng.random()) for key, dist in space.items()}}
+            trials.append(trial(params, 0.001 + abs(np.log10(params[RATE] / good)), 1))
+    return results(trials, space)
+
+
+def test_random_search_tries_as_many_values_as_trials():
+    _, finding = random_vs_grid.figure(scattered(400))
+    assert "on each of 2 splits, looked up among 400 + 400 trained trials" in finding
+    assert "grid search tries 5 values of the learning rate" in finding
+    assert "random search tries 25 values of the learning rate" in finding
+
+
+def test_grids_are_put_down_everywhere():
+    places = random_vs_grid.grid_places(np.array([0.5, 0.0]))
+    assert places.shape == (25, 2)
+    np.testing.assert_allclose(np.unique(places[:, 0].round(9)), [0.1, 0.3, 0.5, 0.7, 0.9])
+    np.testing.assert_allclose(np.unique(places[:, 1].round(9)), [0, 0.2, 0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "text"),
+    [
+        ([[1, 1], [1, 1]], [[2, 2], [2, 2]], "better in 100% of pairs (100% to 100% by split)"),
+        ([[1, 1], [9, 9]], [[2, 2], [8, 8]], f"better in 50% of pairs (0% to 100% by split){NOT_SHOWN}"),
+        ([[1], [1], [1], [9]], [[2], [2], [2], [8]], f"better in 75% of pairs (0% to 100% by split){NOT_SHOWN}"),
+    ],
+)
+def test_searches_are_compared_within_their_split(ours, others, text):
+    assert random_vs_grid.wins(np.array(ours), np.array(others)) == text
+
+
+RANGES = {RATE: LOG}
+ROW = trial({RATE: 0.1}, 0.9)
+LINEAR = {"model": {"hidden_layers": 2, "activation": "linear"}}
+BLIND = [trial({PLACEMENT: p, SIZE: 4}, 0.9) for p in ("none", "before_activation")]
+BARE = {epoch: {"dense": {"weight_norm": 1.0}} for epoch in range(3)}
+PLACED = [trial({PLACEMENT: p, SEED: 0, SIZE: s}, 0.9, 2, BARE) for p in ("none", "before_activation") for s in (4, 8)]
+
+
+@pytest.mark.parametrize(
+    ("module", "found", "message"),
+    [
+        (scales, results([ROW], {RATE: Choice((0.1, 0.2))}), "optimizer.learning_rate=choice(0.1, 0.2) has no scale"),
+        (scales, results([ROW], {RATE: Interval(0, 1)}), "optimizer.learning_rate=interval(0, 1) must have a scale"),
+        (scales, results([ROW], {RATE: Interval(0.1, 0.1, "log")}), "has no scale"),
+        (scales, results([ROW], {RATE: LOG, "optimizer.beta_1": LOG}), "It must be 1 range: pin the others."),
+        (scales, results([trial({RATE: 0.1})], RANGES), "no trial has a validation loss"),
+        (random_vs_grid, results([ROW], {"optimizer.epsilon": LOG}), "optimizer.learning_rate has a list of values"),
+        (random_vs_grid, scattered(24), "24 trials of a seed: a search takes 25"),
+        (decay, results([trial({"schedule": "constant", RATE: 0.1}, 0.9, 1)]), "train.epochs=1 must be at least 2"),
+        (decay, results([trial({"schedule": "cosine", RATE: 0.1}, 0.9)]), "schedule=cosine lacks 'constant'"),
+        (batch_size, results([trial({SIZE: 8}, 0.9, 2)]), "train.epochs=2 must be at least 5"),
+        (covariate_shift, results(BLIND), "train.diagnostics=false"),
+        (covariate_shift, results([trial({PLACEMENT: "none"}, 0.9)]), "lacks 'before_activation'"),
+        (covariate_shift, results(PLACED, config=LINEAR), "model.activation=linear"),
+        (bn_batch_size, results(PLACED, config=LINEAR), "model.activation=linear"),
+        (bn_batch_size, results(BLIND), "train.diagnostics=false"),
+        (bn_batch_size, batches(("none", 4, 0), ("none", 4, 1), sizes=(4, 8)), "train.batch_size=4,8"),
+        (bn_depth, results([trial({PLACEMENT: "after_activation", DEPTH: 2, RATE: 0.1}, 0.9)]), "lacks 'none'"),
+        (bn_learning_rate, results([trial({PLACEMENT: "after_activation", RATE: 0.1}, 0.9)]), "lacks 'none'"),
+        (
+            softmax_boundaries,
+            results([trial({"dataset.n_classes": 8, DEPTH: 0}, 0.9)]),
+            "n_classes=8 must be at most 6",
+        ),
+        (quadratic, results([trial({"dataset.coefficients": [1, 2, 3]}, 0.9)]), "dataset.coefficients has several"),
+    ],
+)
+def test_a_sweep_that_a_figure_cant_draw_is_said_by_the_key(module, found, message):
+    with pytest.raises(InputError) as raised:
+        module.figure(found)
+    assert message in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_trial_without_an_epoch_is_no_row_of_a_table():
+    found = Table(results([ROW, Trial(1, "s", {RATE: 0.2}, "failed", {}, 0, [])], RANGES))
+    assert [params[RATE] for params in found.params] == [0.1]
