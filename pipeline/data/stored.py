@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ class Stored:
         self.path, self.key, self.rows = path, key, rows
         self._stamp = stamp(path)
         self._dataset: h5py.Dataset | None = None
-        self._threads: ThreadPoolExecutor | None = None
         dataset = self._opened()
         self.shape = (len(rows), *dataset.shape[1:])
         self.dtype = as_read(dataset.dtype)
@@ -87,7 +86,7 @@ class Stored:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every block in order, anew each time."""
         for i in range(0, len(self.starts), THREADS):
-            yield from self._pool().map(lambda span: self.read(*span), self.spans[i : i + THREADS])
+            yield from _pool().map(lambda span: self.read(*span), self.spans[i : i + THREADS])
 
     def gather(self, spans: Sequence[Span]) -> np.ndarray:
         """The rows of several spans (start, stop), one after another. They are read block by block: between the first
@@ -99,7 +98,7 @@ class Stored:
         def fill(end: int, span: Span) -> None:
             found[end - (span[1] - span[0]) : end] = self.read(*span)
 
-        list(self._pool().map(fill, ends, pieces))
+        list(_pool().map(fill, ends, pieces))
         return found
 
     def _cut(self, start: int, stop: int) -> list[Span]:
@@ -145,17 +144,13 @@ class Stored:
         """Those of `sample`."""
         return sample(self)
 
-    def _pool(self) -> ThreadPoolExecutor:
-        self._threads = self._threads or ThreadPoolExecutor(THREADS)
-        return self._threads
-
     def _opened(self) -> h5py.Dataset:
         if self._dataset is None:
             self._dataset = h5py.File(self.path, "r")[self.key]
         return self._dataset
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dataset": None, "_threads": None}
+        return {**self.__dict__, "_dataset": None}
 
 
 Rows = np.ndarray | Stored
@@ -175,6 +170,12 @@ def sample(rows: Rows) -> np.ndarray:
     runs = min(RUNS, kept)
     spans = [(i * n // runs, i * n // runs + kept // runs) for i in range(runs)]
     return rows.gather(spans) if isinstance(rows, Stored) else np.concatenate([rows[a:b] for a, b in spans])
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads of this process that read, whatever file it is."""
+    return ThreadPoolExecutor(THREADS, "rows")
 
 
 def _read(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
