@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ CLOTHES = (
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+BLOCK = 2**20
 SILENCE_SECONDS = 30  # after which a server that does not answer is given up
 
 # What reading a file raises that is damaged, or something else.
@@ -135,11 +137,17 @@ def _read(path: Path, read: Callable[[Path], Any]) -> Any:
 
 def _idx(path: Path) -> np.ndarray:
     """A gzipped IDX file of bytes: two zeros, 8 for bytes, the number of dimensions, each as four bytes; the data."""
-    data = gzip.decompress(path.read_bytes())
-    if data[:3] != b"\0\0\x08":
-        raise ValueError("not an IDX file of bytes")
-    n = data[3]
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * n).reshape(np.frombuffer(data, ">u4", n, offset=4))
+    with gzip.open(path) as file:
+        head = file.read(4)
+        if len(head) < 4 or head[:3] != b"\0\0\x08":
+            raise ValueError("not an IDX file of bytes")
+        shape = np.frombuffer(file.read(4 * head[3]), ">u4").astype(np.int64)
+        data = bytearray()
+        for block in iter(partial(file.read, BLOCK), b""):
+            data += block
+            if len(data) > shape.prod():  # whatever gzip has packed there
+                break
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _cifar(path: Path) -> dict[str, Arrays]:
