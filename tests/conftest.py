@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same results, and the same answer to device=gpu, on every machine
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="caviar-cache-")  # what other runs measured decides nothing
@@ -14,6 +16,12 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="caviar-cache-")  # what 
 ROOT = Path(__file__).parents[1]
 # Seconds instead of minutes: 900 points in the plane, a narrow net, large batches.
 TINY = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=2")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: a worker runs a file whole, and a long one begun last would keep the others idle."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def command(*arguments: str) -> list[str]:
