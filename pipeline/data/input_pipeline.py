@@ -137,10 +137,10 @@ def _read(split: Split, windows: tf.data.Dataset, read: Reader, batch_size: int)
         return inputs, tf.ensure_shape(labels, [None]), tf.ensure_shape(order, [None])
 
     def batches(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-        # Without threads of its own: it is made anew for every window.
-        return _cut(order, batch_size).map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)))
+        gathered = _cut(order, batch_size)
+        return gathered.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
 
-    return windows.map(window, num_parallel_calls=1).prefetch(1).flat_map(batches)
+    return windows.map(window, num_parallel_calls=2).prefetch(1).flat_map(batches)
 
 
 def _rows(split: Split, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:

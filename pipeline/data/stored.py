@@ -19,6 +19,7 @@ BLOCK_BYTES = 2**20  # read at once, at least: smaller reads cost more than they
 SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
 RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
 THREADS = 4  # which read side by side; what they gain is gunzipping
+ALIGNMENT = 64  # bytes
 Stamp = tuple[int, int, int]
 Span = tuple[int, int]  # rows start..stop-1
 
@@ -36,6 +37,14 @@ def stamp(path: Path) -> Stamp:
     """What changes whenever a file does."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An empty array that begins where TensorFlow wants one to: it copies any other."""
+    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % ALIGNMENT
+    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
 
 
 class Stored:
@@ -93,7 +102,7 @@ class Stored:
         and the last of scattered rows may lie a whole file."""
         pieces = [piece for span in spans for piece in self._cut(*span)]
         ends = np.cumsum([stop - start for start, stop in pieces], dtype=int)
-        found = np.empty((ends[-1] if pieces else 0, *self.shape[1:]), self.dtype)
+        found = aligned((int(ends[-1]) if pieces else 0, *self.shape[1:]), self.dtype)
 
         def fill(end: int, span: Span) -> None:
             found[end - (span[1] - span[0]) : end] = self.read(*span)
