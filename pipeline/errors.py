@@ -38,6 +38,12 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return ""
 
 
+def first_of(names: Iterable[str]) -> str:
+    """The first ten names in one line; dots say that there are more."""
+    listed = list(names)
+    return ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
+
+
 def one_of(what: str, got: object, allowed: Iterable[object]) -> InputError:
     """The error for a name that is not among `allowed`."""
     names = [str(name) for name in allowed]

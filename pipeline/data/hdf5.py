@@ -17,7 +17,7 @@ from pipeline.data.checked import once
 from pipeline.data.probe import probe
 from pipeline.data.splits import Splits
 from pipeline.data.stored import Stored
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, first_of, nearest
 
 
 def hdf5(
@@ -102,8 +102,11 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset):
         names: list[str] = []
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        hint = f"name one of these: {listed}.{nearest(key, names)}" if names else "the file has no datasets at all."
+        hint = (
+            f"name one of these: {first_of(names)}.{nearest(key, names)}"
+            if names
+            else "the file has no datasets at all."
+        )
         wrong = (
             f"{key!r} is a {type(found).__name__.lower()}, not a dataset"
             if key and found

@@ -128,7 +128,7 @@ def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
 
 
 def _read(split: Split, windows: tf.data.Dataset, read: Reader, batch_size: int) -> tf.data.Dataset:
-    """Batches of windows, of which the next one is read while one is trained on."""
+    """Batches of windows, of which the next two are read while one is trained on."""
     dtypes = (tf.as_dtype(split.inputs.dtype), tf.int32, tf.int32)
 
     def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, ...]:

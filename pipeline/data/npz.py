@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.data import parts
 from pipeline.data.splits import Splits
 from pipeline.data.stored import as_read
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, first_of, nearest
 
 
 def npz(
@@ -52,7 +52,7 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
         found = {}
         for what, key in keys.items():
             if key not in file.files:
-                listed = ", ".join(file.files[:10]) + (", ..." if len(file.files) > 10 else "") or "none"
+                listed = first_of(file.files) or "none"
                 raise InputError(
                     f"{path}: there is no array {key!r} for the {what}. Arrays: {listed}.{nearest(key, file.files)}"
                 )

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline import memory as machine
 from pipeline.data.splits import Split, Splits, divided
 from pipeline.data.stored import Rows
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_of
 
 IN_MEMORY_SHARE = 1 / 16  # of the memory: every worker holds the data, and TensorFlow a copy of it
 NAMES = ("train", "validation", "test")
@@ -226,8 +226,7 @@ def _numbered(part: Part, names: tuple[str, ...]) -> np.ndarray:
     if _is_text(part):
         numbers = {name: i for i, name in enumerate(names)}
         if unknown := sorted(set(part.labels.tolist()) - set(names)):
-            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise InputError(f"{where} {unknown[0]!r}, which is none of the classes {listed}.")
+            raise InputError(f"{where} {unknown[0]!r}, which is none of the classes {first_of(names)}.")
         return np.array([numbers[label] for label in part.labels.tolist()], np.int32)
     labels = _whole(part)
     if (high := int(labels.max())) >= len(names):

@@ -94,8 +94,9 @@ class Stored:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every block in order, anew each time."""
-        for i in range(0, len(self.starts), THREADS):
-            yield from _pool().map(lambda span: self.read(*span), self.spans[i : i + THREADS])
+        spans = self.spans
+        for i in range(0, len(spans), THREADS):
+            yield from _pool().map(lambda span: self.read(*span), spans[i : i + THREADS])
 
     def gather(self, spans: Sequence[Span]) -> np.ndarray:
         """The rows of several spans (start, stop), one after another. They are read block by block: between the first
@@ -148,10 +149,6 @@ class Stored:
     def load(self) -> np.ndarray:
         """All of them, as an array."""
         return self.gather(self.spans)
-
-    def sample(self) -> np.ndarray:
-        """Those of `sample`."""
-        return sample(self)
 
     def _opened(self) -> h5py.Dataset:
         if self._dataset is None:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data import parts
 from pipeline.data.columns import Column, listed, override
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, first_of, nearest
 
 DELIMITERS = ",;\t|"
 
@@ -113,10 +113,8 @@ class _Table:
         for key, wanted in (("label", [label]), ("drop", drop), ("categorical", categorical)):
             for name in wanted:
                 if name not in names:
-                    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-                    raise InputError(
-                        f"dataset.{key}: {path} has no column {name!r}. Columns: {shown}.{nearest(name, names)}"
-                    )
+                    known = f"Columns: {first_of(names)}.{nearest(name, names)}"
+                    raise InputError(f"dataset.{key}: {path} has no column {name!r}. {known}")
         if label in drop:
             raise InputError(f"dataset.drop: {label!r} is the label.")
         self._columns = {

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.data.stored import Span, Stored
 
-WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; three such are held
+WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; a few such are held
 MOST_WINDOW_BYTES = 2**28
 MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
 
@@ -46,7 +46,7 @@ class Windows:
             starts, stops = starts[blocks], stops[blocks]
         ends = np.cumsum(stops - starts)  # places in the epoch's order
         begins = ends - (stops - starts)
-        low, high = window * self.size, min((window + 1) * self.size, self.n)
+        low, high = self._places(window)
         found = []
         for i in range(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(begins, high, "left"))):
             start = starts[i] + max(0, low - begins[i])  # a block at a window's edge is cut
@@ -55,8 +55,12 @@ class Windows:
 
     def shuffle(self, epoch: int, window: int) -> np.ndarray:
         """The order of a window's rows, int32."""
-        rows = min((window + 1) * self.size, self.n) - window * self.size
-        return np.random.default_rng((self.seed, epoch, window)).permutation(rows).astype(np.int32)
+        low, high = self._places(window)
+        return np.random.default_rng((self.seed, epoch, window)).permutation(high - low).astype(np.int32)
+
+    def _places(self, window: int) -> Span:
+        """Which places of an epoch's order a window holds."""
+        return window * self.size, min((window + 1) * self.size, self.n)
 
     def order(self, epoch: int) -> np.ndarray:
         """All rows in the order of an epoch, [n]."""

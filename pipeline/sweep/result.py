@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -85,11 +86,14 @@ def _export(study: Study, executor: Executor) -> None:
             say(f"model.h5 was not written: {result['error']}", "yellow")
 
 
+def _answer(executor: Executor, job: dict[str, Any]) -> dict[str, Any]:
+    """What a worker makes of one job."""
+    return next(iter(answers(executor, [job]).values()), {"error": "interrupted"})
+
+
 def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
     """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
-    (result,) = list(answers(executor, [{"kind": "test", **study.job_of(winner)}]).values()) or [
-        {"error": "interrupted"}
-    ]
+    result = _answer(executor, {"kind": "test", **study.job_of(winner)})
     if "error" in result:
         say(f"test: not evaluated, {result['error']}", "yellow")
         return {}
@@ -129,7 +133,7 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
 
     def predict(number_: int, inputs: np.ndarray) -> np.ndarray:
         job = {"kind": "predict", "inputs": inputs, **study.job_of(study.ledger.trials[number_])}
-        (found,) = list(answers(executor, [job]).values()) or [{"error": "interrupted"}]
+        found = _answer(executor, job)
         if "error" in found:
             raise InputError(found["error"])
         return np.asarray(found["outputs"])

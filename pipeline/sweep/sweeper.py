@@ -79,13 +79,13 @@ def run_sweep(plan: Plan) -> int:
     workers = devices.workers_of(config)
     executor = session.make_executor(config, len(of_first_stage(plan, workers, config["executor"])))
     try:
-        fingerprint = _fingerprint(plan)
+        fingerprint, tags = _data(plan)
         parent = Path(config["output_dir"]) / "sweeps"
         folder = folders.sweep_folder(parent, config["sweep"]["name"])
         ledger = Ledger(folder)
         try:
             study = Study(plan, folder, ledger, fingerprint)
-            return _run(study, executor)
+            return _run(study, executor, tags)
         finally:
             ledger.close()
     finally:
@@ -101,18 +101,20 @@ def _check_figure(experiment: dict[str, Any] | None) -> None:
     locate(experiment["figure"]["_target_"])
 
 
-def _fingerprint(plan: Plan) -> str:
-    """Of the arms' data, which is told of once."""
+def _data(plan: Plan) -> tuple[str, dict[str, str]]:
+    """The fingerprint of the arms' data, which is told of once, and the tags of the first arm's."""
     found: dict[str, str] = {}
+    tags: dict[str, str] | None = None
     for arm in plan.arms:
         splits = session.load_data(configs.plain(arm.config))
+        tags = session.tags(splits) if tags is None else tags
         if splits.describe() not in found.values():  # others of the same data are other splits of it
             session.tell(splits)
         found[splits.fingerprint] = splits.describe()
-    return "/".join(found)
+    return "/".join(found), tags or {}
 
 
-def _run(study: Study, executor: Executor) -> int:
+def _run(study: Study, executor: Executor, data: dict[str, str]) -> int:
     ledger, config = study.ledger, study.config
     recorder = session.make_recorder(
         config,
@@ -124,7 +126,7 @@ def _run(study: Study, executor: Executor) -> int:
     )
     name = study.folder.name
     sweep = {f"sweep.{k}": v for k, v in config["sweep"].items() if k in ("strategy", "n_trials", "metric", "max_tier")}
-    tags = {"kind": "sweep", "folder": str(study.folder), **session.tags(session.load_data(config))}
+    tags = {"kind": "sweep", "folder": str(study.folder), **data}
     recorder.open(TrackedRun(f"sweep {name}", sweep, tags))
     for trial in ledger.trials.values():
         if trial.status and not trial.run_id:

@@ -17,7 +17,6 @@ from pipeline.data.input_pipeline import (
     training_batches,
 )
 from pipeline.data.splits import Split, Splits
-from pipeline.data.stored import Stored
 from pipeline.training.program import Constants, Data, Program, State, Totals, added, zero
 
 
@@ -59,7 +58,7 @@ class Streamed:
         device = accelerator()
         self._batches = iterator(batches, device)
         self.calls = steps_per_epoch(len(splits.train), batch_size)
-        self._held = None if isinstance(splits.validation.inputs, Stored) else _stacked([splits.validation])
+        self._held = None if splits.validation.streamed else _stacked([splits.validation])
         if self._held is None:
             self._validation = iterator(evaluation_batches(splits.validation), device)
             self._validation_steps = evaluation_steps(splits.validation)

@@ -53,7 +53,7 @@ def test_blocks_begin_with_chunks_of_the_file(write):
 def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monkeypatch, rows, nbytes):
     stored = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", rows)
     monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", nbytes)
-    found = stored.sample()
+    found = sample(stored)
     np.testing.assert_array_equal(found, sample(INPUTS[rows]))
     assert min(30, nbytes) <= found.nbytes <= max(30, nbytes)
     assert len(np.unique(found[:, 0, 0])) == len(found)
@@ -61,7 +61,7 @@ def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monke
         assert found[:, 0, 0].min() < 100
         assert found[:, 0, 0].max() > 800
     monkeypatch.setattr("pipeline.data.stored.SAMPLE_BYTES", 2**20)
-    np.testing.assert_array_equal(stored.sample(), INPUTS[rows])
+    np.testing.assert_array_equal(sample(stored), INPUTS[rows])
 
 
 @pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])

@@ -1,7 +1,6 @@
 """Numbers from .npy, .csv, .h5 and .npz files."""
 
 import csv
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipeline.data import npz
 from pipeline.data.attributes import in_parts
 from pipeline.data.hdf5 import check_whole, kind_of, part_at
 from pipeline.data.stored import Rows, Stored
-from pipeline.errors import InputError, nearest, one_of
+from pipeline.errors import InputError, first_of, nearest, one_of
 
 HDF5 = (".h5", ".hdf5")
 LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels may have
@@ -134,9 +133,8 @@ def _dataset(path: Path, key: str | None) -> Rows:
         of_part = [f"{wanted}/{x}" for x, _ in LABELLED if f"{wanted}/{x}" in names]
         wanted = of_part[0] if of_part else wanted
         if wanted is None or wanted not in names:
-            listed = ", ".join(itertools.islice(names, 10)) + (", ..." if len(names) > 10 else "")
             problem = f"has {len(names)} datasets; name one as {path}:KEY" if key is None else f"has no dataset '{key}'"
-            raise InputError(f"{path}: {problem}. Datasets: {listed or 'none'}.{nearest(key or '', names)}")
+            raise InputError(f"{path}: {problem}. Datasets: {first_of(names) or 'none'}.{nearest(key or '', names)}")
         found = file[wanted]
         if found.shape is None:
             raise InputError(f"{path}: {wanted} is empty.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.cli.sources.data import Data, Part
 from pipeline.cli.views.text import clean, show, size
-from pipeline.data.stored import Stored
+from pipeline.data.stored import Stored, sample
 
 MOST = 30  # classes in a table; of more, the most and the least frequent are what matters
 
@@ -57,7 +57,7 @@ def _order(name: str) -> tuple[bool, float, str]:
 def _inputs(part: Part) -> dict[str, Any]:
     if part.inputs is None:
         return {}
-    values = part.inputs.sample() if isinstance(part.inputs, Stored) else part.inputs
+    values = sample(part.inputs) if isinstance(part.inputs, Stored) else part.inputs
     return {
         "shape": list(part.inputs.shape[1:]),
         "dtype": part.dtype,
