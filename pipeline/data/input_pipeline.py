@@ -1,26 +1,30 @@
 """From examples in memory or in a file to batches on the device: shuffle, map, batch, prefetch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from pipeline.data.buffers import Buffers
 from pipeline.data.splits import Split
-from pipeline.data.stored import Span, Stored
+from pipeline.data.stored import Stored
 from pipeline.data.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
 # doubles the cost of a small batch.
 _FIXED = tf.data.Options()
 _FIXED.autotune.enabled = False
+# What a prefetch holds at most. Its buffer doubles whenever the reader falls behind: unbounded, to half of the memory.
+_FIXED.autotune.ram_budget = 2**27
 
 # Of an evaluation: large, for it needs no gradients; bounded, for its activations are in memory at once.
 EVALUATION_BATCH, EVALUATION_NUMBERS = 1024, 2**22
 
+IN_ORDER = -1  # the epoch of an evaluation
+
 Batch = tuple[tf.Tensor, tf.Tensor]
 Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # inputs of a batch, and a seed of its own [2] -> inputs
-Reader = Callable[[int, int], tuple[np.ndarray, ...]]  # epoch, window -> its inputs, labels and their order
 
 
 def steps_per_epoch(n_examples: int, batch_size: int) -> int:
@@ -46,11 +50,7 @@ def training_batches(
     n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
     if isinstance(split.inputs, Stored):
         windows = Windows.of(split.inputs, batch_size, seed)
-
-        def read(epoch: int, window: int) -> tuple[np.ndarray, ...]:
-            return *_rows(split, windows.spans(window, epoch)), windows.shuffle(epoch, window)
-
-        batches = _read(split, epochs.flat_map(lambda e: _pairs(e, len(windows))), read, batch_size)
+        batches = _read(split, windows, epochs.flat_map(lambda epoch: _pairs(epoch, len(windows))), batch_size)
     else:
         with tf.device("/CPU:0"):
             inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
@@ -82,12 +82,7 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
     batch_size = batch_size or evaluation_batch(split)
     if isinstance(split.inputs, Stored):
         windows = Windows.of(split.inputs, batch_size, seed=0)
-
-        def read(_: int, window: int) -> tuple[np.ndarray, ...]:
-            inputs, labels = _rows(split, windows.spans(window))
-            return inputs, labels, np.arange(len(labels), dtype=np.int32)
-
-        batches = _read(split, _pairs(0, len(windows)), read, batch_size)
+        batches = _read(split, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
         batches = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
     return batches.repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
@@ -127,22 +122,28 @@ def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(n_windows, output_type=tf.int32).map(lambda window: (epoch, window))
 
 
-def _read(split: Split, windows: tf.data.Dataset, read: Reader, batch_size: int) -> tf.data.Dataset:
-    """Batches of windows, of which the next two are read while one is trained on."""
-    dtypes = (tf.as_dtype(split.inputs.dtype), tf.int32, tf.int32)
+def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches of the windows (epoch, window), of which the next two are read while one is trained on. Rows are put in
+    their shuffled place as they are read, so that a batch is a slice of its window, which shares its memory."""
+    stored, labels = split.inputs, split.labels
+    assert isinstance(stored, Stored)
+    buffers = Buffers(windows.size * stored.nbytes // len(stored))
 
-    def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        inputs, labels, order = tf.numpy_function(read, [epoch, number], dtypes)
-        inputs = tf.ensure_shape(inputs, [None, *split.inputs.shape[1:]])
-        return inputs, tf.ensure_shape(labels, [None]), tf.ensure_shape(order, [None])
+    def read(epoch: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+        shuffled = None if epoch == IN_ORDER else int(epoch)
+        spans, n = windows.spans(window, shuffled), windows.rows(window)
+        places = np.arange(n) if shuffled is None else windows.shuffle(shuffled, window)
+        found = np.empty(n, np.int32)
+        found[places] = np.concatenate([labels[start:stop] for start, stop in spans])
+        inputs = buffers.array((n, *stored.shape[1:]), stored.dtype)
+        return stored.gather(spans, places, inputs), found
 
-    def batches(inputs: tf.Tensor, labels: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-        gathered = _cut(order, batch_size)
-        return gathered.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
+    def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        inputs, labels = tf.numpy_function(read, [epoch, number], (tf.as_dtype(stored.dtype), tf.int32))
+        return tf.ensure_shape(inputs, [None, *stored.shape[1:]]), tf.ensure_shape(labels, [None])
 
-    return windows.map(window, num_parallel_calls=2).prefetch(1).flat_map(batches)
+    def batches(inputs: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+        starts = tf.data.Dataset.range(0, tf.size(labels, tf.int64), batch_size)
+        return starts.map(lambda start: (inputs[start : start + batch_size], labels[start : start + batch_size]))
 
-
-def _rows(split: Split, spans: Sequence[Span]) -> tuple[np.ndarray, np.ndarray]:
-    assert isinstance(split.inputs, Stored)
-    return split.inputs.gather(spans), np.concatenate([split.labels[start:stop] for start, stop in spans])
+    return pairs.map(window, num_parallel_calls=2).prefetch(1).flat_map(batches)

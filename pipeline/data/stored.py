@@ -1,6 +1,5 @@
 """Examples that stay in their HDF5 file and are read when they are asked for."""
 
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +10,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py._objects import phil
 
+from pipeline.data.chunks import Chunks, opened
 from pipeline.errors import InputError
 
 BLOCK_BYTES = 2**20  # read at once, at least: smaller reads cost more than they bring
 SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
 RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
 THREADS = 4  # which read side by side; what they gain is gunzipping
-ALIGNMENT = 64  # bytes
 Stamp = tuple[int, int, int]
 Span = tuple[int, int]  # rows start..stop-1
 
@@ -39,14 +37,6 @@ def stamp(path: Path) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An empty array that begins where TensorFlow wants one to: it copies any other."""
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % ALIGNMENT
-    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
-
-
 class Stored:
     """Rows of a dataset in an HDF5 file, in the place of an array [n, *shape]: it has its length, shape, dtype and
     nbytes, and slices of it are arrays.
@@ -58,7 +48,7 @@ class Stored:
     def __init__(self, path: Path, key: str, rows: np.ndarray) -> None:
         self.path, self.key, self.rows = path, key, rows
         self._stamp = stamp(path)
-        self._dataset: h5py.Dataset | None = None
+        self._dataset: h5py.Dataset | Chunks | None = None
         dataset = self._opened()
         self.shape = (len(rows), *dataset.shape[1:])
         self.dtype = as_read(dataset.dtype)
@@ -98,17 +88,22 @@ class Stored:
         for i in range(0, len(spans), THREADS):
             yield from _pool().map(lambda span: self.read(*span), spans[i : i + THREADS])
 
-    def gather(self, spans: Sequence[Span]) -> np.ndarray:
-        """The rows of several spans (start, stop), one after another. They are read block by block: between the first
-        and the last of scattered rows may lie a whole file."""
+    def gather(
+        self, spans: Sequence[Span], places: np.ndarray | None = None, into: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The rows of several spans (start, stop), one after another; or row i at places[i]. They are read block by
+        block: between the first and the last of scattered rows may lie a whole file. into: an array for them; a new
+        one unless given."""
         pieces = [piece for span in spans for piece in self._cut(*span)]
-        ends = np.cumsum([stop - start for start, stop in pieces], dtype=int)
-        found = aligned((int(ends[-1]) if pieces else 0, *self.shape[1:]), self.dtype)
+        ends = np.cumsum([stop - start for start, stop in pieces], dtype=int).tolist()
+        found = np.empty((ends[-1] if ends else 0, *self.shape[1:]), self.dtype) if into is None else into
 
-        def fill(end: int, span: Span) -> None:
-            found[end - (span[1] - span[0]) : end] = self.read(*span)
+        def fill(thread: int) -> None:
+            for end, (start, stop) in list(zip(ends, pieces))[thread::THREADS]:
+                at = slice(end - (stop - start), end)
+                found[at if places is None else places[at]] = self.read(start, stop)
 
-        list(_pool().map(fill, ends, pieces))
+        list(_pool().map(fill, range(THREADS)))
         return found
 
     def _cut(self, start: int, stop: int) -> list[Span]:
@@ -125,11 +120,11 @@ class Stored:
         try:
             if stamp(self.path) != self._stamp:
                 raise InputError(f"{self.path}: the file changed after training on it began; start again.")
-            found = _read(self._opened(), first, last)
+            found = np.asarray(self._opened()[first:last])
         except InputError as error:
             self.failure = error
             raise
-        except (OSError, RuntimeError, ValueError, zlib.error) as error:
+        except (OSError, ArithmeticError, LookupError, RuntimeError, ValueError, zlib.error) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             place = f"rows {first} to {last - 1} of {self.key}"
             self.failure = InputError(f"{self.path}: {place} can't be read ({reason}). Use another copy.")
@@ -150,9 +145,9 @@ class Stored:
         """All of them, as an array."""
         return self.gather(self.spans)
 
-    def _opened(self) -> h5py.Dataset:
+    def _opened(self) -> h5py.Dataset | Chunks:
         if self._dataset is None:
-            self._dataset = h5py.File(self.path, "r")[self.key]
+            self._dataset = opened(self.path, self.key)
         return self._dataset
 
     def __getstate__(self) -> dict[str, Any]:
@@ -182,46 +177,3 @@ def sample(rows: Rows) -> np.ndarray:
 def _pool() -> ThreadPoolExecutor:
     """The threads of this process that read, whatever file it is."""
     return ThreadPoolExecutor(THREADS, "rows")
-
-
-def _read(dataset: h5py.Dataset, first: int, last: int) -> np.ndarray:
-    """Rows first..last-1. HDF5 holds one lock for all its threads, so gunzipping is done outside it."""
-    if not _gunzips(dataset):
-        return np.asarray(dataset[first:last])
-    size = dataset.chunks[0]
-    parts = [_chunk(dataset, start) for start in range(first // size * size, last, size)]
-    offset = first % size
-    return np.concatenate(parts)[offset : offset + last - first]
-
-
-def _chunk(dataset: h5py.Dataset, start: int) -> np.ndarray:
-    """The rows of the gzipped chunk that begins with row `start`."""
-    with phil:  # h5py's lock, which read_direct_chunk of h5py 3.14 does not take itself
-        mask, raw = dataset.id.read_direct_chunk((start, *[0] * (dataset.ndim - 1)))
-    if mask:  # filters that were left out for this chunk
-        return np.asarray(dataset[start : start + dataset.chunks[0]])
-    data = _inflated(raw, dataset.dtype.itemsize * math.prod(dataset.chunks))
-    if dataset.shuffle:  # HDF5's filter: the first bytes of all numbers, then the second ones...
-        data = np.frombuffer(data, np.uint8).reshape(dataset.dtype.itemsize, -1).T.tobytes()
-    return np.frombuffer(data, dataset.dtype).reshape(dataset.chunks)[: len(dataset) - start]
-
-
-def _inflated(raw: bytes, size: int) -> bytes:
-    """What was deflated to `raw`, no more of it than is wanted: a megabyte may unpack to a gigabyte. Raises zlib.error
-    unless it is of `size` bytes."""
-    stream = zlib.decompressobj()
-    data = stream.decompress(raw, size + 1)
-    if len(data) != size or not stream.eof:
-        raise zlib.error(f"a chunk unpacks to {'more' if len(data) > size else 'less'} than its {size} bytes")
-    return data
-
-
-def _gunzips(dataset: h5py.Dataset) -> bool:
-    """Whether nothing but gzip, or HDF5's shuffle and gzip, stands between chunks of whole rows and their numbers."""
-    filters = set(dataset._filters)
-    return bool(
-        dataset.chunks
-        and dataset.chunks[1:] == dataset.shape[1:]
-        and "gzip" in filters
-        and filters <= {"gzip", "shuffle"}
-    )

@@ -53,10 +53,13 @@ class Windows:
             found.append((int(start), int(stops[i] - max(0, ends[i] - high))))
         return found
 
-    def shuffle(self, epoch: int, window: int) -> np.ndarray:
-        """The order of a window's rows, int32."""
+    def rows(self, window: int) -> int:
         low, high = self._places(window)
-        return np.random.default_rng((self.seed, epoch, window)).permutation(high - low).astype(np.int32)
+        return high - low
+
+    def shuffle(self, epoch: int, window: int) -> np.ndarray:
+        """At which place of the window each of its rows ends."""
+        return np.random.default_rng((self.seed, epoch, window)).permutation(self.rows(window))
 
     def _places(self, window: int) -> Span:
         """Which places of an epoch's order a window holds."""
@@ -64,8 +67,8 @@ class Windows:
 
     def order(self, epoch: int) -> np.ndarray:
         """All rows in the order of an epoch, [n]."""
-        parts = []
+        found = np.empty(self.n, np.int64)
         for window in range(len(self)):
             rows = np.concatenate([np.arange(*span) for span in self.spans(window, epoch)])
-            parts.append(rows[self.shuffle(epoch, window)])
-        return np.concatenate(parts)
+            found[slice(*self._places(window))][self.shuffle(epoch, window)] = rows
+        return found

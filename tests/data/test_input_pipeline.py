@@ -231,7 +231,7 @@ def test_a_window_is_read_while_another_one_is_trained_on(write, small_windows, 
     """What has been read when the first batch is taken: its own window and the next, not the whole file."""
     split, read = streamed(write), []
     gather = Stored.gather
-    monkeypatch.setattr(Stored, "gather", lambda self, spans: (read.append(spans), gather(self, spans))[1])
+    monkeypatch.setattr(Stored, "gather", lambda self, *of: (read.append(of), gather(self, *of))[1])
     batches = iter(training_batches(split, batch_size=50, seed=0))
     next(batches)
     time.sleep(0.3)

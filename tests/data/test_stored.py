@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.data import stored as module
+from pipeline.data.chunks import Chunks
 from pipeline.data.stored import Stored, as_read, sample
 from pipeline.errors import InputError
 from tests.data.conftest import FORMATS, SHAPE, N, examples
@@ -26,6 +26,9 @@ def test_rows_are_those_of_the_file_in_every_format(write, settings, rows):
     np.testing.assert_array_equal(stored[-1:], INPUTS[rows][-1:])
     np.testing.assert_array_equal(stored.load(), INPUTS[rows])
     np.testing.assert_array_equal(stored.gather([(2, 4), (0, 1)]), INPUTS[rows][[2, 3, 0]])
+    into = np.empty((3, *SHAPE), np.int16)
+    assert stored.gather([(2, 4), (0, 1)], np.array([2, 0, 1]), into) is into
+    np.testing.assert_array_equal(into, INPUTS[rows][[3, 0, 2]])
     assert stored[2:2].shape == (0, *SHAPE)
 
 
@@ -66,12 +69,12 @@ def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monke
 
 @pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])
 def test_what_lies_between_scattered_rows_is_not_held_at_once(write, monkeypatch, ask):
-    rows, read, real = np.array([3, 64, 500, 999]), [], module._read
+    rows, read, real = np.array([3, 64, 500, 999]), [], Chunks.__getitem__
     stored = Stored(write(inputs=(INPUTS, FORMATS["gzip"])), "inputs", rows)
-    monkeypatch.setattr(module, "_read", lambda *span: read.append(span[1:]) or real(*span))
+    monkeypatch.setattr(Chunks, "__getitem__", lambda self, span: read.append(span) or real(self, span))
     found = ask(stored)
     np.testing.assert_array_equal(found[-3:], INPUTS[[64, 500, 999]])
-    assert max(last - first for first, last in read) <= 64
+    assert max(span.stop - span.start for span in read) <= 64
 
 
 @pytest.mark.parametrize(
