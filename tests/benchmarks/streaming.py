@@ -175,11 +175,11 @@ def reading(folder: Path, options: Namespace) -> Iterator[str]:
                     _ = file["inputs"][start : start + BATCH_SIZE]
                 return time.perf_counter() - began
 
-        endless, steps = iter(training_batches(split, batch_size=BATCH_SIZE, seed=0)), 2 * n // BATCH_SIZE
+        endless = iter(training_batches(split, batch_size=BATCH_SIZE, seed=0))
 
         def streamed(endless: Any = endless) -> float:
             began = time.perf_counter()
-            taken(endless, tf.constant(steps))  # two epochs: what is read ahead counts once
+            taken(endless, tf.constant(2 * n // BATCH_SIZE))  # two epochs: what is read ahead counts once
             return (time.perf_counter() - began) / 2
 
         streamed()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.data import input_pipeline
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
 from pipeline.data.stored import Stored
@@ -104,6 +105,27 @@ def test_evaluation_batches_hold_every_example_in_order_again_and_again(batch_si
 def test_the_last_step_is_a_prefetch(make):
     # The next batch is made while the model trains on this one; anything behind it would wait again.
     assert type(make()).__name__ == "_PrefetchDataset"
+
+
+def test_what_waits_is_bounded_however_often_the_reader_falls_behind(monkeypatch):
+    """TensorFlow doubles the buffer of a prefetch each time that a full one ran empty."""
+    small = tf.data.Options()
+    small.autotune.enabled, small.autotune.ram_budget = False, 2**20
+    assert input_pipeline._FIXED.autotune.ram_budget == 2**27
+    monkeypatch.setattr(input_pipeline, "_FIXED", small)
+    split = Split(np.zeros((64, 2**15), np.uint8), np.zeros(64, np.int32))  # batches of 2**17 bytes: eight
+    made = []
+
+    def counted(inputs, seed):
+        found = tf.numpy_function(lambda x: (made.append(1), x)[1], [inputs], tf.uint8)
+        return tf.ensure_shape(found, inputs.shape)
+
+    batches = iter(training_batches(split, batch_size=4, seed=0, augment=counted))
+    for _ in range(10):
+        for _ in range(200):
+            next(batches)
+        time.sleep(0.1)
+    assert 2 <= len(made) - 10 * 200 <= 8 + 2 * (os.cpu_count() or 1)
 
 
 TWO_DEVICES = """
