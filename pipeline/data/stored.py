@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data.chunks import Chunks, opened
 from pipeline.errors import InputError
 
-BLOCK_BYTES = 2**20  # read at once, at least: smaller reads cost more than they bring
+BLOCK_BYTES = 2**21  # read at once, at least: smaller reads cost more than they bring
 SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
 RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
 THREADS = 4  # which read side by side; what they gain is gunzipping
