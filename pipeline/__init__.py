@@ -6,6 +6,7 @@ recorder -> MLflow, with state.h5 and model.h5 on the way.
 entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
 config, limits            the typed schema of what the runner reads; what each value may be
 targets, objective        calling what a `_target_` names; what "better" means
+keras_import              what every process that trains or predicts does first
 memory, cache             how much memory there is; what is remembered of this machine and its files
 data/                     one file a data set, each a function that returns Splits, from arrays or parts; stored reads
                           rows of a file, in the order of windows; input_pipeline makes tf.data; converted writes HDF5

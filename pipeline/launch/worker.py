@@ -7,7 +7,6 @@ compiled, some 50 MB each, until the process is gone. When the parent goes away 
 at once, wherever it is.
 """
 
-import gc
 import os
 import queue
 import signal
@@ -16,6 +15,8 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from pipeline.keras_import import import_keras
 
 MOST_GROWTH = int(os.environ.get("CAVIAR_WORKER_GROWTH", 1.5 * 2**30))  # bytes since its first job, at which it ends
 
@@ -38,13 +39,7 @@ def main(connection: Connection) -> None:
             os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()
-    # The import makes a million objects that live as long as the process. Collecting in between costs a second, and
-    # later every clear_session() would go through them all.
-    gc.disable()
-    import keras  # noqa: F401  while the parent checks data and store
-
-    gc.freeze()
-    gc.enable()
+    import_keras()  # while the parent checks data and store
     first, worn = None, False  # memory after the first job, which has brought the data
     while not worn:
         job = jobs.get()

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 
 from pipeline.errors import InputError
+from pipeline.keras_import import import_keras
 
 
 @contextlib.contextmanager
@@ -22,6 +23,7 @@ def without_chatter() -> Iterator[None]:
         terminal = os.dup(2)
         os.dup2(hidden.fileno(), 2)
         try:
+            import_keras()
             import tensorflow as tf
 
             tf.config.list_logical_devices()  # the GPU is looked for at the first use, not at the import
