@@ -33,7 +33,12 @@ def cnn(
     Raises InputError for inputs that are no images, or too small for so many poolings.
     """
     if len(inputs.shape) != 4:
-        raise InputError(f"model=cnn needs images [height, width, channels]; an example here is {inputs.shape[1:]}.")
+        hint = (
+            "Store them with an axis of one channel, images[..., None]." if len(inputs.shape) == 3 else "Use model=mlp."
+        )
+        raise InputError(
+            f"model=cnn needs images [height, width, channels]; an example here is {inputs.shape[1:]}. {hint}"
+        )
     if pooling not in (*POOLINGS, "none"):
         raise one_of("model.pooling", pooling, (*POOLINGS, "none"))
     if collapse not in COLLAPSES:

@@ -83,8 +83,8 @@ def test_dropout_is_of_the_vector_and_l2_of_every_kernel_but_the_logits():
 @pytest.mark.parametrize(
     ("shape", "changes", "message"),
     [
-        ((4,), {}, r"model=cnn needs images \[height, width, channels\]; an example here is \(4,\)"),
-        ((8, 8), {}, r"model=cnn needs images .*\(8, 8\)"),
+        ((4,), {}, r"model=cnn needs images \[height, width, channels\]; an example here is \(4,\)\. Use model=mlp"),
+        ((8, 8), {}, r"model=cnn needs images .*\(8, 8\)\. Store them with an axis of one channel"),
         ((8, 8, 1), {"pooling": "maxx"}, "model.pooling=maxx is not known.*Did you mean 'max'"),
         ((8, 8, 1), {"collapse": "flaten"}, "model.collapse=flaten is not known.*Did you mean 'flatten'"),
         ((8, 8, 1), {"norm_placement": "before"}, "model.norm_placement=before is not known"),
