@@ -1,5 +1,6 @@
 """A model whose output is its cost, through the runner: J(W) = W^2 - 10 W + 25, whose minimum is J(5) = 0."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -57,28 +58,33 @@ def test_other_coefficients_have_another_minimum(composed, tmp_path):
     assert events[-2]["val_loss"] == pytest.approx(-17, abs=1e-3)  # a cost may be below 0
 
 
-RATES = [0.01, 0.05, 0.2, 0.6]
+RATES = [0.01, 0.05, 0.6]
 
 
-@pytest.mark.parametrize("xla", ["always", "never"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_learning_rates_fuse_and_give_what_each_gives_alone(composed, tmp_path, optimizer, xla):
+@pytest.fixture(scope="module", params=OPTIMIZERS)
+def learned(composed, tmp_path_factory, request):
+    """Events of trials of RATES, by how they were trained."""
+    folder, one = tmp_path_factory.mktemp("learned"), composed(f"optimizer={request.param}", "train.epochs=6")
+    trials = [{**one, "optimizer": {**one["optimizer"], "learning_rate": rate}} for rate in RATES]
+    found = {"alone": [run(folder / f"alone {i}", [trial], fuse="never")[0][0] for i, trial in enumerate(trials)]}
+    for xla, mode in (("always", "fused_xla"), ("never", "fused")):
+        found[mode], cohorts = run(folder / mode, trials, fuse="always", xla=xla)
+        assert [(c["mode"], c["trials"]) for c in cohorts] == [(mode, [0, 1, 2])]
+    return found
+
+
+@pytest.mark.parametrize("mode", ["fused_xla", "fused"])
+def test_learning_rates_fuse_and_give_what_each_gives_alone(learned, mode):
     """The steps are compared up to the minimum; about it Lion turns on the sign of what rounding left."""
-    overrides = [[f"optimizer={optimizer}", f"optimizer.learning_rate={rate}", "train.epochs=6"] for rate in RATES]
-    together, cohorts = run(tmp_path / "fused", [composed(*one) for one in overrides], fuse="always", xla=xla)
-    assert [(c["mode"], c["trials"]) for c in cohorts] == [("fused_xla" if xla == "always" else "fused", [0, 1, 2, 3])]
-    for number, one in enumerate(overrides):
-        (alone,), _ = run(tmp_path / f"alone {number}", [composed(*one)], fuse="never")
+    for number, (together, alone) in enumerate(zip(learned[mode], learned["alone"], strict=True)):
         assert [e["event"] for e in alone] == ["started", *["epoch"] * 6, "ended"]
-        for a, b in zip(together[number][1:-1], alone[1:-1], strict=True):
+        for a, b in zip(together[1:-1], alone[1:-1], strict=True):
             for name in ("loss", "val_loss"):
                 assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-4), (number, a["epoch"], name)
 
 
-def test_its_metrics_are_losses_only(composed, tmp_path):
-    events, _ = run(tmp_path, [composed(f"optimizer.learning_rate={rate}") for rate in RATES], fuse="always")
-    (alone,), _ = run(tmp_path / "alone", [composed()])
-    for trial in (*events, alone):
+def test_its_metrics_are_losses_only(learned):
+    for trial in itertools.chain(*learned.values()):
         for event in trial:
             assert not [name for name in (*event, *event.get("metrics", {})) if "accuracy" in name]
         assert set(trial[-1]["metrics"]) == {"loss", "val_loss"}
@@ -91,7 +97,7 @@ def test_costs_and_classes_of_one_structure_do_not_share_a_program(composed, tmp
     found = {}
     for head in ("sigmoid", "cost"):
         trials = [composed(*common, f"model.head={head}", f"optimizer.learning_rate={r}") for r in (1e-3, 1e-2)]
-        events, _ = run(tmp_path / head, trials, fuse="always")
+        events, _ = run(tmp_path / head, trials, fuse="always", xla="never")
         found[head] = [trial[1] for trial in events]
     assert all("accuracy" in event for event in found["sigmoid"])
     assert all("accuracy" not in event for event in found["cost"])

@@ -136,8 +136,9 @@ def normal(n, features=4):
 )
 def test_the_noise_of_independent_examples_is_one_over_the_root_of_the_batch_size(batch_size, n):
     """But for what drawing a large part of all examples without replacement leaves of it."""
-    data, start = normal(n), network(True, False).get_weights()
-    found = [diagnosis(lambda: network(True, False), data, batch_size, seed)(start) for seed in range(10)]
+    data, model, start = normal(n), network(True, False), network(True, False).get_weights()
+    settings = {"head": "softmax", "batch_size": batch_size}
+    found = [Diagnosis(model, lambda: network(True, False), data, **settings, seed=seed)(start) for seed in range(10)]
     noises = [one["diagnostics"]["hidden"]["batch_noise"] for one in found]
     expected = np.sqrt((1 - batch_size / n) / batch_size)
     assert np.sqrt(np.mean(np.square(noises))) == pytest.approx(expected, rel=0.15)
