@@ -216,8 +216,9 @@ def test_numbers_behind_operations_are_those_of_their_layers(splits, network):
 def test_trials_on_data_and_seeds_of_their_own(splits):
     fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
     other = blobs(n_classes=3, examples_per_class=50, spread=0.8, **fractions, seed=1)
-    trials = [trial(dropout_rate=0.2), trial(dropout_rate=0.2, seed=1), trial(dropout_rate=0.2, seed=1, rate=0.03)]
-    assert_as_alone(trials, [splits, other, splits], xla=(False, True))
+    seeds_and_rates = ((0, 0.01), (1, 0.01), (1, 0.01), (0, 0.03))
+    trials = [trial(dropout_rate=0.2, seed=seed, rate=rate) for seed, rate in seeds_and_rates]
+    assert_as_alone(trials, [splits, other, splits, splits], xla=(False, True))
 
 
 @pytest.mark.parametrize(
