@@ -42,7 +42,9 @@ def test_commands_on_data_never_import_tensorflow(arguments, tmp_path):
     assert (status, {*modules.split()} & {*HEAVY, "mlflow"}) == ("0", set())
 
 
-@pytest.mark.parametrize("mode", [[], ["-m", "sweep.n_trials=2", "sweep.max_tier=1"]], ids=["run", "sweep"])
+@pytest.mark.parametrize(
+    "mode", [[], ["-m", "sweep.n_trials=2", "sweep.max_tier=1", "executor.workers=1"]], ids=["run", "sweep"]
+)
 def test_the_parent_never_imports_tensorflow(mode, tmp_path):
     modules = imported([*mode, *TINY], tmp_path)
     assert "mlflow" in modules  # it did the recording

@@ -8,13 +8,14 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.conftest import caviar, command
+from tests.conftest import ROOT, caviar, command
 
 pytestmark = pytest.mark.slow
 SEED = 20
@@ -23,11 +24,18 @@ LINE = [
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=16",
     "executor.fuse=always", "executor.xla=always",  # not what a probe finds on a busy machine
 ]  # fmt: skip
+# For what is not compared with another sweep.
+QUICK = ("executor.xla=never", "executor.workers=1", "tracking=none")
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(*LINE), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command(*LINE, *more),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -71,7 +79,7 @@ def result(folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = caviar(*LINE, cwd=folder)
+    done = caviar(*LINE, "tracking=none", cwd=folder)
     assert done.returncode == 0, done.stderr
     return result(folder / "outputs/sweeps/s")
 
@@ -84,14 +92,6 @@ def mlflow_rows(folder: Path) -> list[tuple[int, str, int]]:
         for r in runs
         if r.data.tags["kind"] == "trial"
     )
-
-
-def finish(folder: Path, undisturbed: dict) -> None:
-    """The same command again, until nothing is missing."""
-    done = caviar(*LINE, cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert result(folder / "outputs/sweeps/s") == undisturbed
-    assert mlflow_rows(folder) == [(n, "FINISHED", 40) for n in range(4)]
 
 
 def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
@@ -109,41 +109,57 @@ def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
     assert mlflow_rows(tmp_path) == [(n, "FINISHED", 40) for n in range(4)]
 
 
-def test_2_and_3_a_killed_sweep_resumes_to_the_same_result(tmp_path, undisturbed):
-    """First the parent alone, whose workers must go too, then the whole process group."""
+def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(tmp_path, undisturbed):
+    """First the parent alone is killed, whose workers must go too, then the whole process group, which had another
+    start beside it; then it is stopped by Ctrl-C, and by SIGTERM. The same command finishes it."""
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
-    for kill in (os.kill, os.killpg):
+
+    def begun(epochs: int) -> subprocess.Popen[str]:
+        """The sweep once it has trained so many epochs, of all trials together."""
         process = start(tmp_path)
         seen = len(events(folder)) if folder.exists() else 0
-        target = seen + rng.randrange(1, 60)
-        wait_for(lambda target=target: folder.exists() and len(events(folder)) >= target)
-        workers = children(process.pid)
-        kill(process.pid, signal.SIGKILL)
-        process.wait()
-        wait_for(lambda workers=workers: not any(map(alive, workers)), seconds=5)
-    finish(tmp_path, undisturbed)
+        wait_for(lambda: folder.exists() and len(events(folder)) >= seen + epochs)
+        return process
 
+    def gone(process: subprocess.Popen[str], workers: list[int]) -> None:
+        process.communicate()
+        wait_for(lambda: not any(map(alive, workers)), seconds=5)
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
-def test_19_a_stopped_sweep_saves_its_state_and_resumes(signum, tmp_path, undisturbed):
-    folder = tmp_path / "outputs/sweeps/s"
-    process = start(tmp_path)
-    wait_for(lambda: folder.exists() and len(events(folder)) > 20)
-    began = time.monotonic()
-    os.kill(process.pid, signum)
-    output = process.communicate(timeout=30)[0]
-    assert process.returncode == 130, output
-    assert time.monotonic() - began < 10
-    assert "the same command with sweep.name=s goes on" in output
-    assert {status for _, status, _ in mlflow_rows(tmp_path)} <= {"KILLED", "FINISHED"}
-    assert "interrupted" in (folder / "leaderboard.csv").read_text()
-    if signum == signal.SIGINT:  # what follows is the same for both
-        finish(tmp_path, undisturbed)
+    process = begun(rng.randrange(1, 30))
+    workers = children(process.pid)
+    process.kill()
+    gone(process, workers)
+
+    process = begun(rng.randrange(1, 30))
+    os.killpg(process.pid, signal.SIGSTOP)  # or it is done before the second has begun
+    second = caviar(*LINE, cwd=tmp_path)
+    assert second.returncode == 2
+    assert "sweep.name=s is running in another process" in second.stderr
+    workers = children(process.pid)
+    os.killpg(process.pid, signal.SIGKILL)
+    gone(process, workers)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process = begun(20)
+        workers, began = children(process.pid), time.monotonic()
+        os.kill(process.pid, signum)
+        output = process.communicate(timeout=30)[0]
+        assert process.returncode == 130, output
+        assert time.monotonic() - began < 10
+        assert not any(map(alive, workers))
+        assert "the same command with sweep.name=s goes on" in output
+        assert {status for _, status, _ in mlflow_rows(tmp_path)} == {"KILLED"}
+        assert (folder / "leaderboard.csv").read_text().count("interrupted") == 4
+
+    done = caviar(*LINE, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result(folder) == undisturbed
+    assert mlflow_rows(tmp_path) == [(n, "FINISHED", 40) for n in range(4)]
 
 
 def test_19_ctrl_c_twice_ends_at_once(tmp_path):
-    process = start(tmp_path)
+    process = start(tmp_path, "executor.xla=never", "executor.workers=1")
     folder = tmp_path / "outputs/sweeps/s"
     wait_for(lambda: folder.exists() and len(events(folder)) > 5)
     process.send_signal(signal.SIGINT)
@@ -157,48 +173,55 @@ def test_19_ctrl_c_twice_ends_at_once(tmp_path):
 
 def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_path):
     """The memory limit is the kind of death that a restart does not mend."""
-    process = start(tmp_path)
-    folder = tmp_path / "outputs/sweeps/s"
-    killed = 0
-    while killed < 5:  # in its cohort, in half of it, and three times alone
-        wait_for(lambda: folder.exists() and (folder / "0").exists())
-        started = [e for e in events(folder) if e["event"] == "started"]
-        mine = (
-            [
-                e["pid"]
-                for e in map(json.loads, (folder / "0/events.jsonl").read_text().splitlines())
-                if e["event"] == "started"
-            ]
-            if started and (folder / "0/events.jsonl").exists()
-            else []
-        )
-        if len(mine) > killed:
-            os.kill(mine[-1], signal.SIGKILL)
-            killed += 1
-        time.sleep(0.02)
+    process = start(tmp_path, *QUICK, "executor.max_restarts=1")
+    log = tmp_path / "outputs/sweeps/s/0/events.jsonl"
+
+    def pids() -> list[int]:
+        """Of the workers that have begun trial 0."""
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [e["pid"] for e in map(json.loads, lines) if e["event"] == "started"]
+
+    for killed in range(4):  # in its cohort, in half of it, and twice alone
+        wait_for(lambda killed=killed: len(pids()) > killed)
+        os.kill(pids()[-1], signal.SIGKILL)
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
-    ended = [e for e in map(json.loads, (folder / "0/events.jsonl").read_text().splitlines()) if e["event"] == "ended"]
+    assert len(pids()) == 4
+    ended = [e for e in map(json.loads, log.read_text().splitlines()) if e["event"] == "ended"]
     assert [e["status"] for e in ended] == ["failed"]
-    assert ended[0]["reason"].endswith("3 times")
-    assert (folder / "leaderboard.csv").read_text().count("completed") == 3
+    assert ended[0]["reason"].endswith("2 times")
+    assert (log.parents[1] / "leaderboard.csv").read_text().count("completed") == 3
 
 
-def test_16_a_sweep_that_is_running_is_not_begun_twice(tmp_path):
-    process = start(tmp_path)
-    wait_for(lambda: (tmp_path / "outputs/sweeps/s/ledger").exists())
-    os.killpg(process.pid, signal.SIGSTOP)  # or it is done before the second has begun
-    second = caviar(*LINE, cwd=tmp_path)
-    assert second.returncode == 2
-    assert "sweep.name=s is running in another process" in second.stderr
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+# What a run does with the store, when another process is at making it.
+RECORDS = """
+import sys, time
+from pathlib import Path
+import mlflow.tracking
+from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+from pipeline.tracking.recorder import MlflowRecorder
+while not Path("outputs/mlflow.lock").exists():
+    time.sleep(0.001)
+recorder = MlflowRecorder(MlflowWriter("sqlite:///outputs/mlflow.db", "caviar", Path("outputs/mlartifacts")))
+recorder.open(TrackedRun("run", {"rate": 0.1}, {"kind": "run"}, number=0))
+recorder.event(0, {"event": "epoch", "epoch": 1, "loss": 1.0, "time": time.time()})
+recorder.event(0, {"event": "ended", "status": "completed", "epochs": 1, "metrics": {}, "best_epoch": 1})
+sys.exit(recorder.close())
+"""
 
 
-def test_7_eight_processes_on_an_absent_store(tmp_path):
+def test_7_and_16_eight_processes_on_an_absent_store(tmp_path):
+    """Two are whole runs, started at once, that get folders of their own; six come when the store is being made."""
     line = ["dataset=blobs", "train.epochs=1", "model=softmax_regression"]
-    both = [subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(8)]
-    assert [p.wait(300) for p in both] == [0] * 8
+    script = [sys.executable, "-c", RECORDS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    others = [subprocess.Popen(script, cwd=tmp_path, env=environment) for _ in range(6)]
+    runs = [subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [p.wait(300) for p in (*runs, *others)] == [0] * 8
+    folders = list((tmp_path / "outputs/runs").iterdir())
+    assert len(folders) == 2
+    assert all((folder / "model.h5").exists() for folder in folders)
     client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
-    assert [r.info.status for r in runs] == ["FINISHED"] * 8
+    stored = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
+    assert [r.info.status for r in stored] == ["FINISHED"] * 8
+    assert [len(client.get_metric_history(r.info.run_id, "loss")) for r in stored] == [1] * 8

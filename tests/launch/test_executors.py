@@ -77,22 +77,6 @@ def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_pa
     assert events_of(messages, 1)[-1]["status"] == "completed"
 
 
-def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(tmp_path):
-    executor = LocalExecutor([ENVIRONMENT], max_restarts=0)
-    messages = []
-
-    def receive(message):
-        messages.append(message)
-        if message.get("event", {}).get("event") == "epoch":
-            executor.stop()
-
-    executor.run([job(tmp_path, 0, epochs=10_000), job(tmp_path, 1)], receive)
-    assert events_of(messages, 0)[-1]["event"] == "interrupted"
-    assert events_of(messages, 1) == []
-    assert (tmp_path / "0/state.h5").exists()
-    executor.close()
-
-
 def together(folder, n):
     """A job of `n` trials that do not fuse."""
     jobs = [job(folder, number) for number in range(n)]
@@ -120,21 +104,43 @@ def test_in_one_process_it_does_so_in_turn(tmp_path):
 def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path):
     executor = LocalExecutor([{**ENVIRONMENT, "CAVIAR_WORKER_GROWTH": "-1"}], max_restarts=0)
     messages = []
-    executor.run([job(tmp_path, number) for number in range(3)], messages.append)
+    executor.run([job(tmp_path, number) for number in range(2)], messages.append)
     executor.close()
-    pids = [event["pid"] for n in range(3) for event in events_of(messages, n) if event["event"] == "started"]
-    assert len(set(pids)) == 3
-    assert [events_of(messages, n)[-1]["status"] for n in range(3)] == ["completed"] * 3
-    assert [m["done"] for m in messages if "done" in m] == [None] * 3
+    pids = [event["pid"] for n in range(2) for event in events_of(messages, n) if event["event"] == "started"]
+    assert len(set(pids)) == 2
+    assert [events_of(messages, n)[-1]["status"] for n in range(2)] == ["completed"] * 2
+    assert [m["done"] for m in messages if "done" in m] == [None] * 2
 
 
-def test_a_small_job_starts_no_further_worker(tmp_path):
-    """Writing the models of a sweep's best trials takes less than importing TensorFlow once more."""
+@pytest.fixture(scope="module")
+def three():
+    """A pool of up to three workers, of which the tests start one."""
     executor = LocalExecutor([ENVIRONMENT] * 3, max_restarts=0)
-    executor.run([job(tmp_path, 0)], lambda message: None)
+    yield executor
+    executor.close()
+
+
+def test_a_small_job_starts_no_further_worker(three, tmp_path):
+    """Writing the models of a sweep's best trials takes less than importing TensorFlow once more."""
+    three.run([job(tmp_path, 0)], lambda message: None)
     answers = []
     small = [{"kind": "export", **job(tmp_path, 0)["trials"][0]} for _ in range(4)]
-    executor.run(small, lambda message: answers.append(message["done"]))
+    three.run(small, lambda message: answers.append(message["done"]))
     assert answers == [{"model": str(tmp_path / "0/model.h5")}] * 4
-    assert len(executor._workers) == 1
-    executor.close()
+    assert len(three._workers) == 1
+
+
+def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(three, tmp_path):
+    """The last test of `three`: an executor that was stopped begins nothing more."""
+    messages = []
+
+    def receive(message):
+        messages.append(message)
+        if message.get("event", {}).get("event") == "epoch":
+            three.stop()
+
+    waiting = {"kind": "export", **job(tmp_path, 1)["trials"][0]}  # for the worker that trains
+    three.run([job(tmp_path, 0, epochs=10_000), waiting], receive)
+    assert events_of(messages, 0)[-1]["event"] == "interrupted"
+    assert [message for message in messages if message["job"] == 1] == []
+    assert (tmp_path / "0/state.h5").exists()

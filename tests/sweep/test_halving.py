@@ -87,11 +87,14 @@ def test_a_rung_asked_again_after_a_resume_stops_who_was_to_stop(accuracies, wri
     assert [t.number for t, _ in again] == [t.number for t in first[written:]]
 
 
+QUICK = ("executor.workers=1", "executor.fuse=always", "executor.xla=never")  # nothing is probed
+
+
 @pytest.fixture(scope="module")
 def halved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("halving")
     line = ["-m", "sweep=halving", "sweep.name=h", "sweep.n_trials=9", "sweep.max_tier=1", *TINY[:3]]
-    line += ["sweep.halving.min_epochs=1", "sweep.stages.halving.epochs=5", "train.early_stopping=null"]
+    line += ["sweep.halving.min_epochs=1", "sweep.stages.halving.epochs=5", "train.early_stopping=null", *QUICK]
     result = caviar(*line, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "outputs/sweeps/h", result, line
@@ -193,28 +196,42 @@ def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturb
     assert sorted(stored) == [("FINISHED", n) for n in [1] * 6 + [3] * 2 + [5]]
 
 
+STAGES = ("coarse", "medium", "fine")
+
+
 @pytest.mark.slow
 def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(tmp_path):
-    line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 dataset=blobs tracking=none"
-    halving = ["sweep.halving.min_epochs=2", "sweep.halving.factor=2", "train.early_stopping=null"]
-    result = caviar(*line.split(), *halving, "executor.workers=1", cwd=tmp_path)
+    line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 tracking=none"
+    halving = ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "train.early_stopping=null"]
+    epochs = [f"sweep.stages.{stage}.epochs={n}" for stage, n in zip(STAGES, (3, 4, 5), strict=True)]
+    result = caviar(*line.split(), *TINY[:3], *halving, *epochs, *QUICK, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     folder = tmp_path / "outputs/sweeps/s"
     rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
     completed = {stage: sum(r["stage"] == stage and r["status"] == "completed" for r in rows) for stage in STAGES}
-    # Of 4 trials a stage: halved at 2 and 4 epochs of 5, and then at 8 of 10, and at 16 of 20.
+    # Of 4 trials a stage: halved at 1 and 2 epochs of 3 and of 4, and then at 4 of 5.
     assert completed == {"coarse": 1, "medium": 1, "fine": 1}
     assert sum(r["status"] == "pruned" for r in rows) == 9
     records = [json.loads(record) for record in (folder / "ledger").read_text().splitlines()]
-    assert [r["stage"] for r in records if r["record"] == "region"] == ["coarse", "medium"]
-
-
-STAGES = ("coarse", "medium", "fine")
+    asked = {r["trial"]: r for r in records if r["record"] == "asked"}
+    assert [r["stage"] for r in asked.values()] == ["coarse"] * 4 + ["medium"] * 4 + ["fine"] * 4
+    trained = {n: sum(e["event"] == "epoch" for e in events(folder, n)) for n in range(12)}
+    assert [sorted(trained[n] for n in range(i, i + 4)) for i in (0, 4, 8)] == [
+        [1, 1, 2, 3],
+        [1, 1, 2, 4],
+        [1, 1, 2, 5],
+    ]
+    regions = {r["stage"]: r["arms"][0]["optimizer.learning_rate"] for r in records if r["record"] == "region"}
+    assert list(regions) == ["coarse", "medium"]
+    rate = {n: r["params"]["optimizer.learning_rate"] for n, r in asked.items()}
+    for first, text in zip((0, 4), regions.values(), strict=True):
+        low, high = (float(n) for n in text.removeprefix("tag(log, interval(").rstrip(")").split(", "))
+        survivor = max(range(first, first + 4), key=trained.__getitem__)
+        assert all(low * 0.999 <= rate[n] <= high * 1.001 for n in (survivor, *range(first + 4, first + 8)))
 
 
 def test_halving_is_off_unless_min_epochs_says_when(tmp_path):
-    for value in ("sweep.halving=null", "sweep.halving.min_epochs=null"):
-        line = f"-m sweep=coarse_to_fine {value} sweep.dry_run=true dataset=blobs sweep.n_trials=3 sweep.max_tier=1"
-        result = caviar(*line.split(), cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        assert "go on" not in result.stdout
+    line = "-m sweep=coarse_to_fine sweep.dry_run=true dataset=blobs sweep.n_trials=3 sweep.max_tier=1"
+    result = caviar(*line.split(), "sweep.halving.min_epochs=null", "executor.workers=1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "go on" not in result.stdout
