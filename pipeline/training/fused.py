@@ -170,12 +170,18 @@ class FusedTrainer:
         columns |= criterion.metrics(validation.loss.numpy(), validation.correct.numpy(), n, prefix="val_")
         return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    def rehearse(self, rates: np.ndarray, steps: int) -> None:
-        """Computes `steps` steps and forgets them: what a step takes, compiled."""
-        state = self._tensors()
+    def rehearse(self, rates: np.ndarray, steps: int) -> int:
+        """Computes up to `steps` steps of an epoch and forgets them: what a step takes, compiled. Returns how many: the
+        partial batch at an epoch's end is a step only where there is no full one."""
+        state, rate = self._tensors(), tf.constant(rates)
         self._feed.begin(self._epoch)
-        _, totals = self._steps(state, zero(state), tf.constant(rates), 0, steps)
+        full = min(steps, self._feed.calls)
+        if full:
+            _, totals = self._steps(state, zero(state), rate, 0, full)
+        else:
+            _, totals, _ = self._feed.finish(self._program, state, self._constants, rate)
         totals.loss.numpy()
+        return full or 1
 
     def _steps(self, state: State, totals: Totals, rate: tf.Tensor, begin: int, end: int) -> tuple[State, Totals]:
         span = tf.constant(begin), tf.constant(end)

@@ -177,7 +177,7 @@ def _timed(trials: Sequence["Trial"], n_trials: int, choice: Choice) -> dict[str
     trainer: Any = solo_trainer(trials[0]) if choice.mode == "solo" else fused_trainer(list(trials[:n]), choice, n)
     rates = np.full((n, trials[0].steps), trials[0].config["optimizer"]["learning_rate"], np.float32)
     steps = min(PROBED_STEPS, trials[0].steps)
-    trainer.rehearse(rates, steps)
+    steps = trainer.rehearse(rates, steps)
     warm = time.perf_counter()
     takes: list[float] = []
     # The least of a few: what else the machine does at the moment only adds.

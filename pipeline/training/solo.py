@@ -135,9 +135,10 @@ class SoloTrainer:
         loss_sum, correct, count, self.waited = totals.tolist()
         return self._criterion.metrics(loss_sum, correct, count)
 
-    def rehearse(self, rates: np.ndarray, steps: int) -> None:
-        """Trains `steps` steps, for their time."""
+    def rehearse(self, rates: np.ndarray, steps: int) -> int:
+        """Trains `steps` steps, for their time; returns their number."""
         self._run_steps(self._iterator, tf.constant(rates[0, :steps]))[0].numpy()
+        return steps
 
     def evaluate(self) -> dict[str, float]:
         """val_loss, without smoothing so that trials with another one compare, and for classes val_accuracy."""

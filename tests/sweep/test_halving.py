@@ -232,6 +232,6 @@ def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(
 
 def test_halving_is_off_unless_min_epochs_says_when(tmp_path):
     line = "-m sweep=coarse_to_fine sweep.dry_run=true dataset=blobs sweep.n_trials=3 sweep.max_tier=1"
-    result = caviar(*line.split(), "sweep.halving.min_epochs=null", "executor.workers=1", cwd=tmp_path)
+    result = caviar(*line.split(), *QUICK, "sweep.halving.min_epochs=null", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "go on" not in result.stdout

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from pipeline.training import modes
+from pipeline.training.cohort import measure
 from pipeline.training.modes import Choice, estimate
+from tests.launch.jobs import config_of, job
 
 GB = 10**9
 # trials, cohort_size, bytes a trial, bytes of memory -> at once
@@ -130,3 +132,13 @@ def test_a_machine_without_a_place_for_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     remember("one", "it does not fuse")
     assert modes.measurements() == {}
+
+
+@pytest.mark.parametrize("batch_size", [32, 128], ids=["last", "only"])
+@pytest.mark.parametrize(("xla", "mode"), [("never", "fused"), ("always", "fused_xla")])
+def test_an_epoch_is_measured_in_which_the_last_or_only_batch_is_not_full(cache, tmp_path, batch_size, xla, mode):
+    config = config_of(job(tmp_path, 0))  # 54 examples
+    config["train"]["batch_size"] = batch_size
+    found = measure({"config": config, "planned": 1, "fuse": "always", "xla": xla})
+    assert found["mode"] == mode
+    assert found["epoch"] > 0
