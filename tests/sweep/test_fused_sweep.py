@@ -115,7 +115,7 @@ def reader(inputs, n_logits, *, units):
 
 @pytest.mark.slow
 def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
-    """A user's recurrent network: one file of code, one of YAML, in a copy of the project."""
+    """A user's recurrent network, which XLA does not compile: files of code and YAML in a copy of the project."""
     for name in ("conf", "pipeline"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "run.py", tmp_path)
@@ -124,7 +124,7 @@ def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
     (tmp_path / "conf/model/reader.yaml").write_text(yaml_text)
     line = "-m model=reader dataset=blobs sweep.n_trials=2 sweep.max_tier=1 train.epochs=1 tracking=none sweep.name=s"
     done = subprocess.run(
-        [sys.executable, "run.py", *line.split(), "executor.workers=2"],
+        [sys.executable, "run.py", *line.split(), "executor.workers=2", "executor.xla=always"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
