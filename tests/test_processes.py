@@ -24,7 +24,10 @@ def imported(arguments: list[str], cwd) -> set[str]:
     return set(line.split()[1:])
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"]], ids=" ".join)
+QUICK = [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true", "sweep.max_tier=1", "executor.workers=1"]]
+
+
+@pytest.mark.parametrize("arguments", QUICK, ids=" ".join)
 def test_the_quick_commands_import_nothing_heavy(arguments, tmp_path):
     assert imported(arguments, tmp_path) & {*HEAVY, "mlflow", "sklearn", "matplotlib"} == set()
 
@@ -42,9 +45,10 @@ def test_commands_on_data_never_import_tensorflow(arguments, tmp_path):
     assert (status, {*modules.split()} & {*HEAVY, "mlflow"}) == ("0", set())
 
 
-@pytest.mark.parametrize(
-    "mode", [[], ["-m", "sweep.n_trials=2", "sweep.max_tier=1", "executor.workers=1"]], ids=["run", "sweep"]
-)
+SWEEP = ["-m", "sweep.n_trials=2", "sweep.max_tier=1", "executor.workers=1"]
+
+
+@pytest.mark.parametrize("mode", [[], SWEEP], ids=["run", "sweep"])
 def test_the_parent_never_imports_tensorflow(mode, tmp_path):
     modules = imported([*mode, *TINY], tmp_path)
     assert "mlflow" in modules  # it did the recording
