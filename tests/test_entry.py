@@ -1,11 +1,10 @@
 """Every user's mistake: one or two lines on stderr that name it, exit status 2, nothing left behind."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.conftest import caviar, files
+from tests.conftest import caviar, files, here
 
 # (arguments, what the message must say)
 MISTAKES = [
@@ -97,45 +96,50 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """All of them at once, two side by side: each is a process of its own."""
+# Of each way that a mistake takes to the terminal, one goes it whole; the others in this process, by the same code.
+PROCESSES = {
+    "optimizer.learning_rte=1",  # Hydra's complaint, explained
+    "foo",  # of its parser
+    "-m sweep=rnadom",
+    "train.epochs=0",  # what the runner finds itself
+    "-m sweep.n_trials=null",
+    "+model.foo=1",  # what a worker finds
+    "-m tracking.uri=sqlite:///garbage.db",
+}
 
-    def ask(line):
-        folder = tmp_path_factory.mktemp("mistake")
-        (folder / "garbage.db").write_bytes(b"not a database " * 99)
-        return caviar(*line.split(" "), cwd=folder), folder
 
-    lines = [line for line, _ in MISTAKES]
-    tmp_path_factory.getbasetemp()  # made once, before two threads ask for folders in it
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(lines, pool.map(ask, lines), strict=True))
+def test_each_of_those_is_a_mistake():
+    assert {line for line, _ in MISTAKES} >= PROCESSES
 
 
 @pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line for line, _ in MISTAKES])
-def test_a_mistake_gets_a_line_that_helps(line, message, answers):
-    result, folder = answers[line]
+def test_a_mistake_gets_a_line_that_helps(line, message, tmp_path):
+    (tmp_path / "garbage.db").write_bytes(b"not a database " * 99)
+    words = line.split(" ")
+    result = caviar(*words, cwd=tmp_path) if line in PROCESSES else here(*words, "executor=inline", cwd=tmp_path)
     assert result.returncode == 2, result.stdout + result.stderr
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
     assert "Traceback" not in result.stderr
     assert re.fullmatch("((data|averages): .+\n)*", result.stdout)  # the data may have been fine
     # The store may have been made meanwhile: empty, but whole. The garbage is as it was.
-    left = [name for name in files(folder) if not re.fullmatch(r"outputs/mlflow\.(db|new|lock).*", name)]
+    left = [name for name in files(tmp_path) if not re.fullmatch(r"outputs/mlflow\.(db|new|lock).*", name)]
     assert left == ["garbage.db"]
-    assert (folder / "garbage.db").read_bytes() == b"not a database " * 99
+    assert (tmp_path / "garbage.db").read_bytes() == b"not a database " * 99
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"]])
-def test_the_quick_commands_write_nothing(arguments, tmp_path):
-    result = caviar(*arguments, cwd=tmp_path)
+def test_showing_the_config_writes_nothing(tmp_path):
+    result = caviar("--cfg", "job", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout
     assert files(tmp_path) == []
 
 
 def test_help_explains_groups_keys_and_commands(tmp_path):
-    text = caviar("--help", cwd=tmp_path).stdout
+    result = caviar("--help", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path) == []
+    text = result.stdout
     groups = [
         "dataset",
         "device",
@@ -157,7 +161,10 @@ def test_help_explains_groups_keys_and_commands(tmp_path):
 
 def test_the_dry_run_shows_arms_stages_and_ranges(tmp_path):
     line = "-m sweep=coarse_to_fine optimizer=sgd,adam sweep.dry_run=true train.batch_size=64"
-    text = caviar(*line.split(), cwd=tmp_path).stdout
+    result = caviar(*line.split(), cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert files(tmp_path) == []
+    text = result.stdout
     assert "stage coarse: 12 trials of up to 5 epochs" in text
     assert "stage fine: 12 trials of up to 20 epochs" in text
     assert "arm optimizer=sgd:" in text

@@ -1,8 +1,6 @@
 """Each experiment by its command, small: the sweep it says, its figure and its finding."""
 
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import matplotlib.image
@@ -12,14 +10,17 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.sweep import result
 from pipeline.targets import locate
-from tests.conftest import ROOT, caviar
+from tests.conftest import ROOT, caviar, here
 
 FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
+# In this process, where TensorFlow is imported once; and no program is used long enough to be worth XLA.
+INLINE = ("executor=inline", "executor.xla=never", "tracking=none")
 # What makes each of them short.
 SMALL = {
     "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=2,3"],
     "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4"],
+    "bn_learning_rate": ["sweep.points=3", "train.epochs=2", "model.hidden_layers=2"],
     "covariate_shift": ["train.epochs=2", "seed=0,1", "model.hidden_layers=2"],
     "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128"],
     "decay": ["sweep.points=2", "train.epochs=2"],
@@ -59,8 +60,9 @@ def test_the_readme_lists_every_experiment():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
-    small = SMALL.get(name, ["sweep.points=3", "train.epochs=2"])
-    result = caviar("-m", f"experiment={name}", "sweep.name=s", "tracking=none", *small, cwd=tmp_path)
+    line = ["-m", f"experiment={name}", "sweep.name=s", *SMALL.get(name, ["sweep.points=3", "train.epochs=2"])]
+    # one of them as a user would run it, with workers
+    result = caviar(*line, cwd=tmp_path) if name == "momentum" else here(*line, *INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     (found,) = re.findall(r"^found:    (.+)$", result.stdout, re.MULTILINE)
     assert re.search(r"\d", found)
@@ -77,13 +79,12 @@ def test_coarse_to_fine_gives_both_searches_the_same_epochs():
     assert sweep["n_trials"] == sum(stage["n_trials"] for stage in sweep["stages"].values())
 
 
-def dry(*arguments):
-    line = [sys.executable, "run.py", "-m", "sweep.dry_run=true", *arguments]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def dry(*arguments, cwd):
+    return here("-m", "sweep.dry_run=true", *INLINE, *arguments, cwd=cwd)
 
 
-def test_what_is_typed_goes_before_what_the_experiment_says():
-    shown = dry("experiment=bn_learning_rate", "model.norm_placement=none", "sweep.points=3").stdout
+def test_what_is_typed_goes_before_what_the_experiment_says(tmp_path):
+    shown = dry("experiment=bn_learning_rate", "model.norm_placement=none", "sweep.points=3", cwd=tmp_path).stdout
     assert "stage grid: 3 trials of up to 10 epochs" in shown
     assert "arm all:" in shown
     assert "optimizer.learning_rate  tag(log, interval(0.0001, 100))" in shown
@@ -91,7 +92,7 @@ def test_what_is_typed_goes_before_what_the_experiment_says():
 
 def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
     line = "experiment=bn_learning_rate model.norm_placement=none optimizer.learning_rate=0.1 train.epochs=1"
-    result = caviar(*line.split(), "tracking=none", cwd=tmp_path)
+    result = here(*line.split(), *INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 
 
@@ -111,8 +112,8 @@ def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
         ),
     ],
 )
-def test_a_mistake_gets_a_line_that_helps(arguments, message):
-    result = dry(*arguments)
+def test_a_mistake_gets_a_line_that_helps(arguments, message, tmp_path):
+    result = dry(*arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -122,8 +123,8 @@ def test_a_mistake_gets_a_line_that_helps(arguments, message):
 def test_a_figure_that_fails_costs_a_line_and_not_the_sweep(tmp_path):
     """That of another experiment looks for a key that no trial of this one has."""
     other = "experiment.figure._target_=pipeline.experiments.coarse_to_fine.figure"
-    small = [*SMALL["decay"], "schedule=constant,cosine", "sweep.name=s", "tracking=none"]
-    result = caviar("-m", "experiment=decay", other, *small, cwd=tmp_path)
+    small = [*SMALL["decay"], "schedule=constant,cosine", "sweep.name=s"]
+    result = here("-m", "experiment=decay", other, *small, *INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "figure: not drawn, KeyError: " in result.stdout
     assert "best: trial" in result.stdout and "Traceback" not in result.stdout + result.stderr
