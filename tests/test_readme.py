@@ -1,5 +1,6 @@
 """The README tells the truth: its commands run, its examples work as they stand, its output is the program's."""
 
+import json
 import re
 import shlex
 import shutil
@@ -16,8 +17,18 @@ pytestmark = pytest.mark.slow
 TEXT = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^\| `(python .+?)` \|", TEXT, re.MULTILINE)
 FRACTIONS = ("validation_fraction", "test_fraction")  # of nearly every data set, told of under the table
+SWEEP = "python run.py -m"  # what `make sweep` runs, in full
 # Enough to see that a command works; its full length is a matter of minutes.
-SHORTER = {"python run.py": ["train.epochs=1"], "python run.py -m": ["train.epochs=1", "sweep.n_trials=2"]}
+SHORTER = {"python run.py": ["train.epochs=1"], SWEEP: ["train.epochs=1", "sweep.n_trials=2"]}
+# One process that runs a command for each line it is given, as the program does it, with TensorFlow imported once.
+SERVES = """
+import json, sys
+from tests.conftest import ROOT, here
+
+for line in sys.stdin:
+    done = here(*json.loads(line), cwd=ROOT)
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +56,50 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
+@pytest.fixture(scope="module")
+def serve(clone):
+    """run() in that one process, for commands that train; without XLA, which would only cost, and `make sweep` has."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", SERVES], cwd=clone, text=True, **pipes) as process:
+
+        def ask(line: str) -> subprocess.CompletedProcess[str]:
+            words = [*shlex.split(line.removeprefix("python run.py ")), "executor=inline", "executor.xla=never"]
+            process.stdin.write(json.dumps(words) + "\n")
+            process.stdin.flush()
+            return subprocess.CompletedProcess(words, *json.loads(process.stdout.readline()))
+
+        yield ask
+        process.stdin.close()
+
+
 def test_the_table_has_the_commands_worth_knowing():
     assert len(COMMANDS) == 15
+    assert SWEEP in COMMANDS
 
 
-@pytest.mark.parametrize("line", [*COMMANDS, "python run.py model=wide", "python run.py dataset=noise"])
-def test_a_command_works(line, clone):
+@pytest.mark.parametrize(
+    "line", [*(c for c in COMMANDS if c != SWEEP), "python run.py model=wide", "python run.py dataset=noise"]
+)
+def test_a_command_works(line, clone, serve):
+    alone = line == "python run.py" or line.startswith("python -m pipeline")
     if "<name>" in line:
         line = line.replace("<name>/<trial>", "first/0")
     elif "<time>" in line:
         line = line.replace("<time>", max((clone / "outputs/runs").iterdir()).name)
     elif line.startswith("python run.py"):
-        mode = "python run.py -m" if " -m " in f"{line} " else "python run.py"
+        mode = SWEEP if " -m " in line else "python run.py"
         extra = [] if "dry_run" in line else SHORTER[mode]
         if "coarse_to_fine" in line or "halving" in line:  # their stages have epochs of their own
             extra = ["sweep.n_trials=3"]
         line = " ".join([line, *extra])
-    result = run(line, clone)
+    result = run(line, clone) if alone else serve(line)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout
 
 
 def test_make_sweep_shows_what_the_readme_shows(clone):
-    """The command that a newcomer types first, but for the installing, which is what made this test run."""
+    """The command that a newcomer types first, and by it `python run.py -m`, but for the installing, which is what
+    made this test run."""
     venv = clone / "venv"
     venv.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
@@ -124,12 +156,12 @@ def test_the_map_of_folders_is_complete():
     assert listed == {"run.py", "conf", "pipeline", "tests", "outputs"}
 
 
-def test_the_range_that_a_user_is_told_to_add_is_searched(clone):
+def test_the_range_that_a_user_is_told_to_add_is_searched(serve, clone):
     line = re.search(r"```yaml\nsearch:\n(  .+?)\n```", TEXT)[1]
     path = clone / "conf/model/mlp.yaml"
     before = path.read_text()
     path.write_text(before.replace("search:\n", f"search:\n{line}\n"))
-    plan = run("python run.py -m sweep.dry_run=true", clone)
+    plan = serve("python run.py -m sweep.dry_run=true")
     path.write_text(before)
     assert plan.returncode == 0, plan.stderr
     assert "model.norm_momentum  tag(one_minus_log, interval(0.5, 0.99))" in plan.stdout

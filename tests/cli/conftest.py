@@ -12,7 +12,7 @@ import pytest
 
 from pipeline import hdf5
 from pipeline.__main__ import main
-from tests.conftest import caviar
+from tests.conftest import here
 
 POINTS = np.array([[1, 0], [-0.5, 0.866], [-0.5, -0.866]], np.float32)
 TRAIN = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=1")
@@ -22,7 +22,7 @@ TRAIN = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on blobs: 3 classes, inputs [2]; 540 examples to train on, 180 validation, 180 test."""
     folder = tmp_path_factory.mktemp("cli")
-    result = caviar(*TRAIN, "executor=inline", "tracking=none", cwd=folder)
+    result = here(*TRAIN, "executor=inline", "tracking=none", cwd=folder)
     assert result.returncode == 0, result.stderr
     (run,) = (folder / "outputs/runs").iterdir()
     return run

@@ -20,7 +20,7 @@ from pipeline.data.splits import Split, Splits
 from pipeline.data.stored import Stored
 from pipeline.errors import InputError
 from tests.cli.conftest import wrong
-from tests.conftest import ROOT, caviar
+from tests.conftest import ROOT, here
 
 
 def load(path, *overrides):
@@ -51,7 +51,7 @@ def test_the_printed_command_trains_as_the_data_set_itself(run, tmp_path):
     words = shlex.split(done.out.splitlines()[-1].partition("train on it:")[2])
     assert words[:3] == ["python", "run.py", "dataset=hdf5"]
     short = ("model.hidden_units=8", "train.epochs=1", "tracking=none", "executor=inline")
-    results = [caviar(*data, *short, cwd=tmp_path) for data in (words[2:], ["dataset=blobs"])]
+    results = [here(*data, *short, cwd=tmp_path) for data in (words[2:], ["dataset=blobs"])]
     ends = [[line for line in r.stdout.splitlines() if line.startswith("best epoch")] for r in results]
     assert ends[0] == ends[1] != [], results[0].stderr
 
@@ -194,7 +194,7 @@ def test_flipped_bits_are_noticed_before_training(run, tmp_path, share, compress
         byte = file.read(1)[0]
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 4]))
-    result = caviar("dataset=hdf5", f"dataset.file={out}", cwd=tmp_path)
+    result = here("dataset=hdf5", f"dataset.file={out}", cwd=tmp_path)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and str(out) in result.stderr
     assert "checksum mismatch" in result.stderr or "not a readable HDF5 file" in result.stderr

@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.cli.conftest import wrong
-from tests.conftest import caviar
+from tests.conftest import caviar, here
 
 SHORT = ("experiment=quadratic", "optimizer=sgd", "optimizer.learning_rate=0.45", "train.epochs=3")
 
@@ -88,8 +88,8 @@ def test_inspect_shows_the_weight(run, cost_model):
 
 
 def test_a_sweep_of_learning_rates_fuses_and_reports_the_loss(tmp_path):
-    line = ["-m", *SHORT[:2], "train.epochs=30", "sweep.points=4", "sweep.name=s", "executor.fuse=always"]
-    result = caviar(*line, "tracking=none", cwd=tmp_path)
+    line = ["-m", *SHORT[:2], "train.epochs=30", "sweep.points=4", "sweep.name=s", "executor=inline"]
+    result = here(*line, "executor.fuse=always", "tracking=none", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "4 trials, 0 to 3: fused with XLA, executor.fuse=always" in result.stdout
     assert "test: loss 0.0000 on 1 example\n" in result.stdout

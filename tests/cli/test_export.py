@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.conftest import caviar
+from tests.conftest import here
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,8 @@ def sweep(tmp_path_factory):
     """A sweep of three trials of different widths that writes model.h5 of its best only."""
     folder = tmp_path_factory.mktemp("export")
     line = "-m dataset=blobs train.epochs=2 sweep.n_trials=3 sweep.keep_models=1 sweep.name=s tracking=none"
-    result = caviar(*line.split(), "model.hidden_units=choice(4,6,8)", "train.batch_size=128", cwd=folder)
+    line += " executor=inline executor.xla=never"
+    result = here(*line.split(), "model.hidden_units=choice(4,6,8)", "train.batch_size=128", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder / "outputs/sweeps/s"
 

@@ -5,13 +5,12 @@ import re
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.conftest import caviar, command, files
+from tests.conftest import caviar, command, files, here
 
 N = 600
 SMALL = ("model.hidden_units=8", "train.batch_size=64", "tracking=none", "dataset=hdf5", "dataset.file=data.h5")
@@ -56,29 +55,17 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    tmp_path_factory.getbasetemp()
-
-    def ask(name):
-        changes, arguments, _ = BAD[name]
-        folder = tmp_path_factory.mktemp("bad")
-        write(folder / "data.h5", **changes)
-        return caviar(*SMALL, *arguments, cwd=folder), folder
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(BAD, pool.map(ask, BAD), strict=True))
-
-
 @pytest.mark.parametrize("name", BAD)
-def test_bad_data_is_refused_in_a_line_and_leaves_nothing(answers, name):
-    result, folder = answers[name]
+def test_bad_data_is_refused_in_a_line_and_leaves_nothing(name, tmp_path):
+    changes, arguments, message = BAD[name]
+    write(tmp_path / "data.h5", **changes)
+    result = here(*SMALL, *arguments, "executor=inline", cwd=tmp_path)
     assert result.returncode == 2, result.stdout + result.stderr
-    assert BAD[name][2] in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
-    assert files(folder) == ["data.h5"]
+    assert files(tmp_path) == ["data.h5"]
 
 
 def replaced_while_training(folder, *arguments, pattern):
@@ -168,11 +155,12 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
 def test_a_sweep_is_not_resumed_on_changed_data(tmp_path):
     write(tmp_path / "data.h5")
     line = ["-m", "sweep.name=s", "sweep.n_trials=2", "sweep.max_tier=1", "train.epochs=1", *STREAMED]
-    done = caviar(*line, cwd=tmp_path)
+    line += ["executor=inline", "executor.fuse=never"]
+    done = here(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     ledger = (tmp_path / "outputs/sweeps/s/ledger").read_text()
     write(tmp_path / "data.h5", seed=1)
-    refused = caviar(*line, cwd=tmp_path)
+    refused = here(*line, cwd=tmp_path)
     assert refused.returncode == 2
     assert re.match(
         r"sweep.name=s was begun otherwise \(data: was '?[0-9a-f]{16}'?, is '?[0-9a-f]{16}'?\)", refused.stderr

@@ -8,7 +8,7 @@ from PIL import Image
 from pipeline.data import parts
 from pipeline.data.images import images
 from pipeline.errors import InputError
-from tests.conftest import TINY, caviar
+from tests.conftest import TINY, here
 
 COLORS = {"ants": (200, 40, 30), "bees": (20, 180, 60), "cats": (10, 60, 220)}
 SUFFIXES = ("png", "jpg", "bmp", "gif", "tif", "webp", "ppm")
@@ -197,6 +197,6 @@ def test_images_too_large_for_every_worker_are_refused_before_they_are_read(tmp_
 def test_a_run(tmp_path):
     fill(tmp_path / "pictures")
     data = ("dataset=images", "dataset.folder=pictures", "dataset.size=[8,8]")
-    result = caviar(*TINY[1:], *data, "tracking=none", cwd=tmp_path)
+    result = here(*TINY[1:], *data, "tracking=none", "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("data: 34 + 4 + 4 examples (train, validation, test) of 8 x 8 x 3 uint8, 3 classes")

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.data import keras_sets
 from pipeline.errors import InputError
-from tests.conftest import ROOT, caviar
+from tests.conftest import ROOT, caviar, here
 
 RNG = np.random.default_rng(0)
 LABELS, TEST_LABELS = (np.arange(n, dtype=np.uint8) % 10 for n in (100, 20))
@@ -196,8 +196,8 @@ def test_reading_a_set_imports_no_keras(home):
 
 def test_a_run(home, tmp_path):
     write_mnist(home, pixels(100, 28, 28), pixels(20, 28, 28))
-    tiny = ("model.hidden_units=8", "train.epochs=1", "tracking=none")
-    result = caviar("dataset=mnist", *tiny, cwd=tmp_path)
+    tiny = ("model.hidden_units=8", "train.epochs=1", "tracking=none", "executor=inline")
+    result = here("dataset=mnist", *tiny, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("data: 90 + 10 + 20 examples (train, validation, test) of 28 x 28 x 1 uint8")
 

@@ -4,7 +4,7 @@ import pytest
 from pipeline.data import parts
 from pipeline.data.npz import npz
 from pipeline.errors import InputError
-from tests.conftest import TINY, caviar
+from tests.conftest import TINY, here
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4, 2))
@@ -168,6 +168,7 @@ def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, m
 
 def test_a_run(tmp_path):
     np.savez(tmp_path / "some.npz", x=X, y=Y)
-    result = caviar(*TINY[1:], "dataset=npz", "dataset.file=some.npz", "tracking=none", cwd=tmp_path)
+    line = [*TINY[1:], "dataset=npz", "dataset.file=some.npz", "tracking=none", "executor=inline"]
+    result = here(*line, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("data: 48 + 6 + 6 examples (train, validation, test) of 4 x 2 float32, 3 classes")

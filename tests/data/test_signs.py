@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.data.signs import signs
 from pipeline.errors import InputError
-from tests.conftest import caviar
+from tests.conftest import here
 
 N_TRAIN, N_TEST, CLASSES = 120, 24, 6
 TRAIN_KEYS, TEST_KEYS = ("train_set_x", "train_set_y"), ("test_set_x", "test_set_y")
@@ -69,6 +69,7 @@ def test_files_of_another_layout(files, tmp_path, change, message):
 
 def test_a_model_trains_on_them(files, tmp_path):
     where = [f"dataset.{key}={path}" for key, path in files.items()]
-    done = caviar("dataset=signs", *where, "model=softmax_regression", "train.epochs=2", "tracking=none", cwd=tmp_path)
+    line = ["dataset=signs", *where, "model=softmax_regression", "train.epochs=2", "tracking=none", "executor=inline"]
+    done = here(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "108 + 12 + 24 examples (train, validation, test) of 64 x 64 x 3 uint8, 6 classes" in done.stdout

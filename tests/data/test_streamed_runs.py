@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_digits
 
-from tests.conftest import caviar, command
+from tests.conftest import caviar, command, here
 
 LINE = ("dataset=hdf5", "dataset.file=data.h5", "model.hidden_units=8", "train.batch_size=64")
 STREAMED = (*LINE, "dataset.memory=never")
@@ -65,7 +65,7 @@ def test_a_fused_sweep_on_streamed_and_augmented_images_equals_its_trials_alone(
     line = ["-m", "sweep.n_trials=3", "sweep.max_tier=1", "train.epochs=2", "tracking=none"]
     line += ["train.augment.flip=true", "train.augment.shift=1", *STREAMED]
     for fuse in ("always", "never"):
-        done = caviar(*line, f"sweep.name={fuse}", f"executor.fuse={fuse}", cwd=folder)
+        done = here(*line, "executor=inline", f"sweep.name={fuse}", f"executor.fuse={fuse}", cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
     for number in range(3):
         together, alone = (curve(folder / f"outputs/sweeps/{fuse}/{number}") for fuse in ("always", "never"))
@@ -79,7 +79,7 @@ def test_a_fused_sweep_on_streamed_and_augmented_images_equals_its_trials_alone(
 @pytest.mark.slow
 def test_a_fused_sweep_on_data_in_memory_never_waits(folder):
     line = ["-m", "sweep.name=s", "sweep.n_trials=2", "sweep.max_tier=1", "train.epochs=2", "tracking=none", *LINE]
-    done = caviar(*line, "executor.fuse=always", cwd=folder)
+    done = here(*line, "executor=inline", "executor.fuse=always", "executor.xla=never", cwd=folder)
     assert done.returncode == 0, done.stderr
     for number in range(2):
         assert [e["data_wait"] for e in events(folder / f"outputs/sweeps/s/{number}") if e["event"] == "epoch"] == [

@@ -14,7 +14,7 @@ from pipeline.data import parts
 from pipeline.data.columns import override
 from pipeline.data.tables import csv, parquet
 from pipeline.errors import InputError
-from tests.conftest import TINY, caviar
+from tests.conftest import TINY, here
 
 N = 60
 LENGTH = [i / 4 for i in range(N)]
@@ -312,7 +312,7 @@ def test_a_run_prints_the_columns_once_and_keeps_them_with_the_model(tmp_path):
     wide = {f"column {i}": LENGTH for i in range(2500)}  # more than 64 kB of names, which HDF5 once could not hold
     (tmp_path / "table.csv").write_text(text({**COLUMNS, **wide}))
     data = ("dataset=csv", "dataset.file=table.csv", "dataset.label=species")
-    result = caviar(*TINY[1:], *data, "tracking=none", cwd=tmp_path)
+    result = here(*TINY[1:], *data, "tracking=none", "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("data: 48 + 6 + 6 examples (train, validation, test) of 2506 float32, 2 classes")
@@ -333,6 +333,6 @@ def test_a_sweep_tells_of_data_once_however_many_arms(tmp_path):
     (tmp_path / "table.csv").write_text(text(COLUMNS))
     data = ("dataset=csv", "dataset.file=table.csv", "dataset.label=species")
     sweep = ("-m", "optimizer=adam,sgd", "sweep.n_trials=2", "sweep.max_tier=1", "tracking=none")
-    result = caviar(*sweep, *TINY[1:], *data, cwd=tmp_path)
+    result = here(*sweep, *TINY[1:], *data, "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("data: ") == result.stdout.count("category: blue, green, red") == 1

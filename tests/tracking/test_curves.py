@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.tracking.curves import diagnoses_of, measure
 from pipeline.tracking.diagnostics_picture import PANELS, diagnostics_picture
-from tests.conftest import TINY, caviar
+from tests.conftest import TINY, caviar, here
 
 
 @pytest.mark.slow
@@ -37,16 +37,17 @@ def test_a_run_records_and_draws_its_layers(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_draws_its_winner(tmp_path):
     line = [*TINY, "optimizer.learning_rate=0.01,0.001", "sweep.max_tier=0", "train.diagnostics=true", "sweep.name=s"]
-    result = caviar("-m", *line, "tracking=none", cwd=tmp_path)
+    line += ["tracking=none", "executor=inline", "executor.xla=never"]
+    result = here("-m", *line, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(list((tmp_path / "outputs/sweeps/s").glob("*/diagnostics.png"))) == 1
-    again = caviar("-m", *line, "tracking=none", "train.diagnostics=false", cwd=tmp_path)
+    again = here("-m", *line, "train.diagnostics=false", cwd=tmp_path)
     assert again.returncode == 0, again.stderr  # to record less is no other sweep
 
 
 @pytest.mark.parametrize(("value", "message"), [("maybe", "true or false"), ("null", "train.diagnostics")])
 def test_a_mistake_is_explained(value, message, tmp_path):
-    result = caviar(f"train.diagnostics={value}", cwd=tmp_path)
+    result = here(f"train.diagnostics={value}", "executor=inline", cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) <= 2
