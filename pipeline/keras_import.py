@@ -4,7 +4,7 @@ import gc
 import sys
 
 # Keras imports these if it finds them, for data frames, wrappers and pictures of models that nothing here asks it for.
-# They take a third of the time. Whoever wants one imports it as ever.
+# They take a third of the time. Whoever wants one imports it afterwards; Keras itself does without.
 OPTIONAL = ("pandas", "sklearn", "matplotlib")
 
 
@@ -22,6 +22,6 @@ def import_keras() -> None:
         import keras  # noqa: F401
     finally:
         for name in absent:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
         gc.freeze()
         gc.enable()

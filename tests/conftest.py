@@ -16,6 +16,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from pipeline.data import sources
+from pipeline.launch import devices
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same results, and the same answer to device=gpu, on every machine
@@ -59,6 +60,7 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     out, err, status = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ))
+        stack.enter_context(mock.patch.object(devices, "_before", None))
         stack.enter_context(mock.patch.object(sys, "argv", command(*arguments)[1:]))
         stack.enter_context(mock.patch.object(sys, "path", [*sys.path]))
         stack.enter_context(contextlib.chdir(cwd))

@@ -19,6 +19,7 @@ from pipeline.cli.views import architecture, contents
 from pipeline.cli.views.data import measured
 from pipeline.cli.views.samples import draw
 from pipeline.cli.views.text import clean, print_json
+from pipeline.data.probe import opened
 from pipeline.errors import InputError
 from pipeline.saving import model_attributes
 
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     elif path.suffix.lower() in data.TABLES:
         examples = data.of_table(path, options.labels)
     else:
-        with hdf5.opened(path) as file:
+        with opened(path) as file:
             found |= _hdf5(path, file)
             if found["kind"] == "hdf5" and (examples := data.of_hdf5(path, file)):
                 found["kind"] = "data"

@@ -3,14 +3,15 @@
 import math
 import os
 import zlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-Place = tuple[int, int, int]  # byte offset, bytes, a mask of the filters that were left out
-MISSING: Place = (-1, 0, 0)
+PLACE = np.dtype([("offset", np.int64), ("size", np.int64), ("left_out", np.uint32)])  # bytes, and a mask of filters
+# What may stand between the numbers and their file: HDF5's filters, in their order.
+_READ: tuple[list[int], ...] = ([], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE])
 
 
 def opened(path: Path, key: str) -> "h5py.Dataset | Chunks":
@@ -26,9 +27,10 @@ class Chunks:
     """
 
     def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
-        self._dataset, self._file = dataset, path.open("rb", buffering=0)
+        self._path, self._dataset = path, dataset  # which keeps the file open
+        self._file = dataset.file.id.get_vfd_handle()
         self.shape, self.dtype, self.chunks = dataset.shape, dataset.dtype, dataset.chunks
-        self._gzipped, self._shuffled = dataset.compression == "gzip", dataset.shuffle
+        self._filters = _filters(dataset)
         self._rows = (self.chunks or self.shape)[0]  # of a chunk
         self._row = self.dtype.itemsize * math.prod(self.shape[1:])  # bytes
 
@@ -36,73 +38,106 @@ class Chunks:
         return self.shape[0]
 
     @cached_property
-    def _places(self) -> list[Place]:
+    def _places(self) -> np.ndarray:
         """Of the chunks, in their order; a dataset without any is one chunk."""
         if not self.chunks:
-            return [(self._dataset.id.get_offset(), self._dataset.id.get_storage_size(), 0)]
-        found = [MISSING] * -(-len(self) // self._rows)
-
-        def note(chunk: h5py.h5d.StoreInfo) -> None:
-            found[chunk.chunk_offset[0] // self._rows] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
-
-        self._dataset.id.chunk_iter(note)
-        if MISSING in found:
-            raise OSError(f"chunk {found.index(MISSING)} was never written")
-        return found
+            return np.array([(self._dataset.id.get_offset(), self._rows * self._row, 0)], PLACE)
+        found = self._path.stat()
+        return _places(self._path, self._dataset.name, (found.st_ino, found.st_size, found.st_mtime_ns))
 
     def __getitem__(self, span: slice) -> np.ndarray:
         """Rows start..stop-1."""
-        first, last, _ = span.indices(len(self))
+        first, last, step = span.indices(len(self))
+        if step != 1:
+            raise IndexError("rows in a file are read in their order")
         found = np.empty((last - first, *self.shape[1:]), self.dtype)
         for chunk in range(first // self._rows, -(-last // self._rows)):
             begin = chunk * self._rows
             start, stop = max(first, begin), min(last, begin + self._rows)
-            part = found[start - first : stop - first]
-            offset, size, mask = self._places[chunk]
-            if mask:
-                part[:] = self._dataset[start:stop]
-            elif self._gzipped:
-                part[:] = self._unpacked(offset, size)[start - begin : stop - begin]
-            else:
-                self._fill(part, offset + (start - begin) * self._row)
+            self._fill(found[start - first : stop - first], chunk, start - begin)
         return found
 
-    def _fill(self, part: np.ndarray, offset: int) -> None:
-        left = part.reshape(-1).view(np.uint8).data
+    def _fill(self, part: np.ndarray, chunk: int, skipped: int) -> None:
+        """Reads a chunk's rows from the `skipped`-th on."""
+        offset, size, left_out = self._places[chunk].item()
+        whole = self._rows * self._row
+        gzipped = bool(self._filters) and not left_out >> len(self._filters) - 1 & 1  # gzip is the last of them
+        if not gzipped and size != whole:
+            raise OSError(f"chunk {chunk} has {size} bytes instead of {whole}")
+        if not self._filters:
+            self._read(part.reshape(-1).view(np.uint8), offset + skipped * self._row)
+        elif size == whole and (chunk + 1) * self._rows > len(self):
+            # HDF5 may keep the last chunk as it is where rows are missing from it, and does not tell.
+            start = chunk * self._rows + skipped
+            part[:] = self._dataset[start : start + len(part)]
+        else:
+            # Gzip makes nothing twice as large, whatever a damaged file says.
+            data = np.empty(min(size, 2 * whole + 64), np.uint8)
+            self._read(data, offset)
+            data = _inflated(data, whole) if gzipped else data
+            if len(self._filters) == 2 and not left_out & 1:  # HDF5's shuffle: the first bytes of all numbers, then...
+                data = np.ascontiguousarray(data.reshape(self.dtype.itemsize, -1).T)
+            rows = data.reshape(-1).view(self.dtype).reshape(self._rows, *self.shape[1:])
+            part[:] = rows[skipped : skipped + len(part)]
+
+    def _read(self, data: np.ndarray, offset: int) -> None:
+        left = data.data
         while left:
-            n = os.preadv(self._file.fileno(), [left], offset)  # of 2 GiB at most
+            n = os.preadv(self._file, [left], offset)  # of 2 GiB at most
             if not n:
                 raise OSError("the file ends before them")
             left, offset = left[n:], offset + n
 
-    def _unpacked(self, offset: int, size: int) -> np.ndarray:
-        """The rows of a gzipped chunk."""
-        wanted = self._row * self._rows
-        # Gzip makes nothing twice as large, whatever a damaged file says.
-        data = _inflated(os.pread(self._file.fileno(), min(size, 2 * wanted + 64), offset), wanted)
-        if self._shuffled:  # HDF5's filter: the first bytes of all numbers, then the second ones...
-            data = np.frombuffer(data, np.uint8).reshape(self.dtype.itemsize, -1).T.tobytes()
-        return np.frombuffer(data, self.dtype).reshape(self._rows, *self.shape[1:])
+
+def _filters(dataset: h5py.Dataset) -> list[int]:
+    settings = dataset.id.get_create_plist()
+    return [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
 
 
 def _readable(dataset: h5py.Dataset) -> bool:
-    """Whether nothing but gzip, or HDF5's shuffle and gzip, stands between chunks of whole rows and their numbers."""
-    filters = set(dataset._filters)
-    if not h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type()):
+    """Whether all its numbers are in the file, with nothing but gzip, or HDF5's shuffle and gzip, between them and
+    chunks of whole rows."""
+    if (
+        not h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type())
+        or dataset.file.driver != "sec2"
+    ):
         return False
     if dataset.chunks:
         whole = dataset.chunks[1:] == dataset.shape[1:]
-        return whole and (not filters or ("gzip" in filters and filters <= {"gzip", "shuffle"}))
+        written = whole and dataset.id.get_num_chunks() == -(-len(dataset) // dataset.chunks[0])
+        return written and _filters(dataset) in _READ
     # An array that was never written has no place, although one may be told.
     written = dataset.id.get_storage_size() == dataset.dtype.itemsize * math.prod(dataset.shape)
     return written and dataset.id.get_offset() is not None
 
 
-def _inflated(raw: bytes, size: int) -> bytes:
+@lru_cache(maxsize=8)
+def _places(path: Path, key: str, stamp: tuple[int, ...]) -> np.ndarray:
+    """Of all chunks of a dataset in a file of this stamp: to ask takes 3 seconds for a million, and its parts ask one
+    by one. Raises OSError if they are not where chunks can be."""
+    with h5py.File(path, "r") as file:
+        dataset = file[key]
+        rows = dataset.chunks[0]
+        found = np.zeros(-(-len(dataset) // rows), PLACE)
+
+        def note(chunk: h5py.h5d.StoreInfo) -> None:
+            number, rest = divmod(chunk.chunk_offset[0], rows)
+            inside = not rest and not any(chunk.chunk_offset[1:]) and 0 <= number < len(found)
+            if not inside or found[number]["size"] or not chunk.size:
+                raise OSError(f"its list of chunks is damaged: one is said to begin at {chunk.chunk_offset}")
+            found[number] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
+
+        dataset.id.chunk_iter(note)
+    if not found["size"].all():
+        raise OSError(f"chunk {int(np.argmin(found['size']))} was never written")
+    return found
+
+
+def _inflated(raw: np.ndarray, size: int) -> np.ndarray:
     """What was deflated to `raw`, no more of it than is wanted: a megabyte may unpack to a gigabyte. Raises zlib.error
     unless it is of `size` bytes."""
     stream = zlib.decompressobj()
-    data = stream.decompress(raw, size + 1)
+    data = stream.decompress(raw.data, size + 1)
     if len(data) != size or not stream.eof:
         raise zlib.error(f"a chunk unpacks to {'more' if len(data) > size else 'less'} than its {size} bytes")
-    return data
+    return np.frombuffer(data, np.uint8)

@@ -14,7 +14,7 @@ from pipeline import hdf5 as files
 from pipeline.data import attributes as descriptions
 from pipeline.data import parts
 from pipeline.data.checked import once
-from pipeline.data.probe import probe
+from pipeline.data.probe import opened, probe
 from pipeline.data.splits import Splits
 from pipeline.data.stored import Stored
 from pipeline.errors import InputError, first_of, nearest
@@ -46,9 +46,8 @@ def hdf5(
     known: dict[str, parts.Place] = {}
     if not file:
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
-    with files.opened(Path(file)) as opened:
-        _probed(Path(file), "/")
-        if inputs is None and labels is None and descriptions.in_parts(opened):
+    with opened(Path(file)) as source:
+        if inputs is None and labels is None and descriptions.in_parts(source):
             known = {n: {"inputs": f"{n}/inputs", "labels": f"{n}/labels"} for n in ("validation", "test")}
             inputs, labels = "train/inputs", "train/labels"
     inputs, labels = "inputs" if inputs is None else inputs, "labels" if labels is None else labels
@@ -67,7 +66,7 @@ def hdf5(
 def part_at(place: parts.Place) -> parts.Part:
     """What lies at a place, checked but for the labels' values."""
     path, key, label_key = Path(str(place["file"])), str(place["inputs"]), str(place["labels"])
-    with files.opened(path) as file:
+    with opened(path) as file:
         inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
         if (kind := kind_of(label_set)) not in ("numbers", "text"):
             raise InputError(f"{path}: {label_key} holds {kind}; labels are whole numbers from 0, or text.")
@@ -76,7 +75,9 @@ def part_at(place: parts.Place) -> parts.Part:
         check_whole(label_set, path, label_key)
         other = None if kind == "numbers" else kind
         n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, label_set.shape))
-        _probed(path, "/", key, label_key, *(["list_classes"] if descriptions.listed_classes(file) else []))
+        texts = [name for name in (label_key, "list_classes") if _is_long_text(file.get(name))]
+        if texts:
+            once(path, f"probe of {texts}", lambda: probe(path, *texts))
         if files.DIGEST in file.attrs:
             once(path, files.DIGEST, lambda: files.check(path))
         labels = read_labels(label_set, path, label_key)
@@ -89,8 +90,10 @@ def part_at(place: parts.Place) -> parts.Part:
     return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes, whole, digest)
 
 
-def _probed(path: Path, *keys: str) -> None:
-    once(path, f"attributes of {keys}", lambda: probe(path, *keys))
+def _is_long_text(item: h5py.HLObject | None) -> bool:
+    """Whether it is text of any length, which lies in a heap of the file."""
+    found = h5py.check_string_dtype(item.dtype) if isinstance(item, h5py.Dataset) else None
+    return found is not None and found.length is None
 
 
 def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:

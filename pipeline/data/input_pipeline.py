@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.buffers import Buffers
+from pipeline.data.buffers import BUFFERS
 from pipeline.data.splits import Split
 from pipeline.data.stored import Stored
 from pipeline.data.windows import Windows
@@ -15,7 +15,8 @@ from pipeline.data.windows import Windows
 # doubles the cost of a small batch.
 _FIXED = tf.data.Options()
 _FIXED.autotune.enabled = False
-# What a prefetch holds at most. Its buffer doubles whenever the reader falls behind: unbounded, to half of the memory.
+# What prefetch(AUTOTUNE) holds at most. Its buffer doubles whenever the reader falls behind: unbounded, to half of the
+# memory.
 _FIXED.autotune.ram_budget = 2**27
 
 # Of an evaluation: large, for it needs no gradients; bounded, for its activations are in memory at once.
@@ -81,7 +82,7 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
     one costs more than evaluating a small model. batch_size: evaluation_batch() unless given."""
     batch_size = batch_size or evaluation_batch(split)
     if isinstance(split.inputs, Stored):
-        windows = Windows.of(split.inputs, batch_size, seed=0)
+        windows = Windows.of(split.inputs, batch_size, seed=0, mixed=False)
         batches = _read(split, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
         batches = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
@@ -124,10 +125,10 @@ def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
 
 def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Batches of the windows (epoch, window), of which the next two are read while one is trained on. Rows are put in
-    their shuffled place as they are read, so that a batch is a slice of its window, which shares its memory."""
+    their shuffled place as they are read, so that a batch is a slice of its window; it shares its memory where rows
+    are of whole 64 bytes."""
     stored, labels = split.inputs, split.labels
     assert isinstance(stored, Stored)
-    buffers = Buffers(windows.size * stored.nbytes // len(stored))
 
     def read(epoch: int, window: int) -> tuple[np.ndarray, np.ndarray]:
         shuffled = None if epoch == IN_ORDER else int(epoch)
@@ -135,7 +136,7 @@ def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: in
         places = np.arange(n) if shuffled is None else windows.shuffle(shuffled, window)
         found = np.empty(n, np.int32)
         found[places] = np.concatenate([labels[start:stop] for start, stop in spans])
-        inputs = buffers.array((n, *stored.shape[1:]), stored.dtype)
+        inputs = BUFFERS.array((n, *stored.shape[1:]), stored.dtype)
         return stored.gather(spans, places, inputs), found
 
     def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 BLOCK_BYTES = 2**21  # read at once, at least: smaller reads cost more than they bring
 SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
 RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
-THREADS = 4  # which read side by side; what they gain is gunzipping
+THREADS = 4  # which read side by side: they gunzip, and wait for a disk
 Stamp = tuple[int, int, int]
 Span = tuple[int, int]  # rows start..stop-1
 
@@ -125,9 +125,8 @@ class Stored:
             self.failure = error
             raise
         except (OSError, ArithmeticError, LookupError, RuntimeError, ValueError, zlib.error) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             place = f"rows {first} to {last - 1} of {self.key}"
-            self.failure = InputError(f"{self.path}: {place} can't be read ({reason}). Use another copy.")
+            self.failure = InputError(f"{self.path}: {place} can't be read ({_first_line(error)}). Use another copy.")
             raise self.failure from None
         chosen = found if last - first == len(rows) else found[rows - first]
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which the check of a file finds
@@ -147,7 +146,10 @@ class Stored:
 
     def _opened(self) -> h5py.Dataset | Chunks:
         if self._dataset is None:
-            self._dataset = opened(self.path, self.key)
+            try:
+                self._dataset = opened(self.path, self.key)
+            except (OSError, KeyError, RuntimeError) as error:
+                raise InputError(f"{self.path}: {self.key} can't be opened ({_first_line(error)}).") from None
         return self._dataset
 
     def __getstate__(self) -> dict[str, Any]:
@@ -155,6 +157,10 @@ class Stored:
 
 
 Rows = np.ndarray | Stored
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def exceeds_sample(rows: Rows) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.data.stored import Span, Stored
 
-WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; a few such are held
-MOST_WINDOW_BYTES = 2**28
+WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; up to eight such are held
+MOST_WINDOW_BYTES = 2**27
 MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
 
 
@@ -27,12 +27,12 @@ class Windows:
     seed: int
 
     @classmethod
-    def of(cls, inputs: Stored, batch_size: int, seed: int) -> "Windows":
-        """Windows of whole batches."""
+    def of(cls, inputs: Stored, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
+        """Windows of whole batches; of a block at least, or of several that are to be mixed."""
         n = len(inputs)
         row = max(1, inputs.nbytes // n)
         block = -(-n // len(inputs.starts)) * row
-        wanted = min(max(WINDOW_BYTES, MIXED_BLOCKS * block), MOST_WINDOW_BYTES)
+        wanted = min(max(WINDOW_BYTES, (MIXED_BLOCKS if mixed else 1) * block), MOST_WINDOW_BYTES)
         return cls(n, inputs.starts, max(1, wanted // (row * batch_size)) * batch_size, seed)
 
     def __len__(self) -> int:

@@ -38,8 +38,8 @@ def main(connection: Connection) -> None:
         except (EOFError, OSError):
             os._exit(1)
 
-    threading.Thread(target=listen, daemon=True).start()
     import_keras()  # while the parent checks data and store
+    threading.Thread(target=listen, daemon=True).start()
     first, worn = None, False  # memory after the first job, which has brought the data
     while not worn:
         job = jobs.get()

@@ -5,14 +5,36 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.data.buffers import ALIGNMENT, Buffers
+from pipeline.data.buffers import ALIGNMENT, IDLE, Buffers
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 3), "u1"), ((2, 2, 2), "f4"), ((33,), "u1")])
 def test_an_array_has_its_shape_and_begins_where_tensorflow_wants_it(shape, dtype):
-    found = Buffers(33).array(shape, np.dtype(dtype))
+    found = Buffers().array(shape, np.dtype(dtype))
     assert (found.shape, found.dtype) == (shape, np.dtype(dtype))
     assert found.ctypes.data % ALIGNMENT == 0
+
+
+def test_idle_memory_is_bounded_and_given_to_what_it_suits():
+    buffers = Buffers()
+
+    def ask(*sizes):
+        return [buffers.array((size,), np.dtype(np.uint8)) for size in sizes]
+
+    arrays = ask(*[1000] * 10)
+    assert len(buffers) == 10
+    del arrays
+    kept = ask(1000)
+    assert len(buffers) == 1 + IDLE
+    small = ask(10)
+    assert len(buffers) == 1 + IDLE  # within a large one
+    del small
+    large = ask(2000)
+    assert len(buffers) == 2 + IDLE
+    del kept, large
+    ask(5)
+    assert ask(1500)[0].base is not None
+    assert len(buffers) == 1 + IDLE
 
 
 def piped(array, use):
@@ -42,7 +64,7 @@ def piped(array, use):
     ids=["itself", "a part", "its bytes", "a tensor", "columns of it", "a slice", "its bytes in Python", "a sum"],
 )
 def test_memory_is_given_again_once_nothing_holds_it(hold, shared):
-    buffers = Buffers(8 * 16 * 4)
+    buffers = Buffers()
     array = buffers.array((8, 16), np.dtype(np.float32))
     array[:] = np.arange(128).reshape(8, 16)
     held = hold(array)
@@ -67,7 +89,7 @@ def flush():
 
 
 def test_threads_get_memory_of_their_own():
-    buffers, seen, gate = Buffers(1024), [], threading.Barrier(8)
+    buffers, seen, gate = Buffers(), [], threading.Barrier(8)
 
     def take():
         gate.wait()

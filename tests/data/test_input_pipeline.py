@@ -1,3 +1,4 @@
+import gc
 import itertools
 import os
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.data import input_pipeline
+from pipeline.data.buffers import Buffers
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
 from pipeline.data.stored import Stored
@@ -232,6 +234,17 @@ def test_streamed_evaluation_is_in_order_again_and_again(write, small_windows, b
     found = np.concatenate([inputs[:, 0, 0] for inputs, _ in batches])
     np.testing.assert_array_equal(found, np.tile(np.arange(ROWS), 2))
     assert len(batches[0][1]) == min(batch_size, ROWS)
+
+
+def test_windows_are_read_into_memory_that_is_used_again(write, small_windows, monkeypatch):
+    """Whatever TensorFlow remembers of data sets that are gone."""
+    buffers = Buffers()
+    monkeypatch.setattr(input_pipeline, "BUFFERS", buffers)
+    split = streamed(write)
+    for make in (lambda: training_batches(split, batch_size=50, seed=0), lambda: evaluation_batches(split)) * 4:
+        assert len(take(make(), 100)) == 100
+        gc.collect()
+    assert 1 <= len(buffers) <= 8
 
 
 def test_streamed_batches_can_be_gone_through_twice(write, small_windows):

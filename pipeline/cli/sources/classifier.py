@@ -12,6 +12,7 @@ from pipeline.cli.sources.arrays import Fitted, Shape, fit
 from pipeline.cli.sources.examples import Examples
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
+from pipeline.data.probe import opened
 from pipeline.errors import InputError
 from pipeline.evaluation import outputs, probabilities
 from pipeline.models.heads import HEADS
@@ -31,8 +32,8 @@ def saved_model(path: Path) -> "Classifier | CostModel":
     trial = path if path.is_dir() else path.parent
     if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
         raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
-    hdf5.check(path)
-    with hdf5.opened(path) as file:
+    with opened(path) as file:
+        hdf5.check(path)
         if "model_config" not in file.attrs:
             state = "progress" in file.attrs
             hint = " It is a training state; the model is the model.h5 beside it." if state else ""

@@ -14,6 +14,7 @@ from pipeline import hdf5
 from pipeline.data import npz
 from pipeline.data.attributes import in_parts
 from pipeline.data.hdf5 import check_whole, kind_of, part_at
+from pipeline.data.probe import opened
 from pipeline.data.stored import Rows, Stored
 from pipeline.errors import InputError, first_of, nearest, one_of
 
@@ -41,7 +42,7 @@ def read_labelled(path: Path, key: str | None) -> tuple[Rows, np.ndarray, tuple[
         found = npz.arrays(path, {"inputs": x, "labels": y})
         return _numbers(path, found["inputs"]), _numbers(path, found["labels"]), None
     with readable(path):
-        with hdf5.opened(path) as file:
+        with opened(path) as file:
             group = file if key is None else file.get(key)
             if not isinstance(group, h5py.Group):
                 known = [name for name, item in file.items() if isinstance(item, h5py.Group)]
@@ -57,7 +58,7 @@ def default_part(path: Path) -> str | None:
     """`test` if `python -m pipeline convert` wrote the file; None for any other."""
     if path.suffix.lower() not in HDF5:
         return None
-    with readable(path), hdf5.opened(path) as file:
+    with readable(path), opened(path) as file:
         return "test" if in_parts(file) else None
 
 
@@ -125,8 +126,8 @@ def _number(path: Path, line: int, column: int, cell: str) -> float:
 
 
 def _dataset(path: Path, key: str | None) -> Rows:
-    hdf5.check(path)
-    with hdf5.opened(path) as file:
+    with opened(path) as file:
+        hdf5.check(path)
         names: list[str] = []
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         wanted = key.strip("/") if key is not None else names[0] if len(names) == 1 else None
