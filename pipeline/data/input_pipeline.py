@@ -22,6 +22,8 @@ _FIXED.autotune.ram_budget = 2**27
 # Of an evaluation: large, for it needs no gradients; bounded, for its activations are in memory at once.
 EVALUATION_BATCH, EVALUATION_NUMBERS = 1024, 2**22
 
+GATHERED_BYTES = 2**22  # at once: several batches, for to ask for them costs more than to copy a small one
+
 IN_ORDER = -1  # the epoch of an evaluation
 
 Batch = tuple[tf.Tensor, tf.Tensor]
@@ -55,8 +57,10 @@ def training_batches(
     else:
         with tf.device("/CPU:0"):
             inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
-        orders = epochs.flat_map(lambda epoch: _cut(epoch_order(n, seed, epoch), batch_size))
-        batches = orders.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
+        at_once = max(1, GATHERED_BYTES // max(1, batch_size * split.inputs.nbytes // n)) * batch_size
+        orders = epochs.flat_map(lambda epoch: _cut((epoch_order(n, seed, epoch),), at_once))
+        rows = orders.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
+        batches = rows.flat_map(lambda *rows: _cut(rows, batch_size))
     if augment is not None:
         steps = start_epoch * steps_per_epoch(n, batch_size)
         batches = batches.enumerate(steps).map(
@@ -85,7 +89,8 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
         windows = Windows.of(split.inputs, batch_size, seed=0, mixed=False)
         batches = _read(split, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
-        batches = tf.data.Dataset.from_tensor_slices((split.inputs, split.labels)).batch(batch_size)
+        with tf.device("/CPU:0"):
+            batches = _cut((tf.constant(split.inputs), tf.constant(split.labels)), batch_size)
     return batches.repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
 
 
@@ -114,9 +119,14 @@ def waited_for(iterator: Any, ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
         return batch, tf.timestamp() - asked
 
 
-def _cut(order: tf.Tensor, batch_size: int) -> tf.data.Dataset:
-    """The order [n] of examples, a batch at a time."""
-    return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+def _cut(rows: tuple[tf.Tensor, ...], batch_size: int) -> tf.data.Dataset:
+    """Tensors [n, ...] as batches, of which the last may be partial. Cut, and not gathered row by row by batch(), which
+    costs more than to train a small model on them."""
+    n = tf.shape(rows[0])[0]
+    end = n // batch_size * batch_size
+    full = tuple(tf.reshape(x[:end], [-1, batch_size, *x.shape[1:]]) for x in rows)
+    rest = tf.data.Dataset.from_tensors(tuple(x[end:] for x in rows)).take(tf.cast(end < n, tf.int64))
+    return tf.data.Dataset.from_tensor_slices(full).concatenate(rest)
 
 
 def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
@@ -143,8 +153,4 @@ def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: in
         inputs, labels = tf.numpy_function(read, [epoch, number], (tf.as_dtype(stored.dtype), tf.int32))
         return tf.ensure_shape(inputs, [None, *stored.shape[1:]]), tf.ensure_shape(labels, [None])
 
-    def batches(inputs: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
-        starts = tf.data.Dataset.range(0, tf.size(labels, tf.int64), batch_size)
-        return starts.map(lambda start: (inputs[start : start + batch_size], labels[start : start + batch_size]))
-
-    return pairs.map(window, num_parallel_calls=2).prefetch(1).flat_map(batches)
+    return pairs.map(window, num_parallel_calls=2).prefetch(1).flat_map(lambda *rows: _cut(rows, batch_size))

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -60,8 +61,8 @@ def medians(repeats: int, *contenders: Callable[[], float]) -> list[float]:
     return [median(column) for column in zip(*times)]
 
 
-def trainer_on(batches: Any) -> Any:
-    """A network whose step takes a few milliseconds."""
+def trainer_on(batches: Any, units: int) -> Any:
+    """A network of a hidden layer."""
     import keras
 
     from pipeline.data.splits import Split
@@ -70,7 +71,7 @@ def trainer_on(batches: Any) -> Any:
     keras.utils.set_random_seed(0)
     inputs = keras.Input(IMAGE)
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Dense(128, "relu")(x)))
+    model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Dense(units, "relu")(x)))
     from pipeline.data.input_pipeline import evaluation_batches
 
     few = Split(images(8), np.zeros(8, np.int32))
@@ -79,12 +80,12 @@ def trainer_on(batches: Any) -> Any:
     return SoloTrainer(model, optimizer, batches=batches, validation=validation, validation_steps=1)
 
 
-def seconds_of_an_epoch(batches: Any, steps: int) -> Callable[[], float]:
-    trainer = trainer_on(batches)
+def seconds_of_an_epoch(batches: Any, steps: int, units: int = 128) -> Callable[[], float]:
+    trainer = trainer_on(batches, units)
     rates = np.full(steps, 0.01, np.float32)
-    trainer.train_epoch(rates)  # traces, and fills the buffers
 
     def epoch() -> float:
+        trainer.train_epoch(rates)  # so that as much is read ahead before the timed epoch as after it
         began = time.perf_counter()
         trainer.train_epoch(rates)
         return time.perf_counter() - began
@@ -109,16 +110,15 @@ def overlap(folder: Path, options: Namespace) -> Iterator[str]:
     (alone,) = medians(options.repeats, training)
     delay = alone / n
 
+    medium = threading.Lock()
+
     class Slow(Stored):
-        """Rows of a medium that takes as long as training on them."""
+        """Rows of a medium that takes as long as training on them, whoever reads."""
 
         def read(self, start: int, stop: int) -> np.ndarray:
-            time.sleep(delay * (stop - start))
+            with medium:
+                time.sleep(delay * (stop - start))
             return super().read(start, stop)
-
-        def gather(self, spans: Any, places: Any = None, into: Any = None) -> np.ndarray:
-            into[places] = np.concatenate([self.read(*span) for span in spans])  # one reader
-            return into
 
     slow = Split(Slow(split.inputs.path, "inputs", split.inputs.rows), split.labels)
 
@@ -126,10 +126,10 @@ def overlap(folder: Path, options: Namespace) -> Iterator[str]:
         return training_batches(slow, batch_size=BATCH_SIZE, seed=0)
 
     endless = iter(batches())
-    for _ in range(steps):
-        next(endless)
 
     def loading() -> float:
+        for _ in range(steps):
+            next(endless)
         began = time.perf_counter()
         for _ in range(steps):
             next(endless)
@@ -212,10 +212,12 @@ def from_memory(folder: Path, options: Namespace) -> Iterator[str]:
     n = 400 * BATCH_SIZE
     held = Split(images(n), (np.arange(n) % 10).astype(np.int32))
     fixed = tf.data.Dataset.from_tensors((held.inputs[:BATCH_SIZE], held.labels[:BATCH_SIZE])).repeat()
-    same = seconds_of_an_epoch(fixed, n // BATCH_SIZE)
-    every = seconds_of_an_epoch(training_batches(held, batch_size=BATCH_SIZE, seed=0), n // BATCH_SIZE)
-    a, b = medians(max(5, options.repeats), same, every)
-    yield f"one batch {a:.3f} s an epoch, all data {b:.3f} s: {b / a - 1:+.1%}"
+    every = training_batches(held, batch_size=BATCH_SIZE, seed=0)
+    yield f"{n // BATCH_SIZE} batches of {BATCH_SIZE} images {IMAGE}"
+    for units in (128, 1024):
+        epochs = [seconds_of_an_epoch(batches, n // BATCH_SIZE, units) for batches in (fixed, every)]
+        a, b = medians(max(5, options.repeats), *epochs)
+        yield f"{units:>4} hidden units: one batch {a:.3f} s an epoch, all data {b:.3f} s: {b / a - 1:+.1%}"
 
 
 def shuffle(folder: Path, options: Namespace) -> Iterator[str]:
