@@ -9,7 +9,8 @@ targets, objective        calling what a `_target_` names; what "better" means
 keras_import              what every process that trains or predicts does first
 memory, cache             how much memory there is; what is remembered of this machine and its files
 data/                     one file a data set, each a function that returns Splits, from arrays or parts; stored reads
-                          rows of a file, in the order of windows; input_pipeline makes tf.data; converted writes HDF5
+                          rows of a file (chunks beside HDF5, buffers are memory used again), in the order of windows;
+                          probe opens files of strangers; input_pipeline makes tf.data; converted writes HDF5
 models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
                           distributed on several devices, cohort and modes say which trials fuse and how; stacking,

@@ -28,6 +28,7 @@ PROBED_TRIALS = 16  # a step's cost a trial hardly falls beyond
 REPEATS, ENOUGH_SECONDS = 5, 0.3
 # A fused trial that takes less than this share of a lone one's step leaves nothing that the other mode could win.
 CLEARLY = 0.5
+MEASUREMENT = 2  # counts the ways of measuring: what another one found is measured again
 RESIDENT_SHARE = 0.25  # of the memory a cohort may take, for data held on the device
 
 
@@ -213,7 +214,15 @@ def _kind(trial: "Trial", resident: bool) -> str:
     work *= trial.config["train"]["batch_size"]
     device = [trial.config["device"]["name"] == "tpu", *(d.name for d in tf.config.list_logical_devices("GPU"))]
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    parts = [kinds, type(trial.optimizer).__name__, round(math.log(max(work, 1), 4)), device, threads, resident]
+    parts = [
+        MEASUREMENT,
+        kinds,
+        type(trial.optimizer).__name__,
+        round(math.log(max(work, 1), 4)),
+        device,
+        threads,
+        resident,
+    ]
     parts += [trial.config["device"]["precision"], version("tensorflow"), version("keras"), str(os.cpu_count())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
