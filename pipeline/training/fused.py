@@ -1,6 +1,5 @@
 """A cohort of trials trained as one stacked computation."""
 
-import functools
 import json
 import time
 from collections import OrderedDict
@@ -16,14 +15,12 @@ from pipeline.data.splits import Splits
 from pipeline.training import layer_calls, stacking, updates
 from pipeline.training.feed import Feed, Resident, Streamed
 from pipeline.training.losses import CRITERIA
-from pipeline.training.program import Constants, Program, State, Totals, stacked_state, zero
+from pipeline.training.program import Constants, Program, State, Totals, zero
+from pipeline.training.stacked import Stacked, gathered
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 CALL_SECONDS, STEPS_PER_CALL = 2.0, 256
 FIRST_STEPS = 16  # of a cohort, which tell how long a step takes
-
-# What a variable of an optimizer is: iteration, rate, own or shared (slot); the slot; the weight it belongs to.
-Place = tuple[str, str, int]
 
 _programs: OrderedDict[str, Program] = OrderedDict()
 MOST_PROGRAMS = 4  # a worker mostly gets cohorts of the same few structures
@@ -110,33 +107,20 @@ class FusedTrainer:
         ]
         parts += [self._batch_size, clip, decay, own_data, xla, statistics]
         self._program = _program(json.dumps([_text(part) for part in parts]), make)
-        # Where a trial's variables are: the order of Keras, which state.h5 and model.h5 share.
-        self._shapes = [{v: tuple(w.shape) for v, w in enumerate(model.variables)} for model in models]
-        self._order = _variable_order(models[0])
         wide = [tuple(v.shape) for v in self._program.template.variables]
-        arrays = [[v.numpy() for v in model.variables] for model in models]
-        trainable, others = self._order
-        weights = [stacking.stack([a[v] for a in arrays], wide[v]) for v in trainable]
-        slots, shared = updates.first_slots(rule, [tuple(w.shape) for w in weights], numbers)
-        self._state = stacked_state(
-            weights, [stacking.stack([a[v] for a in arrays], wide[v]) for v in others], slots, shared
-        )
+        self._trials = Stacked(models, optimizers, rule, numbers, wide)
         self._constants = Constants(
             layers=[tf.constant(values) for values in differing.values()],
             optimizer={name: tf.constant(values) for name, values in numbers.items()},
             label_smoothing=tf.constant(np.array(label_smoothing, np.float32)),
-            masks=stacking.masks([[s[v] for v in trainable] for s in self._shapes], [wide[v] for v in trainable]),
+            masks=self._trials.masks(),
             data=tf.constant(np.array(self._of, np.int32)),
         )
-        self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
-        self._optimizer_orders = _optimizer_orders(rule, optimizers, models)
-        self._numpy: State | None = None
         self.waited = 0.0
-        self._restored = False  # whether the arrays are newer than the tensors
 
     @property
     def size(self) -> int:
-        return len(self._shapes)
+        return len(self._trials)
 
     def epoch(
         self, rates: np.ndarray, should_stop: Callable[[], bool] = lambda: False
@@ -146,7 +130,7 @@ class FusedTrainer:
         Returns for each trial loss (as trained on) and val_loss, and accuracy and val_accuracy if its head
         classifies; None if `should_stop` turned true between two calls.
         """
-        state, constants, feed = self._tensors(), self._constants, self._feed
+        state, constants, feed = self._trials.state, self._constants, self._feed
         rate = tf.constant(rates)
         feed.begin(self._epoch)
         totals, begin = zero(state), 0
@@ -161,7 +145,7 @@ class FusedTrainer:
         loss, correct, count = totals.loss.numpy().astype(float), totals.correct.numpy(), int(totals.count)
         state, rest, validation = feed.finish(self._program, state, constants, rate)
         loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
-        self._state, self._numpy = state, None
+        self._trials.state = state
         self.waited = float(totals.waited + rest.waited)
         self._epoch += 1
         n = int(validation.count)
@@ -173,7 +157,7 @@ class FusedTrainer:
     def rehearse(self, rates: np.ndarray, steps: int) -> int:
         """Computes up to `steps` steps of an epoch and forgets them: what a step takes, compiled. Returns how many: the
         partial batch at an epoch's end is a step only where there is no full one."""
-        state, rate = self._tensors(), tf.constant(rates)
+        state, rate = self._trials.state, tf.constant(rates)
         self._feed.begin(self._epoch)
         full = min(steps, self._feed.calls)
         if full:
@@ -189,73 +173,21 @@ class FusedTrainer:
 
     def weights(self, i: int) -> list[np.ndarray]:
         """What predicting needs of trial `i`, in its own widths and the order of model.weights."""
-        variables = self._variables(i)
-        return [variables[v] for v in self._weight_order]
+        return self._trials.weights(i)
 
     def state(self, i: int) -> dict[str, np.ndarray]:
         """Everything that training changes of trial `i`, as SoloTrainer names it."""
-        variables = self._variables(i)
-        result = {f"model/{v:04d}": variables[v] for v in range(len(variables))}
-        for name, (kind, slot, j) in self._optimizer_orders[i].items():
-            result[name] = self._slot(i, kind, slot, j)
-        return result
+        return self._trials.of(i)
 
     def restore(self, i: int, state: dict[str, np.ndarray]) -> None:
         """Sets what state() gave. Raises ValueError if names or shapes are not this trial's."""
-        now = self.state(i)
-        if {k: v.shape for k, v in now.items()} != {k: v.shape for k, v in state.items()}:
-            raise ValueError("the saved state belongs to another model or optimizer")
-        trainable, others = self._order
-        whole, self._restored = self._as_numpy(), True
-        for stacked, order in ((whole.weights, trainable), (whole.others, others)):
-            for array, v in zip(stacked, order, strict=True):
-                array[i] = stacking.pad(state[f"model/{v:04d}"], array.shape[1:])
-        for slots in whole.slots:
-            for array in slots.values():
-                array[i] = 0  # and stays so where this trial has no such slot, for which it has a momentum of 0
-        for name, (kind, slot, j) in self._optimizer_orders[i].items():
-            if kind == "iteration":
-                whole.step[i] = state[name]
-            elif kind == "own":
-                array = whole.slots[j][slot]
-                array[i] = stacking.pad(state[name], array.shape[1:])
-            elif kind == "shared":
-                whole.shared[slot][i] = state[name]
+        self._trials.restore(i, state)
 
     def keep(self, indices: Sequence[int]) -> None:
         """Goes on with these trials only."""
         chosen = tf.constant(np.array(indices, np.int32))
-        self._state, self._constants = tf.nest.map_structure(
-            lambda t: None if t is None else tf.gather(t, chosen), (self._tensors(), self._constants)
-        )
-        self._shapes = [self._shapes[i] for i in indices]
-        self._optimizer_orders = [self._optimizer_orders[i] for i in indices]
-        self._numpy = None
-
-    def _tensors(self) -> State:
-        """The state on the device, made once however many trials were restored."""
-        if self._restored:
-            self._state, self._restored = tf.nest.map_structure(tf.constant, self._numpy), False
-        return self._state
-
-    def _as_numpy(self) -> State:
-        """The state, fetched once an epoch however many trials ask."""
-        if self._numpy is None:
-            self._numpy = tf.nest.map_structure(lambda t: np.array(t), self._state)
-        return self._numpy
-
-    def _variables(self, i: int) -> list[np.ndarray]:
-        state, (trainable, others), shapes = self._as_numpy(), self._order, self._shapes[i]
-        found = {v: array[i] for v, array in zip((*trainable, *others), (*state.weights, *state.others), strict=True)}
-        return [stacking.cut(found[v], shapes[v]) for v in range(len(found))]
-
-    def _slot(self, i: int, kind: str, slot: str, j: int) -> np.ndarray:
-        state = self._as_numpy()
-        if kind == "own":
-            return stacking.cut(state.slots[j][slot][i], self._shapes[i][self._order[0][j]])
-        if kind == "shared":
-            return np.array(state.shared[slot][i])
-        return np.array(int(state.step[i]), np.int64) if kind == "iteration" else np.array(0, np.float32)
+        self._trials.keep(chosen)
+        self._constants = gathered(self._constants, chosen)
 
 
 def _program(key: str, make: Callable[[], Program]) -> Program:
@@ -270,40 +202,6 @@ def _program(key: str, make: Callable[[], Program]) -> Program:
 
 def _text(part: Any) -> str:
     return str(sorted((str(k), str(v)) for k, v in part.items()) if isinstance(part, dict) else part)
-
-
-def _index(variables: Sequence[Any], variable: Any) -> int:
-    return next(i for i, v in enumerate(variables) if v is variable)
-
-
-def _variable_order(model: keras.Model) -> tuple[list[int], list[int]]:
-    """Places in model.variables of the trainable ones and of the others."""
-    places = functools.partial(_index, model.variables)
-    return [places(v) for v in model.trainable_variables], [places(v) for v in model.non_trainable_variables]
-
-
-def _optimizer_orders(
-    rule: updates.Rule, optimizers: Sequence[keras.optimizers.Optimizer], models: Sequence[keras.Model]
-) -> list[dict[str, Place]]:
-    """For each trial, for each variable of its optimizer in Keras, by its name in state.h5, what it is here."""
-    # All that Keras' variables depend on, among optimizers of one class: it makes no slots for a momentum of 0.
-    kinds = [getattr(optimizer, "momentum", 0.0) > 0 for optimizer in optimizers]
-    firsts = {kind: kinds.index(kind) for kind in kinds}
-    orders = {kind: _optimizer_order(rule, optimizers[i], models[i]) for kind, i in firsts.items()}
-    return [orders[kind] for kind in kinds]
-
-
-def _optimizer_order(rule: updates.Rule, optimizer: keras.optimizers.Optimizer, model: keras.Model) -> dict[str, Place]:
-    optimizer.build(model.trainable_variables)
-    places: dict[int, Place] = {id(optimizer.iterations): ("iteration", "", 0)}
-    for slot, attribute in rule.slots.items():
-        held = getattr(optimizer, attribute, [])
-        if slot in rule.shared:
-            places[id(held)] = ("shared", slot, 0)
-        else:
-            places |= {id(variable): ("own", slot, j) for j, variable in enumerate(held)}
-    variables = enumerate(optimizer.variables)
-    return {f"optimizer/{k:04d}": places.get(id(variable), ("rate", "", 0)) for k, variable in variables}
 
 
 def _normalizations(model: keras.Model) -> list[keras.layers.Normalization]:

@@ -223,15 +223,6 @@ EVALUATED_AT_ONCE = 8192  # examples times trials
 NO_TIME = np.float64(0)
 
 
-def stacked_state(
-    weights: Sequence[tf.Tensor], others: Sequence[tf.Tensor], slots: list[dict[str, Any]], shared: dict[str, Any]
-) -> State:
-    """The state before the first step."""
-    own = [{name: tf.constant(array) for name, array in arrays.items()} for arrays in slots]
-    common = {name: tf.constant(array) for name, array in shared.items()}
-    return State(list(weights), list(others), own, common, tf.zeros([weights[0].shape[0]]))
-
-
 def added(totals: Totals, more: Totals) -> Totals:
     return Totals(*map(tf.add, totals, more))
 

@@ -233,30 +233,3 @@ def assigned(model: keras.Model, values: dict[Path, tf.Tensor]) -> Iterator[None
     finally:
         for owner, name, value in reversed(before):
             setattr(owner, name, value)
-
-
-def pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`array` in the corner of zeros of `shape`."""
-    if array.shape == shape:
-        return array
-    return np.pad(array, [(0, wide - own) for own, wide in zip(array.shape, shape, strict=True)])
-
-
-def cut(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The corner of `shape`, as its own copy."""
-    return np.array(array[tuple(slice(size) for size in shape)])
-
-
-def stack(arrays: Sequence[np.ndarray], shape: tuple[int, ...]) -> tf.Tensor:
-    return tf.constant(np.stack([pad(array, shape) for array in arrays]))
-
-
-def masks(shapes: Sequence[Sequence[tuple[int, ...]]], wide: Sequence[tuple[int, ...]]) -> list[tf.Tensor | None]:
-    """For each variable 1 where a trial has a weight of its own and 0 in its padding, [P, *shape]; None if no trial
-    is padded. shapes: of each trial's variables."""
-    result: list[tf.Tensor | None] = []
-    for j, shape in enumerate(wide):
-        own = [trial[j] for trial in shapes]
-        same = all(s == shape for s in own)
-        result.append(None if same else stack([np.ones(s, np.float32) for s in own], shape))
-    return result
