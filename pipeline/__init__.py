@@ -13,8 +13,9 @@ data/                     one file a data set, each a function that returns Spli
                           probe opens files of strangers; input_pipeline makes tf.data; converted writes HDF5
 models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
 training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
-                          distributed on several devices, cohort and modes say which trials fuse and how; stacking,
-                          stacked, feed, program, updates, layer_calls, fused; diagnostics measures layers
+                          distributed on several devices, cohort and modes say which trials fuse and how, by
+                          measurements; stacking, stacked, feed, program, updates, layer_calls, fused;
+                          diagnostics measures layers
 sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
                           study, the Hydra sweeper
 experiments/              the course's claims, each a function that draws a finished sweep

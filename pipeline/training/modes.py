@@ -1,24 +1,15 @@
 """How a cohort trains best on this machine, by what a short probe has measured: fused with XLA, fused, or alone."""
 
-import contextlib
-import fcntl
-import hashlib
-import json
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from pipeline import cache
-from pipeline.jsonl import write_atomically
+from pipeline.training import measurements
 
 if TYPE_CHECKING:
     from pipeline.training.trial import Trial
@@ -28,7 +19,6 @@ PROBED_TRIALS = 16  # a step's cost a trial hardly falls beyond
 REPEATS, ENOUGH_SECONDS = 5, 0.3
 # A fused trial that takes less than this share of a lone one's step leaves nothing that the other mode could win.
 CLEARLY = 0.5
-MEASUREMENT = 2  # counts the ways of measuring: what another one found is measured again
 RESIDENT_SHARE = 0.25  # of the memory a cohort may take, for data held on the device
 
 
@@ -56,7 +46,7 @@ class Choice:
 
     def note_obstacle(self, reason: str) -> None:
         """Remembers that this structure does not fuse."""
-        _remember(self.key, {"obstacle": reason})
+        measurements.remember(self.key, {"obstacle": reason})
 
 
 def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: dict[str, Any]) -> Choice:
@@ -78,11 +68,11 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
         bytes_a_trial=max(bytes_a_trial(t) for t in models.values()),
         memory=memory,
         most=job.get("cohort_size") or 10**6,
-        key=_kind(trial, resident),
+        key=measurements.kind_of(trial, resident),
     )
     fuse, xla = job.get("fuse", "auto"), job.get("xla", "auto")
     allowed = [m for m, use in (("fused_xla", xla != "never"), ("fused", xla != "always")) if use]
-    known = measurements().get(choice.key, {})
+    known = measurements.known(choice.key)
     if fuse == "auto":
         obstacle = obstacle or known.get("obstacle")
     if not choice.resident and not shared:
@@ -97,8 +87,8 @@ def choose(trials: Sequence["Trial"], planned: int, obstacle: str | None, job: d
         return replace(choice, mode=allowed[0], reason="executor.fuse=always")
     n = min(planned, PROBED_TRIALS, choice.largest(planned))
     if _unknown(known, allowed, n):
-        with _alone():
-            known = measurements().get(choice.key, {})  # another worker may just have found out
+        with measurements.alone():
+            known = measurements.known(choice.key)  # another worker may just have found out
             if _unknown(known, allowed, n):
                 known = probe(trials, n, allowed, choice)
         if obstacle := known.get("obstacle"):
@@ -150,7 +140,7 @@ def probe(trials: Sequence["Trial"], n_trials: int, allowed: Sequence[str], choi
             reason = unfused_reason(error)
     if reason and not any(found.get(mode) for mode in allowed):
         found["obstacle"] = reason
-    _remember(choice.key, found)
+    measurements.remember(choice.key, found)
     return found
 
 
@@ -163,10 +153,10 @@ def unfused_reason(error: Exception) -> str:
 def measured(trial: "Trial", choice: Choice, planned: int) -> dict[str, float]:
     """What the chosen mode takes: seconds until the first step, `start`, and of a step, a trial, `step`. Timed now if
     the choice did not need to know."""
-    known = measurements().get(choice.key, {}).get(choice.mode)
+    known = measurements.known(choice.key).get(choice.mode)
     if not known:
         known = _timed([trial], min(planned, PROBED_TRIALS, choice.largest(planned)), choice)
-        _remember(choice.key, {choice.mode: known})
+        measurements.remember(choice.key, {choice.mode: known})
     return {"start": known["start"], "step": known["step"]}
 
 
@@ -203,70 +193,3 @@ def bytes_a_trial(trial: "Trial") -> int:
             size += math.prod(layer.kernel_size) * math.prod(d or 1 for d in layer.input.shape[1:])
         activations += 3 * batch * size
     return 4 * (weights + activations)
-
-
-def _kind(trial: "Trial", resident: bool) -> str:
-    """What a measurement holds for: the layers, the optimizer, the work of a step to a factor of 4, the device, and
-    whether the data lies on it."""
-    model = trial.model
-    kinds = sorted({type(layer).__name__ for layer in model._flatten_layers()})
-    work = sum(math.prod(v.shape) * max(1, math.prod(_positions(model, v))) for v in model.trainable_variables)
-    work *= trial.config["train"]["batch_size"]
-    device = [trial.config["device"]["name"] == "tpu", *(d.name for d in tf.config.list_logical_devices("GPU"))]
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    parts = [
-        MEASUREMENT,
-        kinds,
-        type(trial.optimizer).__name__,
-        round(math.log(max(work, 1), 4)),
-        device,
-        threads,
-        resident,
-    ]
-    parts += [trial.config["device"]["precision"], version("tensorflow"), version("keras"), str(os.cpu_count())]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _positions(model: keras.Model, variable: Any) -> tuple[int, ...]:
-    """The places at which a convolution's kernel is applied; () for other weights."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D) and variable is layer.kernel:
-            return tuple(d or 1 for d in layer.output.shape[1:3])
-    return ()
-
-
-def cache_file() -> Path:
-    """Where measurements of this machine are."""
-    return cache.file("measurements.json")
-
-
-def measurements() -> dict[str, dict[str, Any]]:
-    """Everything measured; empty if there is nothing, or nothing readable."""
-    try:
-        found = json.loads(cache_file().read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One process measures at a time: side by side each would measure the other."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            cache_file().parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(cache_file().with_suffix(".lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _remember(key: str, found: dict[str, Any]) -> None:
-    """Adds to the cache. A machine without a place for it measures again next time."""
-    path = cache_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        everything = measurements()
-        everything[key] = {**everything.get(key, {}), **found}
-        write_atomically(path, [json.dumps(everything, indent=1).encode()])
-    except OSError:
-        pass

@@ -1,6 +1,4 @@
-"""The size of a cohort, the estimate of its seconds, and what is remembered of a machine."""
-
-import json
+"""The size of a cohort and the estimate of its seconds."""
 
 import pytest
 
@@ -69,74 +67,10 @@ def test_a_probe_of_few_trials_says_little_of_many(known, n_trials, again):
     assert modes._unknown(known, ["fused_xla", "fused"], n_trials) is again
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/caviar/measurements.json"
-
-
-def remember(key, reason):
-    Choice("solo", "a reason", key=key).note_obstacle(reason)
-
-
-def test_measurements_are_in_the_users_cache(cache):
-    assert modes.cache_file() == cache
-    assert modes.measurements() == {}
-    remember("one", "it does not fuse")
-    assert json.loads(cache.read_text()) == modes.measurements() == {"one": {"obstacle": "it does not fuse"}}
-
-
-@pytest.mark.parametrize("value", [None, ""], ids=["unset", "empty"])
-def test_without_xdg_cache_home_it_is_in_the_home_folder(tmp_path, monkeypatch, value):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if value is None:
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    else:
-        monkeypatch.setenv("XDG_CACHE_HOME", value)
-    assert modes.cache_file() == tmp_path / ".cache/caviar/measurements.json"
-
-
-def test_what_was_measured_before_stays(cache):
-    cache.parent.mkdir(parents=True)
-    measured = {"start": 1.0, "step": 0.1, "trials": 4}
-    cache.write_text(json.dumps({"one": {"solo": measured}, "two": {"solo": measured}}))
-    remember("one", "it does not fuse")
-    assert modes.measurements() == {
-        "one": {"solo": measured, "obstacle": "it does not fuse"},
-        "two": {"solo": measured},
-    }
-
-
-DAMAGED = {
-    "empty": b"",
-    "cut off": b'{"one": {"solo": {"sta',
-    "no JSON": b"\x00\x01 not json",
-    "not UTF-8": b"\xff\xfe\xfa",
-    "a list": b"[1, 2]",
-    "a number": b"7",
-}
-
-
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_cache_is_measured_again(cache, content):
-    cache.parent.mkdir(parents=True)
-    cache.write_bytes(content)
-    assert modes.measurements() == {}
-    remember("one", "it does not fuse")
-    assert modes.measurements() == {"one": {"obstacle": "it does not fuse"}}
-
-
-def test_a_machine_without_a_place_for_it_goes_on(tmp_path, monkeypatch):
-    """A file where the folder should be: neither reading nor writing raises."""
-    (tmp_path / "cache").write_text("a file")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    remember("one", "it does not fuse")
-    assert modes.measurements() == {}
-
-
 @pytest.mark.parametrize("batch_size", [32, 128], ids=["last", "only"])
 @pytest.mark.parametrize(("xla", "mode"), [("never", "fused"), ("always", "fused_xla")])
-def test_an_epoch_is_measured_in_which_the_last_or_only_batch_is_not_full(cache, tmp_path, batch_size, xla, mode):
+def test_an_epoch_is_measured_in_which_the_last_or_only_batch_is_not_full(tmp_path, monkeypatch, batch_size, xla, mode):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = config_of(job(tmp_path, 0))  # 54 examples
     config["train"]["batch_size"] = batch_size
     found = measure({"config": config, "planned": 1, "fuse": "always", "xla": xla})
