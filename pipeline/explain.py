@@ -1,5 +1,6 @@
 """Hydra's and OmegaConf's complaints about the command line or a YAML file, in one or two lines."""
 
+import errno
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """The message for the user; None if the error is not the user's."""
     if isinstance(error, InputError):
         return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return _one_line(f"this is too long for the name of a file: {error.filename}")
     if isinstance(error, YAMLError | UnicodeDecodeError):
         return _one_line(f"a YAML file is not understood: {error}")
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):

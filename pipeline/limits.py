@@ -50,7 +50,7 @@ _COUNT = Number(1, integer=True)
 
 LIMITS: dict[str, Number | tuple[str, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
-    "train.batch_size": _COUNT,
+    "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
     "train.label_smoothing": _FRACTION,
     "train.early_stopping.patience": _COUNT,

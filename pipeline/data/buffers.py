@@ -15,8 +15,8 @@ class Buffers:
     about as much as to fill it from a file in the page cache.
 
     Whoever holds an array, a view of it or a tensor that shares its memory also holds a reference to the array that
-    owns the memory, so the number of references says whether it is free. As many are held as are in use at once, and
-    at most IDLE more.
+    owns the memory, so the number of references says whether it is free. Whenever one is asked for, all that are idle
+    but IDLE of them are let go.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import zlib
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 PLACE = np.dtype([("offset", np.int64), ("size", np.int64), ("left_out", np.uint32)])  # bytes, and a mask of filters
+_ASKING = threading.Lock()
 # What may stand between the numbers and their file: HDF5's filters, in their order.
 _READ: tuple[list[int], ...] = ([], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE])
 
@@ -17,7 +19,7 @@ _READ: tuple[list[int], ...] = ([], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_
 def opened(path: Path, key: str) -> "h5py.Dataset | Chunks":
     """A dataset of a file, open for reading: slices of it are arrays."""
     dataset = h5py.File(path, "r")[key]
-    return Chunks(path, dataset) if _readable(dataset) else dataset
+    return Chunks(path, dataset) if _readable(path, dataset) else dataset
 
 
 class Chunks:
@@ -43,14 +45,15 @@ class Chunks:
         if not self.chunks:
             return np.array([(self._dataset.id.get_offset(), self._rows * self._row, 0)], PLACE)
         found = self._path.stat()
-        return _places(self._path, self._dataset.name, (found.st_ino, found.st_size, found.st_mtime_ns))
+        with _ASKING:  # one thread asks, the others then know
+            return _places(self._path, self._dataset.name, (found.st_ino, found.st_size, found.st_mtime_ns))
 
     def __getitem__(self, span: slice) -> np.ndarray:
         """Rows start..stop-1."""
         first, last, step = span.indices(len(self))
         if step != 1:
             raise IndexError("rows in a file are read in their order")
-        found = np.empty((last - first, *self.shape[1:]), self.dtype)
+        found = np.empty((max(0, last - first), *self.shape[1:]), self.dtype)
         for chunk in range(first // self._rows, -(-last // self._rows)):
             begin = chunk * self._rows
             start, stop = max(first, begin), min(last, begin + self._rows)
@@ -94,13 +97,12 @@ def _filters(dataset: h5py.Dataset) -> list[int]:
     return [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
 
 
-def _readable(dataset: h5py.Dataset) -> bool:
-    """Whether all its numbers are in the file, with nothing but gzip, or HDF5's shuffle and gzip, between them and
-    chunks of whole rows."""
-    if (
-        not h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type())
-        or dataset.file.driver != "sec2"
-    ):
+def _readable(path: Path, dataset: h5py.Dataset) -> bool:
+    """Whether all its numbers are in this very file, with nothing but gzip, or HDF5's shuffle and gzip, between them
+    and chunks of whole rows."""
+    plain = h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type())
+    here = Path(dataset.file.filename) == path and dataset.file.driver == "sec2"  # and not where a link leads
+    if dataset.dtype.hasobject or not plain or not here:
         return False
     if dataset.chunks:
         whole = dataset.chunks[1:] == dataset.shape[1:]

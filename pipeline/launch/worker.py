@@ -3,8 +3,8 @@
 It speaks over the inherited socket FD, in pickled dicts. From the parent: a job, `{"stop": True}`. To the parent:
 `{"job": number, "trial": number, "event": {...}}`, `{"job": number, "cohort": {...}}`, and at last
 `{"job": number, "done": result}`, with `"worn": True` if it ends then: TensorFlow keeps every program that XLA has
-compiled, some 50 MB each, until the process is gone. When the parent goes away the socket closes and the worker ends
-at once, wherever it is.
+compiled, some 50 MB each, until the process is gone. When the parent goes away the socket closes and the worker,
+once it has imported Keras, ends at once, wherever it is.
 """
 
 import os
@@ -38,7 +38,7 @@ def main(connection: Connection) -> None:
         except (EOFError, OSError):
             os._exit(1)
 
-    import_keras()  # while the parent checks data and store
+    import_keras()  # while the parent checks data and store; no job is unpickled meanwhile: see import_keras()
     threading.Thread(target=listen, daemon=True).start()
     first, worn = None, False  # memory after the first job, which has brought the data
     while not worn:

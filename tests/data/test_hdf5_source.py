@@ -407,6 +407,28 @@ def test_hdf5_may_hang_or_crash_on_a_damaged_file(good, monkeypatch, real_probe,
     assert message in refused(good)
 
 
+def test_a_file_of_many_objects_is_not_taken_for_one_without_end(good, monkeypatch, real_probe):
+    """Of each object there is news in time, though not of all of them together."""
+    monkeypatch.setattr(probe, "SECONDS", 2)
+    monkeypatch.setattr(
+        probe, "_READ", probe._READ.replace("def goes_on():", "import time\ndef goes_on():\n    time.sleep(0.5)")
+    )
+    with h5py.File(good, "r+") as file:
+        file.attrs.update({f"attribute {i}": i for i in range(4)})
+    probe.probe(good)
+
+
+def test_a_file_that_the_probe_could_not_open_is_probed_again(good, monkeypatch, real_probe):
+    """It may have been open for writing, or its disk away for a moment."""
+    real = probe._READ
+    monkeypatch.setattr(probe, "_READ", "import sys; sys.exit(int(sys.argv[1]))")
+    load(good)
+    monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    assert "crashes on its structure" in refused(good)
+    monkeypatch.setattr(probe, "_READ", real)
+    load(good)
+
+
 def test_a_file_beside_the_data_is_not_run_by_the_probe(good, monkeypatch, real_probe):
     (good.parent / "h5py.py").write_text(f"open({str(good.parent / 'ran')!r}, 'w')")
     monkeypatch.chdir(good.parent)
