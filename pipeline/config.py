@@ -193,11 +193,13 @@ def _check_metric(metric: str, direction: str, head: Any) -> None:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config with every interpolation resolved. Raises InputError for one that can't be, or a missing value."""
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
+        if isinstance(error, MissingMandatoryValue):
+            raise InputError(f"{error.full_key} is not given: add {error.full_key}=VALUE.") from None
         raise InputError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -9,6 +10,13 @@ class InputError(Exception):
 
     `run.py` and `python -m pipeline` print it without a traceback and exit with status 2.
     """
+
+
+def check_file(path: Path) -> None:
+    """Raises InputError unless there is a file at `path`."""
+    if not path.is_file():
+        what = "it is a folder, not a file" if path.is_dir() else "there is no such file"
+        raise InputError(f"{path}: {what}.")
 
 
 def in_one_line(error: Exception) -> str:

@@ -32,7 +32,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return None
     text = str(error)
     if isinstance(error, MissingConfigException):
-        return _missing(text, arguments)
+        return _missing(text)
     if match := re.match(r"Could not override '(.+?)'\.\s*\nNo match in the defaults list", text):
         return _unknown_group(match[1])
     if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
@@ -42,7 +42,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return f"'{match[1]}' is not understood: write key=value, or group=choice."
         return f"'{match[1]}' is not understood. Quote brackets for the shell: 'key=tag(log, interval(1e-4, 1))'."
     if match := re.match(r"Could not override '(.+?)'\.", text):
-        return str(unknown_key(match[1], _composed()))
+        return str(unknown_key(match[1], _composed(arguments)))
     if match := re.search(r"looks like a config group override, but config group '(.+?)'", text):
         return _unknown_group(match[1])
     if match := re.match(r"Error merging override (.+)", text):
@@ -59,7 +59,7 @@ def _needs_multirun(what: str) -> str:
     return f"{what}: a range or a list of values is for a sweep. Add -m: python run.py -m …"
 
 
-def _missing(text: str, arguments: Sequence[str]) -> str:
+def _missing(text: str) -> str:
     match = re.search(r"Could not find '(.+?)'", text)
     if not match:
         return _one_line(text)
@@ -90,14 +90,21 @@ def _mismatch(override: str, cause: BaseException | None) -> str:
     return _one_line(override)
 
 
-def _composed() -> DictConfig:
-    """The default config, to look up names in when the user's could not be composed."""
+def _composed(arguments: Sequence[str] = ()) -> DictConfig:
+    """The config with the groups' files that the user chose and their default values, to look up names in when the
+    user's own could not be composed."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    choices = []
+    for word in arguments:
+        group, _, choice = word.partition("=")
+        choice = choice.split(",")[0]
+        if choice and (CONF / group / f"{choice}.yaml").is_file():
+            choices.append(f"{group}={choice}")
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config")
+        return compose("config", choices)
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, check_file
 from pipeline.jsonl import commit
 
 DIGEST = "caviar_sha256"
@@ -147,8 +147,7 @@ def _refuse_references(file: h5py.File) -> None:
 def opened(path: Path) -> Iterator[h5py.File]:
     """`path`, open for reading. Raises InputError if it is missing, not HDF5, refers to other files, or turns out
     to be unreadable while it is open."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+    check_file(path)
     try:
         with h5py.File(path, "r") as file:
             _refuse_references(file)

@@ -78,7 +78,7 @@ COUNT_OR_NULL = ([1, 1000, None], [0, -1, 1.0, 1.5, True, "1"])
 # Every entry of LIMITS with values at and just beyond its bounds: (accepted, refused).
 LIMIT_TABLE = {
     "seed": ([0, 2**31 - 1], [-1, 2**31, 0.5, None, True]),
-    "train.batch_size": COUNT,
+    "train.batch_size": ([1, 1000, 2**31 - 1], [0, -1, 2**31, 1.5, None, True, "1"]),
     "train.epochs": COUNT,
     "train.label_smoothing": FRACTION,
     "train.early_stopping.patience": COUNT,
@@ -313,7 +313,7 @@ def test_plain_resolves_everything():
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        ({"a": {"b": "???"}}, "a.b: Missing mandatory value"),
+        ({"a": {"b": "???"}}, "a.b is not given: add a.b=VALUE."),
         ({"a": {"b": "${nowhere}"}}, "a.b: Interpolation key 'nowhere' not found"),
         ({"a": "${oc.env:NO_SUCH_VARIABLE_HERE}"}, "Environment variable 'NO_SUCH_VARIABLE_HERE' not found"),
     ],

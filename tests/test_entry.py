@@ -14,6 +14,11 @@ MISTAKES = [
         "optimizer.learning_rte is not in the config. Did you mean 'optimizer.learning_rate'?",
     ),
     ("learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
+    ("dataset=hdf5 dataset.memroy=never", "Did you mean 'dataset.memory'?"),  # of the group's file that was chosen
+    ("-m optimizer=momentum,sgd optimizer.momentm=0.5", "Did you mean 'optimizer.momentum'?"),
+    ("dataset=hdf5", "dataset.file is not given: add dataset.file=VALUE."),
+    ("dataset=csv dataset.file=garbage.db", "dataset.label is not given: add dataset.label=VALUE."),
+    ("dataset=hdf5 dataset.file=" + 300 * "a", "this is too long for the name of a file: aaa"),
     ("experiment=bn_depth train.early_stopping={patience:3}", "train.early_stopping is null in what the other choices"),
     ("optimzer=adam", "Did you mean 'optimizer'?"),
     ("optimizer=adma", "Did you mean 'adam'?"),

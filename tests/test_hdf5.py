@@ -169,7 +169,7 @@ def test_a_failing_fill_leaves_no_file_where_there_was_none(tmp_path, failing):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.h5: there is no such file"):
         hdf5.check(tmp_path / "none.h5")
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="it is a folder, not a file"):
         hdf5.check(tmp_path)
 
 

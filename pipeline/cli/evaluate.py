@@ -1,6 +1,6 @@
-"""Says how good a model is: accuracy, loss, precision and recall of each class, and what it confuses. Of a model whose
-output is a cost it says the mean.
+"""Says how good a model is: accuracy, loss, precision and recall of each class, and what it confuses.
 
+Of a model whose output is a cost it says the mean.
 INPUT is a part of a data set in conf/dataset (digits:test, digits:validation[0:100]), an .npz or .h5 file with inputs
 and labels (`x` and `y`, or `inputs` and `labels`), or FILE.h5:PART with these in a group of the file; of a file that
 `convert` wrote, FILE.h5 means its part `test`. Without INPUT: the test split that the model was trained beside; a

@@ -79,7 +79,9 @@ def run(options: argparse.Namespace) -> int:
         }[found["kind"]](found)
     if options.picture:
         if examples is None:
-            raise InputError(f"--picture: {title} holds no examples with labels.")
+            hint = f"; name them: inspect dataset=hdf5 dataset.file={title} dataset.inputs=KEY dataset.labels=KEY"
+            known = f"holds no examples with labels that are known as such{hint if found['kind'] == 'hdf5' else ''}"
+            raise InputError(f"--picture: {title} {known}.")
         draw(examples, options.picture)
         print(f"picture: {clean(options.picture)}", file=sys.stderr if options.json else sys.stdout)
     if found.get("checksum") == hdf5.CHANGED:

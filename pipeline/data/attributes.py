@@ -50,6 +50,15 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
     return found
 
 
+def of_examples(file: h5py.File, inputs: h5py.Dataset, labels: h5py.Dataset) -> dict[str, Any]:
+    """What a file and the inputs say, but for class names; `labels.NAME` is what the labels say, and `file.NAME` what
+    the file says of a name of which the inputs say something else."""
+    whole, own, theirs = read(file), read(inputs), read(labels)
+    found = {f"file.{key}" if own.get(key, value) != value else key: value for key, value in whole.items()}
+    found |= own | {f"labels.{key}": value for key, value in theirs.items()}
+    return {key: value for key, value in found.items() if key.rpartition(".")[2] != "class_names"}
+
+
 def class_names(file: h5py.File, *datasets: h5py.Dataset) -> tuple[str, ...] | None:
     """What the labels mean, as the file, one of the datasets or a dataset `list_classes` says."""
     found = next((names for item in (file, *datasets) if (names := read(item).get("class_names"))), None)

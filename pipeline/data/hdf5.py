@@ -81,8 +81,7 @@ def part_at(place: parts.Place) -> parts.Part:
         if files.DIGEST in file.attrs:
             once(path, files.DIGEST, lambda: files.check(path))
         labels = read_labels(label_set, path, label_key)
-        attributes = {**descriptions.read(file), **descriptions.read(inputs)}
-        attributes.pop("class_names", None)
+        attributes = descriptions.of_examples(file, inputs, label_set)
         names = descriptions.class_names(file, inputs, label_set)
         whole = inputs.dtype.kind != "f"
         digest = once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))

@@ -48,7 +48,10 @@ def mnist(*, validation_fraction: float, seed: int) -> Splits:
     path = _cached("mnist", [Path("mnist.npz")], ORIGIN)[0]
 
     def read(part: str) -> Arrays:
-        found = npz.arrays(path, {"inputs": f"x_{part}", "labels": f"y_{part}"})
+        try:
+            found = npz.arrays(path, {"inputs": f"x_{part}", "labels": f"y_{part}"})
+        except InputError as error:
+            raise InputError(f"{error}\nDelete it, and it is downloaded again.") from None
         return found["inputs"][..., None], found["labels"]
 
     return _splits(path, {"train": read("train"), "test": read("test")}, DIGITS, validation_fraction, seed)
@@ -99,8 +102,8 @@ def _cached(name: str, wanted: Sequence[Path], origin: str, any_of: bool = False
     missing = [path.name for path in (wanted[:1] if any_of else wanted)]
     place = folders()[0] / wanted[0].parent
     raise InputError(
-        f"{name} is not in {place}, and Keras could not download it ({reason}).\n"
-        f"Put {' and '.join(', '.join(missing).rsplit(', ', 1))}, from {origin}, into that folder."
+        f"{name} is not in {place}, and Keras could not download it ({reason}); "
+        f"put {' and '.join(', '.join(missing).rsplit(', ', 1))}, from {origin}, into that folder."
     )
 
 

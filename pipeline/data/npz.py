@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.data import parts
 from pipeline.data.splits import Splits
 from pipeline.data.stored import as_read
-from pipeline.errors import InputError, first_of, nearest
+from pipeline.errors import InputError, check_file, first_of, nearest
 
 
 def npz(
@@ -94,8 +94,7 @@ def _size(path: Path, key: str) -> int:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     """The file, open. Raises InputError if it is missing, no .npz file, or found to be damaged while it is open."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+    check_file(path)
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no zip archive of arrays; numpy.savez writes one")
@@ -105,4 +104,4 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         raise InputError(f"{path}: its content does not fit in memory.") from None
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable .npz file ({reason}).") from None
+        raise InputError(f"{path}: not a readable .npz file ({reason}). Use another copy.") from None

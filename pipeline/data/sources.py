@@ -4,7 +4,12 @@ import json
 from collections import OrderedDict
 from typing import Any
 
-from pipeline.data.splits import Splits
+import numpy as np
+
+from pipeline.data import parts
+from pipeline.data.splits import Split, Splits, check_labels
+from pipeline.data.stored import Stored
+from pipeline.errors import InputError
 from pipeline.targets import call
 
 KEPT_BYTES = 2**30
@@ -12,13 +17,58 @@ KEPT_BYTES = 2**30
 _splits: OrderedDict[str, Splits] = OrderedDict()
 
 
-def load_splits(config: dict[str, Any]) -> Splits:
-    """The data set of a config, split by its seed; the same object for the same config."""
+def load_splits(config: dict[str, Any], *, check: bool = False) -> Splits:
+    """The data set of a config, split by its seed; the same object for the same config. check: as make_splits() does,
+    if it is loaded now; workers train on what the parent has checked."""
     key = json.dumps([config["dataset"], config["seed"]], sort_keys=True)
     if key not in _splits:
-        splits = call("dataset", config["dataset"], seed=config["seed"])
+        splits = make_splits(config) if check else call("dataset", config["dataset"], seed=config["seed"])
         while _splits and sum(s.nbytes for s in _splits.values()) + splits.nbytes > KEPT_BYTES:
             _splits.popitem(last=False)
         _splits[key] = splits
     _splits.move_to_end(key)
     return _splits[key]
+
+
+def make_splits(config: dict[str, Any]) -> Splits:
+    """The data set of a config, split by its seed, and checked, for anybody may have written the function.
+
+    Raises InputError unless it returns Splits with numbers as inputs [n, *shape], finite ones where they are held in
+    memory, of one shape in all parts, and whole numbers as labels [n], each of a class if there are classes.
+    """
+    target = config["dataset"]["_target_"]
+    splits = call("dataset", config["dataset"], seed=config["seed"])
+    if not isinstance(splits, Splits):
+        raise InputError(
+            f"{target} returns {_kind(splits)}; a data set is Splits, which pipeline.data.splits.stratified makes."
+        )
+    if isinstance(splits.class_names, str) or not all(isinstance(name, str) for name in splits.class_names):
+        raise InputError(f"{target}: class_names={splits.class_names!r} must be texts, a name for each class.")
+    for name, split in splits.parts.items():
+        _check_split(f"{target}: {name}", split, splits)
+    return splits
+
+
+def _check_split(where: str, split: Split, splits: Splits) -> None:
+    if not isinstance(split, Split):
+        raise InputError(f"{where} is {_kind(split)}, not a Split of inputs and labels.")
+    inputs, labels = split.inputs, split.labels
+    if not isinstance(inputs, np.ndarray | Stored) or not isinstance(labels, np.ndarray):
+        raise InputError(f"{where}: inputs are {_kind(inputs)}, labels {_kind(labels)}; wanted are arrays of NumPy.")
+    if inputs.dtype.kind not in "biuf" or inputs.ndim < 2 or 0 in inputs.shape:
+        raise InputError(
+            f"{where}: inputs are {inputs.dtype} of the shape {inputs.shape}; wanted are numbers [n, ...], a row an "
+            "example."
+        )
+    if inputs.shape[1:] != splits.input_shape:
+        raise InputError(
+            f"{where}: examples are of {inputs.shape[1:]}, those to train on of {splits.input_shape}; give them the "
+            "same shape."
+        )
+    check_labels(where, labels, len(inputs), splits.class_names)
+    if isinstance(inputs, np.ndarray):  # what is in a file was checked when it was opened
+        parts.check_finite(where, "inputs", inputs)
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"

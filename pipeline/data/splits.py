@@ -138,15 +138,30 @@ def stratified(
     test_fraction: float,
     seed: int,
 ) -> Splits:
-    """Splits examples by seed, with every class in the same proportion in each part.
+    """Splits examples [n, ...] by seed, with every class in the same proportion in each part.
 
-    Raises InputError if the fractions leave a part without an example of each class.
+    Raises InputError unless there is a label [n] for each, a whole number from 0, and if the fractions leave a part
+    without an example of each class.
     """
+    labels = np.asarray(labels)
+    check_labels("stratified()", labels, len(inputs), class_names)
     fractions = {"validation": validation_fraction, "test": test_fraction}
     index = divided(labels, class_names, fractions, seed)
     inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
     parts = {name: Split(inputs[rows], labels[rows]) for name, rows in index.items()}
     return Splits(parts["train"], parts["validation"], parts["test"], class_names)
+
+
+def check_labels(where: str, labels: np.ndarray, n: int, class_names: Sequence[str]) -> None:
+    """Raises InputError unless `labels` are `n` whole numbers [n], each of a class if there are classes."""
+    if labels.shape != (n,):
+        raise InputError(f"{where}: labels have the shape {labels.shape}; wanted is one for each of the {n} inputs.")
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{where}: labels are {labels.dtype}; wanted are the numbers of the classes, from 0.")
+    for label in (int(labels.min()), int(labels.max())) if n and class_names else ():
+        if not 0 <= label < len(class_names):
+            known = f"the {len(class_names)} classes have the numbers 0 to {len(class_names) - 1}"
+            raise InputError(f"{where}: labels have {label}; {known}.")
 
 
 def divided(

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.data import parts
 from pipeline.data.columns import Column, listed, override
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError, first_of, nearest
+from pipeline.errors import InputError, check_file, first_of, nearest
 
 DELIMITERS = ",;\t|"
 
@@ -67,17 +67,25 @@ def read_csv(path: Path) -> Any:
 
     Raises InputError for a file that is missing, empty or no CSV, or has a column twice.
     """
+    from pyarrow import ArrowInvalid
     from pyarrow import csv as reader
 
     heading = _heading(_existing(path))
     delimiter = max(DELIMITERS, key=lambda d: len(next(lines.reader([heading], delimiter=d))))
 
-    def read() -> Any:
+    def parse(side_by_side: bool) -> Any:
         return reader.read_csv(
             path,
+            read_options=reader.ReadOptions(use_threads=side_by_side),
             parse_options=reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=reader.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
         )
+
+    def read() -> Any:
+        try:
+            return parse(side_by_side=True)
+        except ArrowInvalid:
+            return parse(side_by_side=False)  # then it says in which row
 
     return _arrow(path, "CSV", read)
 
@@ -187,8 +195,7 @@ def _plain(value: Any) -> str:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+    check_file(path)
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty.")
     return path
@@ -211,10 +218,10 @@ def _arrow(path: Path, what: str, read: Callable[[], Any]) -> Any:
         table = read()
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable {what} file ({reason}).") from None
+        raise InputError(f"{path}: not a readable {what} file ({reason}). Use another copy.") from None
     names = table.column_names
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{path}: the column {twice[0]!r} stands there more than once.")
+        raise InputError(f"{path}: the column {twice[0]!r} stands there more than once; rename one.")
     return pa.table({name: _decoded(table.column(name)) for name in names})
 
 

@@ -36,7 +36,7 @@ def check_tracking(config: dict[str, Any]) -> None:
 
 def load_data(config: dict[str, Any]) -> Splits:
     """The data set, loaded here once to be checked and fingerprinted before a worker trains on it."""
-    splits = load_splits(config)  # arms mostly share one data set
+    splits = load_splits(config, check=True)  # arms mostly share one data set
     n_outputs(config["model"]["head"], splits.n_classes)
     augment.check(config["train"]["augment"], splits.input_shape)
     return splits

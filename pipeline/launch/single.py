@@ -129,6 +129,10 @@ def _resumable(folder: Path, config: DictConfig, fingerprint: str) -> Path:
     changed = configs.differences(configs.essential(before), configs.essential(config))
     if changed:
         raise InputError(f"resume={folder}: the config is not the one this run began with ({'; '.join(changed[:5])}).")
-    if any(e.get("data_fingerprint", fingerprint) != fingerprint for e in events):
-        raise InputError(f"resume={folder}: the data is not the data that this run began with.")
+    began = next((e["data_fingerprint"] for e in events if "data_fingerprint" in e), fingerprint)
+    if began != fingerprint:
+        raise InputError(
+            f"resume={folder}: the data has changed since this run began (its fingerprint was {began}, is "
+            f"{fingerprint}).\nBring back the data as it was, or start a new run, without resume."
+        )
     return folder

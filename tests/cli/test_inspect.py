@@ -117,7 +117,7 @@ def test_changed_file_is_shown_and_refused(run, altered):
         ("empty.h5", b"", "not a readable HDF5 file"),
         ("text.h5", b"hello", "not a readable HDF5 file"),
         ("half.h5", "half", "not a readable HDF5 file"),
-        ("folder.h5", "folder", "there is no such file"),
+        ("folder.h5", "folder", "it is a folder, not a file"),
     ],
 )
 def test_unreadable(run, model, tmp_path, name, content, expected):

@@ -219,3 +219,14 @@ def test_wrong_input(run, tmp_path, monkeypatch, words, message):
 def test_a_model_has_no_examples_to_draw(run, model, tmp_path):
     done = run("inspect", model, "--picture", tmp_path / "p.png")
     assert (done.status, "holds no examples with labels" in done.err) == (2, True)
+
+
+def test_of_examples_with_other_names_one_is_told_how_to_draw_them(run, tmp_path):
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["pictures"], file["kinds"] = np.zeros((40, 4, 4, 1), np.uint8), np.arange(40) % 2
+    done = run("inspect", tmp_path / "data.h5", "--picture", tmp_path / "p.png")
+    assert done.status == 2
+    named = f"inspect dataset=hdf5 dataset.file={tmp_path / 'data.h5'} dataset.inputs=KEY dataset.labels=KEY"
+    assert done.err.strip().endswith(f"; name them: {named}.")
+    words = named.replace("inputs=KEY", "inputs=pictures").replace("labels=KEY", "labels=kinds").split()
+    assert run(*words, "--picture", tmp_path / "p.png").status == 0

@@ -31,6 +31,7 @@ def test_program_help_lists_every_command(run):
     out = run("--help").out
     assert {"predict", "evaluate", "inspect"} <= set(commands())
     assert all(f"\n  {name} " in out for name in commands())
+    assert all(line.endswith(".") for line in out.splitlines() if line.startswith("  "))  # whole sentences
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,7 @@ def test_program_help_lists_every_command(run):
         (["predict", "a.h5", "b.npy", "--top", "0"], "--top=0 must be at least 1"),
         (["predict", "a.h5", "b.npy", "--proba", "p.txt"], "must end in .csv or .npy"),
         (["predict", "a.h5", "b.npy", "--proba", "no/such/p.csv"], "there is no folder no/such"),
+        (["inspect", 300 * "a" + ".h5"], "this is too long for the name of a file: aaa"),
         (["inspect", "a.h5", "b.h5"], "one FILE, or dataset=NAME with its keys; received a.h5, b.h5"),
     ],
 )

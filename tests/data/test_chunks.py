@@ -176,6 +176,25 @@ def test_what_is_missing_of_the_chunks_is_left_to_hdf5(tmp_path):
     assert (rows[64:] == 7).all()
 
 
+@pytest.mark.parametrize("beside", ["the same name", "nothing"])
+def test_what_a_link_leads_to_is_left_to_hdf5(tmp_path, beside):
+    written(tmp_path / "other.h5", compression="gzip", **WHOLE)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["linked"] = h5py.ExternalLink("other.h5", "/inputs")
+        if beside == "the same name":
+            file.create_dataset("inputs", data=INPUTS + 1, compression="gzip", **WHOLE)
+    rows = opened(tmp_path / "data.h5", "linked")
+    assert isinstance(rows, h5py.Dataset)
+    np.testing.assert_array_equal(rows[:], INPUTS)
+
+
+def test_no_rows_are_no_rows(tmp_path):
+    written(tmp_path / "data.h5", **WHOLE)
+    rows = opened(tmp_path / "data.h5", "inputs")
+    assert isinstance(rows, Chunks)
+    assert rows[5:3].shape == (0, *SHAPE)
+
+
 LIST = "its list of chunks is damaged"
 SIZE = 64 * INPUTS[0].nbytes
 

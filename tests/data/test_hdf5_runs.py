@@ -138,7 +138,11 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     write(tmp_path / "data.h5", seed=1)
     refused = caviar(*line, f"resume={folder}", cwd=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr == f"resume={folder}: the data is not the data that this run began with.\n"
+    assert re.fullmatch(
+        rf"resume={folder}: the data has changed since this run began \(its fingerprint was \w{{16}}, is \w{{16}}\)\.\n"
+        r"Bring back the data as it was, or start a new run, without resume\.\n",
+        refused.stderr,
+    )
     assert refused.stdout == ""
     assert files(folder) == before
     write(tmp_path / "data.h5")

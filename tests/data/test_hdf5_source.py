@@ -338,7 +338,7 @@ def test_what_is_no_hdf5_file_is_refused(good, name):
 
 def test_a_file_that_is_missing_or_a_folder(tmp_path):
     assert refused(tmp_path / "none.h5") == "there is no such file."
-    assert refused(tmp_path) == "there is no such file."
+    assert refused(tmp_path) == "it is a folder, not a file."
 
 
 def test_a_damaged_chunk_is_said_by_its_rows_before_training(tmp_path):
@@ -567,6 +567,17 @@ def test_attributes_and_units_are_carried_as_far_as_they_are_numbers_or_text(goo
     found = dict(load(good).attributes)
     assert found == {**kept, "bytes": "mm", "units": "cm"}
     assert json.loads(json.dumps(found)) == found  # they go into model.h5 as JSON
+
+
+def test_attributes_of_one_name_are_kept_apart(good):
+    with h5py.File(good, "r+") as file:
+        file.attrs.update({"units": "lux", "source": "lab"})
+        file["inputs"].attrs.update({"units": "counts", "source": "lab"})
+        file["labels"].attrs.update({"units": "species", "class_names": ["a", "b", "c", "d"]})
+    found = load(good)
+    expected = {"file.units": "lux", "units": "counts", "source": "lab", "labels.units": "species"}
+    assert dict(found.attributes) == expected
+    assert found.class_names == ("a", "b", "c", "d")
 
 
 PLACES = {

@@ -50,7 +50,10 @@ def test_the_test_file_is_the_test_part_and_validation_is_split_off_by_seed(file
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: {"train_file": str(folder / "no.h5")}, "no.h5: there is no such file"),
+        (
+            lambda folder: {"train_file": str(folder / "no.h5")},
+            "no.h5: there is no such file; say where it is: dataset.train_file=PATH.",
+        ),
         (
             lambda folder: {"test_file": str(folder / "train_signs.h5")},
             "there is no dataset 'test_set_x' for the inputs; name one of these: list_classes, train_set_x, train_",

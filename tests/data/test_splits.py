@@ -182,3 +182,29 @@ def test_a_class_too_rare_for_every_part_is_refused(rare, message):
     labels = np.array([0] * (100 - rare) + [1] * rare)
     with pytest.raises(InputError, match=message):
         stratified(np.zeros((100, 2)), labels, ("a", "b"), validation_fraction=0.1, test_fraction=0.1, seed=0)
+
+
+LABELS_OF_20 = np.arange(20) % 2
+# labels for 20 examples of 2 classes, what is said of them
+WRONG_LABELS = [
+    (LABELS_OF_20[:-1], "labels have the shape (19,); wanted is one for each of the 20 inputs."),
+    (LABELS_OF_20[:, None], "labels have the shape (20, 1); wanted is one"),
+    (LABELS_OF_20 / 2, "labels are float64; wanted are the numbers of the classes, from 0."),
+    (np.array(["a", "b"])[LABELS_OF_20], "labels are <U1; wanted are the numbers of the classes"),
+    (LABELS_OF_20 - 1, "labels have -1; the 2 classes have the numbers 0 to 1."),
+    (LABELS_OF_20 * 2, "labels have 2; the 2 classes have the numbers 0 to 1."),
+]
+
+
+@pytest.mark.parametrize(("labels", "message"), WRONG_LABELS)
+def test_labels_that_are_none_are_refused(labels, message):
+    with pytest.raises(InputError) as raised:
+        stratified(np.zeros((20, 2)), labels, ("a", "b"), validation_fraction=0.2, test_fraction=0.2, seed=0)
+    assert str(raised.value).startswith(f"stratified(): {message}")
+
+
+def test_labels_may_be_a_list():
+    splits = stratified(
+        np.zeros((20, 2)), LABELS_OF_20.tolist(), ("a", "b"), validation_fraction=0.2, test_fraction=0.2, seed=0
+    )
+    assert [len(part) for part in parts(splits)] == [12, 4, 4]

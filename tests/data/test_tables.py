@@ -267,8 +267,11 @@ DATES = text({"day": [f"2020-01-{i % 28 + 1:02}" for i in range(N)], **COLUMNS})
         ("", ": the file is empty."),
         ("a,b,species\n", ": it has a heading but no rows."),
         ("\n\n", ": not a readable CSV file (CSV parse error: Empty CSV file or block: cannot infer number of"),
-        ("a,b,species\n1,2,x\n1,2\n", ": not a readable CSV file (CSV parse error: Expected 3 columns, got 2: 1,2)."),
-        ("a,a,species\n1,2,x\n", ": the column 'a' stands there more than once."),
+        (
+            "a,b,species\n1,2,x\n1,2\n",
+            ": not a readable CSV file (CSV parse error: Row #3: Expected 3 columns, got 2: 1,2).",
+        ),
+        ("a,a,species\n1,2,x\n", ": the column 'a' stands there more than once; rename one."),
         (text(COLUMNS).replace("red", "r\xe9d").encode("latin-1"), "the column 'color' holds bytes that are no UTF-8"),
         ("l\xe9ngth,species\n1,a\n".encode("latin-1"), "not a readable CSV file in UTF-8"),
         (DATES, "the column 'day' holds date32[day], neither numbers nor text; leave it out with dataset.drop=[day]."),
@@ -291,8 +294,8 @@ def test_a_parquet_file_that_is_none(tmp_path, content):
 
 @pytest.mark.parametrize("load", [csv, parquet])
 def test_no_file(tmp_path, load):
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(InputError, match="there is no such file"):
+    for path, message in ((tmp_path / "none.csv", "there is no such file"), (tmp_path, "it is a folder, not a file")):
+        with pytest.raises(InputError, match=message):
             load(**settings(path))
 
 

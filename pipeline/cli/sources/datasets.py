@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from pipeline import config as configs
 from pipeline.cli.views.text import warn
+from pipeline.data.sources import make_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError, one_of
 from pipeline.explain import CONF
-from pipeline.targets import call
 
 Description = dict[str, Any]  # what a model.h5 says about itself; a stranger may have written it
 
@@ -62,7 +62,7 @@ def chosen(overrides: Sequence[str]) -> tuple[Splits, dict[str, Any]]:
     composed = _compose(*overrides)
     config = configs.plain(composed)
     configs.check(config)
-    splits: Splits = call("dataset", config["dataset"], seed=config["seed"])
+    splits = make_splits(config)
     recorded = configs.recorded(composed)
     return splits, {"dataset": recorded["dataset"], "seed": recorded["seed"]}
 
@@ -135,10 +135,8 @@ def _compose(*overrides: str) -> DictConfig:
 def _build(model: Path, config: dict[str, Any]) -> Splits:
     """The recorded data set. Its values may be of any type, so whatever it raises is the file's fault."""
     try:
-        splits = call("dataset", config["dataset"], seed=config["seed"])
+        return make_splits(config)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{model}: its recorded data set can't be made ({type(error).__name__}: {error}).") from None
-    assert isinstance(splits, Splits)
-    return splits

@@ -16,7 +16,7 @@ from pipeline.data.attributes import in_parts
 from pipeline.data.hdf5 import check_whole, kind_of, part_at
 from pipeline.data.probe import opened
 from pipeline.data.stored import Rows, Stored
-from pipeline.errors import InputError, first_of, nearest, one_of
+from pipeline.errors import InputError, check_file, first_of, nearest, one_of
 
 HDF5 = (".h5", ".hdf5")
 LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels may have
@@ -74,8 +74,7 @@ def _pair(where: str, names: list[str]) -> tuple[str, str]:
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turns what reading a missing or damaged file raises into InputError."""
-    if path.is_dir() or not path.exists():
-        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}.")
+    check_file(path)
     try:
         yield
     except MemoryError:
