@@ -6,7 +6,7 @@ import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pipeline.errors import InputError
 
@@ -73,10 +73,16 @@ def _check_file(path: Path, output_dir: Path) -> None:
         return
     if not os.access(path, os.R_OK | os.W_OK):
         raise InputError(f"tracking.uri: {path} can't be read and written. Check its permissions.")
+    # To be read and written: a process killed while it wrote has left a journal, which whoever reads next works off.
+    uri = f"file:{quote(str(path))}?mode=rw"
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        connection.close()
+    except sqlite3.OperationalError as error:
+        raise InputError(
+            f"tracking.uri: {path} can't be read and written ({error}). Check its permissions, and whether another "
+            "program holds it."
+        ) from None
     except sqlite3.DatabaseError as error:
         raise InputError(f"tracking.uri: {path} is not a SQLite database ({error}). Move it away.") from None
     if tables and not {"experiments", "runs"} <= tables:

@@ -190,7 +190,7 @@ def test_each_arm_has_its_seed(lines, seeds):
         (["~sweep.stages.random"], "sweep.stages is empty"),
         (["~model.head"], "model.head is missing: the runner needs it."),
         # ends and choices within the limits of the key
-        ([f"{BATCH}=choice(0,16)"], "train.batch_size=0 must be a whole number at least 1."),
+        ([f"{BATCH}=choice(0,16)"], "train.batch_size=0 must be a whole number at least 1 and at most 2147483647."),
         ([f"{BATCH}=16,0"], "train.batch_size=0 must be"),
         (["model.dropout_rate=interval(0,1)"], "model.dropout_rate=1.0 must be a number at least 0 and below 1."),
         ([f"{RATE}=interval(-1,1)"], "optimizer.learning_rate=-1.0 must be a number above 0."),

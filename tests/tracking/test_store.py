@@ -1,7 +1,11 @@
 """A store that can't be used is refused before training, with its name, and is left as it was."""
 
+import contextlib
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +77,46 @@ def test_a_server_that_does_not_answer_is_refused(tmp_path):
 def test_the_printed_address_is_that_of_the_store(uri, address, hint):
     tracking = {"uri": uri, "ui": "http://127.0.0.1:5000"}
     assert (store.ui(tracking), store.ui_hint(tracking)) == (address, hint)
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA cache_size = 1")  # what is written does not wait for the commit
+connection.execute("INSERT INTO runs SELECT randomblob(999) FROM runs")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_store_whose_writer_was_killed_is_used_again(tmp_path):
+    """SQLite takes back what was half-written, which it can't where it may only read."""
+    path = tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE experiments (a)")
+        connection.execute("CREATE TABLE runs (a)")
+        connection.executemany("INSERT INTO runs VALUES (?)", [(bytes(999),)] * 200)
+        connection.commit()
+    done = subprocess.run([sys.executable, "-c", KILLED, path])
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "mlflow.db-journal").stat().st_size
+    store.check(f"sqlite:///{path}", tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (200,)
+
+
+def test_a_store_that_another_program_holds_is_not_taken_for_garbage(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *words, **settings: real(*words, **{**settings, "timeout": 0.1}))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE runs (a)")
+        connection.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match=r"can't be read and written \(database is locked\)"):
+            store.check(f"sqlite:///{path}", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["50%25.db", "a b.db", "what?.db", "#1.db", "é.db"])
+def test_any_name_of_a_file_is_looked_up_as_it_is(tmp_path, name):
+    (tmp_path / name).write_bytes(b"hello" * 99)
+    with pytest.raises(InputError, match="is not a SQLite database"):
+        store.check(f"sqlite:///{tmp_path / name}", tmp_path)
