@@ -15,7 +15,8 @@ class InputError(Exception):
 def check_file(path: Path) -> None:
     """Raises InputError unless there is a file at `path`."""
     if not path.is_file():
-        what = "it is a folder, not a file" if path.is_dir() else "there is no such file"
+        kind = "it is a folder, not a file" if path.is_dir() else "it is no regular file"
+        what = kind if path.exists() else "there is no such file"
         raise InputError(f"{path}: {what}.")
 
 

@@ -35,6 +35,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _missing(text)
     if match := re.match(r"Could not override '(.+?)'\.\s*\nNo match in the defaults list", text):
         return _unknown_group(match[1])
+    if match := re.match(r"LexerNoViableAltException: (.*)", text):
+        return f"'{match[1]}' is not understood: write key=value, or group=choice."
     if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
         return _needs_multirun(match[1])
     if match := re.match(r"(?:Error parsing override|no viable alternative at input) '(.*?)'", text):
@@ -63,15 +65,15 @@ def _missing(text: str) -> str:
     match = re.search(r"Could not find '(.+?)'", text)
     if not match:
         return _one_line(text)
-    group, _, choice = match[1].rpartition("/")
-    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    group, _, choice = match[1].partition("/")
+    choices = _choices(group) if group in _groups() else []
     if not choices:
         return _one_line(text)
     return f"{group}={choice} is not known. Allowed: {', '.join(choices)}.{nearest(choice, choices)}"
 
 
 def _unknown_group(name: str) -> str:
-    groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    groups = _groups()
     if name in _composed():
         return f"{name} is one value or section, not a group to choose from. Groups: {', '.join(groups)}."
     return f"{name} is not a key or group. Groups: {', '.join(groups)}.{nearest(name, [*groups, 'seed', 'output_dir'])}"
@@ -92,7 +94,7 @@ def _mismatch(override: str, cause: BaseException | None) -> str:
 
 def _composed(arguments: Sequence[str] = ()) -> DictConfig:
     """The config with the groups' files that the user chose and their default values, to look up names in when the
-    user's own could not be composed."""
+    user's own could not be composed; the default one where those files do not go together."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -100,11 +102,22 @@ def _composed(arguments: Sequence[str] = ()) -> DictConfig:
     for word in arguments:
         group, _, choice = word.partition("=")
         choice = choice.split(",")[0]
-        if choice and (CONF / group / f"{choice}.yaml").is_file():
+        if group in _groups() and choice in _choices(group):
             choices.append(f"{group}={choice}")
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", choices)
+        try:
+            return compose("config", choices)
+        except (HydraException, OmegaConfBaseException):
+            return compose("config")
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def _one_line(text: str) -> str:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pipeline.explain import CONF
 from tests.conftest import caviar, files, here
 
 # (arguments, what the message must say)
@@ -16,6 +17,10 @@ MISTAKES = [
     ("learning_rate=1", "Did you mean 'optimizer.learning_rate'?"),
     ("dataset=hdf5 dataset.memroy=never", "Did you mean 'dataset.memory'?"),  # of the group's file that was chosen
     ("-m optimizer=momentum,sgd optimizer.momentm=0.5", "Did you mean 'optimizer.momentum'?"),
+    ("datset=hdf5 dataset.memroy=never", "Did you mean 'dataset'?"),
+    ("output_dirr={CONF}/config", "Did you mean 'output_dir'?"),  # no choice of a group, though there is config.yaml
+    ("dataset=/tmp/x", "dataset=/tmp/x is not known. Allowed: blobs, cifar10, csv, digits,"),
+    ("../x=y", "'../x=y' is not understood: write key=value, or group=choice."),
     ("dataset=hdf5", "dataset.file is not given: add dataset.file=VALUE."),
     ("dataset=csv dataset.file=garbage.db", "dataset.label is not given: add dataset.label=VALUE."),
     ("dataset=hdf5 dataset.file=" + 300 * "a", "this is too long for the name of a file: aaa"),
@@ -120,7 +125,7 @@ def test_each_of_those_is_a_mistake():
 @pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line for line, _ in MISTAKES])
 def test_a_mistake_gets_a_line_that_helps(line, message, tmp_path):
     (tmp_path / "garbage.db").write_bytes(b"not a database " * 99)
-    words = line.split(" ")
+    words = line.replace("{CONF}", str(CONF)).split(" ")
     result = caviar(*words, cwd=tmp_path) if line in PROCESSES else here(*words, "executor=inline", cwd=tmp_path)
     assert result.returncode == 2, result.stdout + result.stderr
     assert message in result.stderr

@@ -53,10 +53,13 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
 def of_examples(file: h5py.File, inputs: h5py.Dataset, labels: h5py.Dataset) -> dict[str, Any]:
     """What a file and the inputs say, but for class names; `labels.NAME` is what the labels say, and `file.NAME` what
     the file says of a name of which the inputs say something else."""
-    whole, own, theirs = read(file), read(inputs), read(labels)
-    found = {f"file.{key}" if own.get(key, value) != value else key: value for key, value in whole.items()}
-    found |= own | {f"labels.{key}": value for key, value in theirs.items()}
-    return {key: value for key, value in found.items() if key.rpartition(".")[2] != "class_names"}
+    whole, own, theirs = ({k: v for k, v in read(i).items() if k != "class_names"} for i in (file, inputs, labels))
+
+    def name(key: str, value: Any) -> str:
+        return key if json.dumps(own.get(key, value)) == json.dumps(value) else f"file.{key}"  # NaN is not NaN, else
+
+    found = {name(key, value): value for key, value in whole.items()}
+    return found | own | {f"labels.{key}": value for key, value in theirs.items()}
 
 
 def class_names(file: h5py.File, *datasets: h5py.Dataset) -> tuple[str, ...] | None:

@@ -6,7 +6,8 @@ with a flipped bit, and no error to catch. On a damaged list of chunks it crashe
 
 import contextlib
 import os
-import select
+import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pipeline.data.checked import once
 from pipeline.errors import InputError
 
 SECONDS = 60  # for one object, or one text, from however slow a disk; a file may have a million objects
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 UNOPENED = 3  # the status of a probe to which HDF5 did not even open the file
 
 _READ = """
@@ -89,10 +91,10 @@ def probe(path: Path, *texts: str) -> None:
             child.kill()
     if child.returncode == UNOPENED:
         raise Unopened(str(path))
-    if child.returncode < 0:
+    if -child.returncode in CRASHES:
         raise InputError(f"{path}: HDF5 crashes on its structure; it is damaged. Use another copy.")
     if child.returncode:
-        last = said.decode(errors="replace").strip().splitlines() or [f"exit status {child.returncode}"]
+        last = said.decode(errors="replace").strip().splitlines() or [f"it ended with status {child.returncode}"]
         raise InputError(f"{path}: the process that reads its structure first can't ({last[-1]}).")
 
 
@@ -101,9 +103,11 @@ def _heard(child: subprocess.Popen[bytes]) -> bytes:
     empty line for every object."""
     assert child.stdout
     said = b""
-    while select.select([child.stdout], [], [], SECONDS)[0]:
-        if not (more := os.read(child.stdout.fileno(), 2**16)):
-            child.wait()
-            return said
-        said = (said + more)[-2000:]
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while selector.select(SECONDS):
+            if not (more := os.read(child.stdout.fileno(), 2**16)):
+                child.wait()
+                return said
+            said = (said + more)[-2000:]
     raise TimeoutError

@@ -42,8 +42,9 @@ def make_splits(config: dict[str, Any]) -> Splits:
         raise InputError(
             f"{target} returns {_kind(splits)}; a data set is Splits, which pipeline.data.splits.stratified makes."
         )
-    if isinstance(splits.class_names, str) or not all(isinstance(name, str) for name in splits.class_names):
-        raise InputError(f"{target}: class_names={splits.class_names!r} must be texts, a name for each class.")
+    names = splits.class_names
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{target}: class_names={names!r} must be a tuple of texts, a name for each class.")
     for name, split in splits.parts.items():
         _check_split(f"{target}: {name}", split, splits)
     return splits
@@ -55,7 +56,7 @@ def _check_split(where: str, split: Split, splits: Splits) -> None:
     inputs, labels = split.inputs, split.labels
     if not isinstance(inputs, np.ndarray | Stored) or not isinstance(labels, np.ndarray):
         raise InputError(f"{where}: inputs are {_kind(inputs)}, labels {_kind(labels)}; wanted are arrays of NumPy.")
-    if inputs.dtype.kind not in "biuf" or inputs.ndim < 2 or 0 in inputs.shape:
+    if inputs.dtype.kind not in "biuf" or inputs.dtype.itemsize > 8 or inputs.ndim < 2 or 0 in inputs.shape:
         raise InputError(
             f"{where}: inputs are {inputs.dtype} of the shape {inputs.shape}; wanted are numbers [n, ...], a row an "
             "example."

@@ -143,7 +143,8 @@ def stratified(
     Raises InputError unless there is a label [n] for each, a whole number from 0, and if the fractions leave a part
     without an example of each class.
     """
-    labels = np.asarray(labels)
+    inputs, labels = np.asarray(inputs), np.asarray(labels)
+    labels = labels.astype(np.int32) if labels.dtype == bool else labels
     check_labels("stratified()", labels, len(inputs), class_names)
     fractions = {"validation": validation_fraction, "test": test_fraction}
     index = divided(labels, class_names, fractions, seed)
@@ -157,8 +158,10 @@ def check_labels(where: str, labels: np.ndarray, n: int, class_names: Sequence[s
     if labels.shape != (n,):
         raise InputError(f"{where}: labels have the shape {labels.shape}; wanted is one for each of the {n} inputs.")
     if labels.dtype.kind not in "iu":
-        raise InputError(f"{where}: labels are {labels.dtype}; wanted are the numbers of the classes, from 0.")
-    for label in (int(labels.min()), int(labels.max())) if n and class_names else ():
+        raise InputError(
+            f"{where}: labels are {labels.dtype}; wanted are the numbers of the classes, from 0, as integers."
+        )
+    for label in (int(labels.min()), int(labels.max())) if n and len(class_names) else ():
         if not 0 <= label < len(class_names):
             known = f"the {len(class_names)} classes have the numbers 0 to {len(class_names) - 1}"
             raise InputError(f"{where}: labels have {label}; {known}.")

@@ -1,9 +1,11 @@
 """HDF5 files that can't be trained on, and what is said of each; and those that can."""
 
+import contextlib
 import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -429,6 +431,21 @@ def test_a_file_that_the_probe_could_not_open_is_probed_again(good, monkeypatch,
     load(good)
 
 
+def test_a_probe_that_somebody_ended_says_nothing_of_the_file(good, monkeypatch, real_probe):
+    monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert "the process that reads its structure first can't (it ended with status -9)" in refused(good)
+
+
+def test_a_file_is_probed_however_many_others_are_open(good, real_probe):
+    with contextlib.ExitStack() as stack:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            stack.enter_context(good.open("rb"))
+        probe.probe(good)
+
+
 def test_a_file_beside_the_data_is_not_run_by_the_probe(good, monkeypatch, real_probe):
     (good.parent / "h5py.py").write_text(f"open({str(good.parent / 'ran')!r}, 'w')")
     monkeypatch.chdir(good.parent)
@@ -571,12 +588,19 @@ def test_attributes_and_units_are_carried_as_far_as_they_are_numbers_or_text(goo
 
 def test_attributes_of_one_name_are_kept_apart(good):
     with h5py.File(good, "r+") as file:
-        file.attrs.update({"units": "lux", "source": "lab"})
-        file["inputs"].attrs.update({"units": "counts", "source": "lab"})
+        file.attrs.update({"units": "lux", "source": "lab", "nothing": np.nan, "none": np.nan, "x.class_names": "y"})
+        file["inputs"].attrs.update({"units": "counts", "source": "lab", "none": np.nan})
         file["labels"].attrs.update({"units": "species", "class_names": ["a", "b", "c", "d"]})
     found = load(good)
-    expected = {"file.units": "lux", "units": "counts", "source": "lab", "labels.units": "species"}
-    assert dict(found.attributes) == expected
+    expected = {
+        "file.units": "lux",
+        "units": "counts",
+        "source": "lab",
+        "labels.units": "species",
+        "x.class_names": "y",
+    }
+    assert {k: v for k, v in found.attributes.items() if v == v} == expected
+    assert {k for k, v in found.attributes.items() if v != v} == {"nothing", "none"}
     assert found.class_names == ("a", "b", "c", "d")
 
 

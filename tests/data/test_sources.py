@@ -38,8 +38,10 @@ INPUTS, LABELS = GOOD.train.inputs, GOOD.train.labels
 WRONG = [
     ((INPUTS, LABELS), " returns a tuple; a data set is Splits, which pipeline.data.splits.stratified makes."),
     (None, " returns a NoneType; a data set is Splits"),
-    (replace(GOOD, class_names="abc"), ": class_names='abc' must be texts, a name for each class."),
-    (replace(GOOD, class_names=(0, 1, 2)), ": class_names=(0, 1, 2) must be texts"),
+    (replace(GOOD, class_names="abc"), ": class_names='abc' must be a tuple of texts, a name for each class."),
+    (replace(GOOD, class_names=(0, 1, 2)), ": class_names=(0, 1, 2) must be a tuple of texts"),
+    (replace(GOOD, class_names=3), ": class_names=3 must be a tuple of texts"),
+    (replace(GOOD, class_names=np.array(["a", "b", "c"])), ": class_names=array(['a', 'b', 'c'], dtype='<U1') must"),
     (replace(GOOD, class_names=("a", "b")), ": train: labels have 2; the 2 classes have the numbers 0 to 1."),
     (replace(GOOD, validation=(INPUTS, LABELS)), ": validation is a tuple, not a Split of inputs and labels."),
     (
@@ -57,7 +59,8 @@ WRONG = [
     (train(inputs=INPUTS[:, :3]), ": validation: examples are of (4,), those to train on of (3,); give them the same"),
     (train(labels=LABELS[1:]), ": train: labels have the shape (29,); wanted is one for each of the 30 inputs."),
     (train(labels=LABELS - 1), ": train: labels have -1; the 3 classes have the numbers 0 to 2."),
-    (train(labels=LABELS / 1), ": train: labels are float64; wanted are the numbers of the classes, from 0."),
+    (train(labels=LABELS / 1), ": train: labels are float64; wanted are the numbers of the classes, from 0, as int"),
+    (train(inputs=INPUTS.astype(np.longdouble)), ": train: inputs are float128 of the shape (30, 4); wanted are"),
 ]
 
 

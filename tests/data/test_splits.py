@@ -189,7 +189,7 @@ LABELS_OF_20 = np.arange(20) % 2
 WRONG_LABELS = [
     (LABELS_OF_20[:-1], "labels have the shape (19,); wanted is one for each of the 20 inputs."),
     (LABELS_OF_20[:, None], "labels have the shape (20, 1); wanted is one"),
-    (LABELS_OF_20 / 2, "labels are float64; wanted are the numbers of the classes, from 0."),
+    (LABELS_OF_20 / 2, "labels are float64; wanted are the numbers of the classes, from 0, as integers."),
     (np.array(["a", "b"])[LABELS_OF_20], "labels are <U1; wanted are the numbers of the classes"),
     (LABELS_OF_20 - 1, "labels have -1; the 2 classes have the numbers 0 to 1."),
     (LABELS_OF_20 * 2, "labels have 2; the 2 classes have the numbers 0 to 1."),
@@ -203,8 +203,11 @@ def test_labels_that_are_none_are_refused(labels, message):
     assert str(raised.value).startswith(f"stratified(): {message}")
 
 
-def test_labels_may_be_a_list():
-    splits = stratified(
-        np.zeros((20, 2)), LABELS_OF_20.tolist(), ("a", "b"), validation_fraction=0.2, test_fraction=0.2, seed=0
-    )
+@pytest.mark.parametrize("labels", [LABELS_OF_20.tolist(), LABELS_OF_20 == 1, LABELS_OF_20.astype(np.uint8)])
+def test_inputs_and_labels_may_be_lists_and_labels_yes_or_no(labels):
+    inputs = [[float(label), 1.0] for label in labels]
+    splits = stratified(inputs, labels, ("a", "b"), validation_fraction=0.2, test_fraction=0.2, seed=0)
     assert [len(part) for part in parts(splits)] == [12, 4, 4]
+    for part in parts(splits):
+        assert part.labels.dtype == np.int32
+        np.testing.assert_array_equal(part.inputs[:, 0], part.labels)
