@@ -89,6 +89,7 @@ class MlflowWriter:
         if self._stale:
             for run in self._client.search_runs([self.experiment_id], self._stale, max_results=50_000):
                 if int(run.data.tags.get("trial", -1)) not in self._recorded:
+                    self._client.set_terminated(run.info.run_id, "KILLED")  # for who looks at deleted runs
                     self._client.delete_run(run.info.run_id)
 
     def stored(self, number: int | None) -> str:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from tests.conftest import ROOT, caviar, command
@@ -157,6 +158,9 @@ def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the
     assert done.returncode == 0, done.stdout + done.stderr
     assert result(folder) == undisturbed
     assert mlflow_rows(tmp_path) == [(n, "FINISHED", EPOCHS) for n in range(4)]
+    client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
+    ever = client.search_runs(["0", "1"], "attributes.status = 'RUNNING'", ViewType.ALL)
+    assert not ever, "a run of the killed process is said to go on"
 
 
 def test_19_ctrl_c_twice_ends_at_once(tmp_path):
