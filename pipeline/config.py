@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.resolvers.oc import env
 
+from pipeline import compatibility
 from pipeline.errors import InputError, nearest, one_of
 from pipeline.limits import limit
 from pipeline.models.heads import HEADS
@@ -223,7 +224,7 @@ def recorded(config: DictConfig) -> dict[str, Any]:
 def essential(config: DictConfig) -> dict[str, Any]:
     """What a resumed run or sweep must have in common with its beginning, as in records: all but where and how
     trials run, and what is recorded of them."""
-    values = recorded(config)
+    values = compatibility.current(recorded(config))
     for name in ("executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment"):
         values.pop(name, None)
     values["train"].pop("diagnostics", None)

@@ -23,7 +23,7 @@ def train_one(config: DictConfig) -> None:
 def _train_one(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from pipeline.launch.single import run_single
+    from pipeline.study.single import run_single
 
     overrides = [str(line) for line in HydraConfig.get().overrides.task]
     for line in overrides:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.splits import Split
-from pipeline.data.stored import Rows
+from pipeline.data.stream.stored import Rows
 from pipeline.models.heads import HEADS
 
 

@@ -13,7 +13,7 @@ from pipeline import config as configs
 from pipeline.config import check, differences, leaves, plain, recorded, unknown_key
 from pipeline.errors import InputError
 from pipeline.limits import LIMITS, Number, limit
-from pipeline.sweep.ranges import declared, distribution, parse
+from pipeline.search.ranges import declared, distribution, parse
 from pipeline.targets import arguments, locate
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -243,7 +243,7 @@ def test_check_takes_names_of_folders(default, name):
         "keras.utils.get_file",
         "kerasx.optimizers.Adam",
         "pipeline.jsonl.write_atomically",
-        "pipeline.launch.worker.main",
+        "pipeline.workers.worker.main",
         "",
         "keras",
         None,

@@ -78,7 +78,7 @@ print(json.dumps({"kind": "train", "number": 0, "trials": [trial], "export": Tru
 """
 WORK = """
 import json, sys
-from pipeline.launch import worker
+from pipeline.workers import worker
 worker.perform(json.loads(sys.argv[1]), lambda event: None, lambda: False)
 print(*{name.split(".")[0] for name in sys.modules})
 """

@@ -48,7 +48,7 @@ def test_locate_imports_a_callable(shapes):
         ("no_such_package_anywhere.area", "_target_=no_such_package_anywhere.area can't be imported: No module"),
         ("broken_for_tests.area", "can't be imported: No module named 'no_such_module_anywhere'"),
         ("pipeline.models.mlp.dense_block", "pipeline.models.mlp has no callable 'dense_block'"),  # only imported there
-        ("pipeline.data.planar.np", "pipeline.data.planar has no callable 'np'"),
+        ("pipeline.data.sets.planar.np", "pipeline.data.sets.planar has no callable 'np'"),
         ("area", "_target_=area can't be imported"),
         ("", "_target_= can't be imported"),
     ],

@@ -33,6 +33,7 @@ def job(folder: Path) -> dict[str, Any]:
     calls what no file of conf/ does: it may be a stranger's."""
     from omegaconf import DictConfig, OmegaConf
 
+    from pipeline import compatibility
     from pipeline import config as configs
     from pipeline.cli.sources.datasets import targets
 
@@ -44,8 +45,7 @@ def job(folder: Path) -> dict[str, Any]:
     if not (folder / "state.h5").is_file():
         raise InputError(f"{folder}: it has no state.h5: the trial has not come to the end of an epoch.")
     try:
-        config = OmegaConf.load(path)
-        assert isinstance(config, DictConfig)
+        config = DictConfig(compatibility.current(OmegaConf.to_container(OmegaConf.load(path))))
         plain, record = configs.plain(config), configs.recorded(config)
         configs.check(plain)
     except InputError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pipeline import cache
-from pipeline.data.stored import stamp
+from pipeline.data.stream.stored import stamp
 from pipeline.jsonl import write_atomically
 
 REMEMBERED = 1000  # files

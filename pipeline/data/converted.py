@@ -11,7 +11,7 @@ import numpy as np
 from pipeline import hdf5 as files
 from pipeline.data import attributes as descriptions
 from pipeline.data.splits import Split, Splits
-from pipeline.data.stored import Rows, Stored, as_read
+from pipeline.data.stream.stored import Rows, Stored, as_read
 from pipeline.errors import InputError
 
 # Measured on smooth images with noise, four threads reading: gzip 1 kept 86 % of bytes, 67 % of floats, read at about

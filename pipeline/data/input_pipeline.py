@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.buffers import BUFFERS
 from pipeline.data.splits import Split
-from pipeline.data.stored import Stored
-from pipeline.data.windows import Windows
+from pipeline.data.stream.buffers import BUFFERS
+from pipeline.data.stream.stored import Stored
+from pipeline.data.stream.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
 # doubles the cost of a small batch.
@@ -48,7 +48,8 @@ def training_batches(
 
     The order is a pure function of (seed, epoch), so a resumed run sees the batches it would have seen. Indices are
     shuffled and whole batches gathered: moving examples one by one costs more than training on them. All of those in
-    memory are shuffled, those in a file by windows (see data/windows.py). `augment` changes the inputs of each batch.
+    memory are shuffled, those in a file by windows (see data/stream/windows.py). `augment` changes
+    the inputs of each batch.
     """
     n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
     if isinstance(split.inputs, Stored):

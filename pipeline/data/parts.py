@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import memory as machine
 from pipeline.data.splits import Split, Splits, divided
-from pipeline.data.stored import Rows
+from pipeline.data.stream.stored import Rows
 from pipeline.errors import InputError, first_of
 
 IN_MEMORY_SHARE = 1 / 16  # of the memory: every worker holds the data, and TensorFlow a copy of it

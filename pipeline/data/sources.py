@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data import parts
 from pipeline.data.splits import Split, Splits, check_labels
-from pipeline.data.stored import Stored
+from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from pipeline.targets import call
 

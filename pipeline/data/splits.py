@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.stored import Rows, Stored, as_read, exceeds_sample, sample
+from pipeline.data.stream.stored import Rows, Stored, as_read, exceeds_sample, sample
 from pipeline.errors import InputError
 
 SLICE_BYTES = 2**24

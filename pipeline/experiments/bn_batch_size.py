@@ -13,7 +13,7 @@ from pipeline.experiments.results import NOT_SHOWN, SEED, Drawing, Results, Tria
 from pipeline.tracking.curves import measure
 
 SIZE = "train.batch_size"
-PROBE = 256  # as in pipeline.training.diagnostics, which the process that draws can't import
+PROBE = 256  # as in pipeline.training.diagnostics.diagnosis, which the process that draws can't import
 
 
 def gap(epochs: Sequence[dict[str, Any]], level: float) -> float:

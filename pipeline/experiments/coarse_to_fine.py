@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pipeline.errors import InputError
 from pipeline.experiments.results import SEED, Drawing, Results, Trial, axis_name
 from pipeline.experiments.table import band, paired_verdict, told
-from pipeline.sweep.space import Distribution, Interval, window
-from pipeline.sweep.stages import refine
+from pipeline.search.space import Distribution, Interval, window
+from pipeline.search.stages import refine
 
 CONTROL = "random"
 COLORS = {"random": "#4477aa", "coarse": "#ccbb44", "fine": "#ee6677"}

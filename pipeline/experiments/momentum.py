@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from pipeline.experiments import lines
 from pipeline.experiments.results import RATE, Drawing, Results, judged
-from pipeline.sweep.space import window
+from pipeline.search.space import window
 
 MOMENTUM = "optimizer.momentum"
 

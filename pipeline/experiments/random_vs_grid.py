@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pipeline.errors import InputError
 from pipeline.experiments.results import NOT_SHOWN, SEED, Drawing, Results, Trial, axis_name
 from pipeline.experiments.table import Table, share_lower, told
-from pipeline.sweep.space import SCALES
+from pipeline.search.space import SCALES
 
 SIDE = 5  # of the grid
 REPETITIONS = 200  # of each search on each split

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.sweep.space import Interval, Space
+from pipeline.search.space import Interval, Space
 from pipeline.tracking.curves import Diagnoses
 
 RATE, SEED = "optimizer.learning_rate", "seed"

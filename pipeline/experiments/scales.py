@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pipeline.errors import InputError
 from pipeline.experiments.results import Drawing, Results, axis_name
 from pipeline.experiments.table import Table, band, told, verdict
-from pipeline.sweep.space import SCALES, Interval
+from pipeline.search.space import SCALES, Interval
 
 REPETITIONS, TRIALS = 1000, 25
 COLORS = {"linear": "#ee6677", "log": "#4477aa", "one_minus_log": "#4477aa"}

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.results import NOT_SHOWN, Results, Trial
-from pipeline.sweep.space import SCALES, Interval, Space
+from pipeline.search.space import SCALES, Interval, Space
 
 
 class Table:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from pipeline.tracking import store
 
 if TYPE_CHECKING:
-    from pipeline.sweep.study import Study
+    from pipeline.study.study import Study
     from pipeline.tracking.recorder import Recorder
 
 TAG = "mlflow.sharedViewState."

@@ -12,9 +12,9 @@ import keras
 from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
 from pipeline.limits import TOGETHER
 from pipeline.targets import call
-from pipeline.training import distributed, modes, stacking, updates
+from pipeline.training import distributed, modes
 from pipeline.training.distributed import DistributedTrainer
-from pipeline.training.fused import FusedTrainer
+from pipeline.training.fused.trainer import FusedTrainer, stacking, updates
 from pipeline.training.loop import Interrupted, Member, Outcome, Trainer, train
 from pipeline.training.solo import SoloTrainer
 from pipeline.training.trial import Trial, build_model, export, out_of_memory

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline import compatibility
 from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import steps_per_epoch
 from pipeline.data.sources import load_splits
@@ -27,7 +28,7 @@ from pipeline.objective import Objective
 from pipeline.saving import library_versions, save_model
 from pipeline.targets import call
 from pipeline.training import checkpoint
-from pipeline.training.diagnostics import Diagnosis
+from pipeline.training.diagnostics.diagnosis import Diagnosis
 from pipeline.training.distributed import require
 from pipeline.training.loop import Member, Outcome
 from pipeline.training.progress import Progress
@@ -160,6 +161,7 @@ def identity(config: Job, splits: Splits) -> str:
     precision = config["device"]["precision"]  # not its name: a sweep may be resumed on another device
     aim = [config["sweep"][name] for name in ("metric", "direction")]
     data = [splits.fingerprint, splits.train.streamed]  # whole data and blocks are shuffled into other batches
+    groups = compatibility.original(groups)
     text = json.dumps([config["seed"], groups, precision, aim, *data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

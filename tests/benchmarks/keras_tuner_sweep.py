@@ -11,7 +11,7 @@ import keras
 import keras_tuner
 import mlflow
 
-from pipeline.sweep.space import Choice, Distribution
+from pipeline.search.space import Choice, Distribution
 from tests.benchmarks import peer, recipe
 from tests.benchmarks.sweeps import SWEEPS
 

@@ -10,7 +10,7 @@ from typing import Any
 import mlflow
 import optuna
 
-from pipeline.sweep.space import Choice, Distribution
+from pipeline.search.space import Choice, Distribution
 from tests.benchmarks import peer, recipe
 from tests.benchmarks.sweeps import SWEEPS
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.digits import digits
+from pipeline.data.sets.digits import digits
 from pipeline.data.splits import Splits
 
 History = dict[str, list[float]]  # a metric's value of each epoch, by its name

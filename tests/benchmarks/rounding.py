@@ -74,7 +74,7 @@ def _solo(splits: Any, rate: float, *, permuted: bool) -> Any:
 def _fused(splits: Any, rate: float) -> Any:
     import keras
 
-    from pipeline.training.fused import FusedTrainer
+    from pipeline.training.fused.trainer import FusedTrainer
 
     return FusedTrainer(
         [_model(splits) for _ in range(TRIALS)],

@@ -50,7 +50,7 @@ def written(path: Path, n: int, settings: dict[str, Any]) -> Path:
 
 def split_of(path: Path) -> Any:
     from pipeline.data.splits import Split
-    from pipeline.data.stored import Stored
+    from pipeline.data.stream.stored import Stored
 
     with h5py.File(path) as file:
         labels = file["labels"][()].astype(np.int32)
@@ -104,7 +104,7 @@ def overlap(folder: Path, options: Namespace) -> Iterator[str]:
 
     from pipeline.data.input_pipeline import training_batches
     from pipeline.data.splits import Split
-    from pipeline.data.stored import Stored
+    from pipeline.data.stream.stored import Stored
 
     folder.mkdir(parents=True, exist_ok=True)
     n = 400 * BATCH_SIZE
@@ -243,7 +243,7 @@ def from_memory(folder: Path, options: Namespace) -> Iterator[str]:
 
 def shuffle(folder: Path, options: Namespace) -> Iterator[str]:
     """How mixed batches of a file sorted by class are: classes in a batch, by the size of the window."""
-    from pipeline.data.windows import Windows
+    from pipeline.data.stream.windows import Windows
 
     n, block, n_classes, batch = 100 * 640, 640, 10, 32
     labels = np.arange(n) // (n // n_classes)

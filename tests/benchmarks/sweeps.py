@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.sweep.space import Choice, Distribution, Interval
+from pipeline.search.space import Choice, Distribution, Interval
 from tests.benchmarks import readings
 from tests.benchmarks.stopwatch import Contender, Failed, Process, Run
 

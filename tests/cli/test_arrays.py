@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli.sources.arrays import fit
-from pipeline.data.stored import Stored
+from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 
 SHAPES = [  # found, example of the model, fitted

@@ -17,7 +17,7 @@ from pipeline import hdf5
 from pipeline.cli.sources.datasets import chosen, is_override
 from pipeline.data import converted
 from pipeline.data.splits import Split, Splits
-from pipeline.data.stored import Stored
+from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from tests.cli.conftest import wrong
 from tests.conftest import ROOT, here
@@ -75,7 +75,7 @@ def test_the_file_is_chunked_compressed_described_and_sealed(run, tmp_path, opti
         assert inputs.chunks == (rows, 8, 8, 1)
         assert json.loads(file.attrs["class_names"]) == list("0123456789")
         source = json.loads(file.attrs["caviar_source"])
-        assert (source["dataset"]["_target_"], source["seed"]) == ("pipeline.data.digits.digits", 0)
+        assert (source["dataset"]["_target_"], source["seed"]) == ("pipeline.data.sets.digits.digits", 0)
         assert {"caviar_created", "caviar_versions"} <= set(file.attrs)
         counts = sum(group.attrs["examples_per_class"] for group in file.values())
         assert counts.sum() == 1797 and len(counts) == 10

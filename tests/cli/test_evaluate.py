@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.cli.evaluate import _show, by_class
-from pipeline.data.stored import Stored
+from pipeline.data.stream.stored import Stored
 from pipeline.evaluation import measures
 from pipeline.saving import model_attributes
 from tests.cli.conftest import POINTS, wrong

@@ -89,7 +89,7 @@ BAD = {
         "no file in conf/model names that",
     ),
     "a stranger's data": (
-        changed("_target_: pipeline.data.planar.blobs", "_target_: pipeline.data.splits.stratified"),
+        changed("_target_: pipeline.data.sets.planar.blobs", "_target_: pipeline.data.splits.stratified"),
         "no file in conf/dataset names that",
     ),
     "another target": (changed("_target_: keras.optimizers.Adam", "_target_: os.system"), "is not allowed"),

@@ -37,7 +37,7 @@ def test_model(run, model):
         "val_accuracy",
         "tensorflow 2.",
         "created           20",
-        "_target_: pipeline.data.planar.blobs",
+        "_target_: pipeline.data.sets.planar.blobs",
         "hidden_units: 8",
         "kernel 2 x 8",
     ):
@@ -48,7 +48,7 @@ def test_model_json(run, model):
     found = json.loads(run("inspect", model, "--json").out)
     layers = {layer["name"]: layer for layer in found["layers"]}
     assert (found["kind"], found["checksum"]) == ("model", "intact")
-    assert found["description"]["caviar_config"]["dataset"]["_target_"] == "pipeline.data.planar.blobs"
+    assert found["description"]["caviar_config"]["dataset"]["_target_"] == "pipeline.data.sets.planar.blobs"
     # 2 -> 8 -> 8 -> 3: kernels, batch norms of 4 x 8, the last bias, normalisation of 2 + 2 + a count
     assert found["parameters"] == 2 * 8 + 8 * 8 + 8 * 3 + 2 * 4 * 8 + 3 + 5
     assert [layers[name]["output_shape"] for name in ("inputs", "dense", "logits", "probabilities")] == [

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from matplotlib.image import imread
 
-from pipeline.data.stored import SAMPLE_BYTES, Stored
+from pipeline.data.stream.stored import SAMPLE_BYTES, Stored
 from tests.cli.conftest import wrong
 
 CSV = "length,colour,good,class\n1.5,red,true,b\n2.5,blue,false,a\n,red,true,b\n"

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.data.planar import blobs
+from pipeline.data.sets.planar import blobs
 from tests.cli.conftest import POINTS, write, wrong
 
 
@@ -73,7 +73,7 @@ def test_parts_of_a_data_set(run, model, tmp_path, splits, part, split, chosen):
 def test_the_split_is_the_recorded_one(run, altered):
     """A model trained with another seed and noise is asked about its own examples."""
     own = blobs(n_classes=3, examples_per_class=50, spread=0.1, validation_fraction=0.2, test_fraction=0.2, seed=7)
-    dataset = {"_target_": "pipeline.data.planar.blobs", "n_classes": 3, "examples_per_class": 50, "spread": 0.1}
+    dataset = {"_target_": "pipeline.data.sets.planar.blobs", "n_classes": 3, "examples_per_class": 50, "spread": 0.1}
     dataset |= {"validation_fraction": 0.2, "test_fraction": 0.2}
     path = altered(caviar_config=json.dumps({"dataset": dataset, "seed": 7}), data_fingerprint=own.fingerprint)
     assert [row["true"] for row in predictions(run, path, "blobs:test")] == [f"class {c}" for c in own.test.labels]

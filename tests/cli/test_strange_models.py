@@ -11,7 +11,7 @@ from tests.cli.conftest import wrong
 from tests.cli.test_evaluate import evaluated
 
 
-def recorded(target="pipeline.data.planar.blobs", **changes):
+def recorded(target="pipeline.data.sets.planar.blobs", **changes):
     """A config as a model.h5 records it, of 150 blobs, with `changes` to the arguments of the data set."""
     own = {"n_classes": 3, "examples_per_class": 50, "spread": 0.1, "validation_fraction": 0.2, "test_fraction": 0.2}
     return json.dumps({"dataset": {"_target_": target, **own, **changes}, "seed": 0})
@@ -68,7 +68,7 @@ def test_description_of_no_use_is_replaced_by_the_layers(run, altered):
 
 
 def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(monkeypatch):
-    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "pipeline.data.planar.blobs"}
+    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "pipeline.data.sets.planar.blobs"}
     monkeypatch.setattr(datasets, "_yaml", lambda name: own)
     monkeypatch.setattr(datasets, "_build", lambda model, config: config["dataset"])
     monkeypatch.setattr(datasets, "names", lambda: ["mine"])

@@ -39,4 +39,4 @@ def write(tmp_path):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Blocks of a chunk or two, so that a thousand small rows have many of them."""
-    monkeypatch.setattr("pipeline.data.stored.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("pipeline.data.stream.stored.BLOCK_BYTES", 1000)

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from pipeline.data import input_pipeline
-from pipeline.data.buffers import Buffers
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
-from pipeline.data.stored import Stored
+from pipeline.data.stream.buffers import Buffers
+from pipeline.data.stream.stored import Stored
 from tests.conftest import ROOT
 from tests.data.conftest import FORMATS, SHAPE, examples
 from tests.data.conftest import N as ROWS
@@ -133,7 +133,7 @@ def test_what_waits_is_bounded_however_often_the_reader_falls_behind(monkeypatch
 TWO_DEVICES = """
 import tensorflow as tf
 from pipeline.data.input_pipeline import iterator, training_batches
-from pipeline.data.planar import blobs
+from pipeline.data.sets.planar import blobs
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -173,8 +173,8 @@ def streamed(write, settings=FORMATS["gzip"], rows=None):
 @pytest.fixture
 def small_windows(monkeypatch):
     """Of a seventh of the file, some four blocks: most places of an epoch are in a window that is not the first."""
-    monkeypatch.setattr("pipeline.data.windows.WINDOW_BYTES", 4500)
-    monkeypatch.setattr("pipeline.data.windows.MOST_WINDOW_BYTES", 4500)
+    monkeypatch.setattr("pipeline.data.stream.windows.WINDOW_BYTES", 4500)
+    monkeypatch.setattr("pipeline.data.stream.windows.MOST_WINDOW_BYTES", 4500)
 
 
 def streamed_order(split, batch_size, n_epochs, **settings):

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline.data.digits import digits
+from pipeline.data.sets.digits import digits
 from pipeline.data.splits import Split, Splits, stratified
 from pipeline.errors import InputError
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.sweep import result
+from pipeline.study import result
 from pipeline.targets import locate
 from tests.conftest import ROOT, caviar, here
 

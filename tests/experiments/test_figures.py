@@ -13,7 +13,7 @@ from pipeline.experiments.results import Results, Trial
 from pipeline.experiments.scales import by_decade
 from pipeline.experiments.softmax_boundaries import bent_share
 from pipeline.experiments.table import Table, paired_verdict, verdict
-from pipeline.sweep.space import Interval, window
+from pipeline.search.space import Interval, window
 
 
 def trial(number=0, status="completed", losses=(), metrics=None, **params):

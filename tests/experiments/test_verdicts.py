@@ -19,8 +19,8 @@ from pipeline.experiments import (
 )
 from pipeline.experiments.results import NOT_SHOWN, RATE, SEED, Results, Trial
 from pipeline.experiments.table import Table
-from pipeline.sweep.space import Choice, Interval
-from pipeline.training.diagnostics import PROBE
+from pipeline.search.space import Choice, Interval
+from pipeline.training.diagnostics.diagnosis import PROBE
 
 PLACEMENT, DEPTH, MOMENTUM, SIZE = (
     "model.norm_placement",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.data.quadratic import quadratic as data
+from pipeline.data.sets.quadratic import quadratic as data
 from pipeline.errors import InputError
 from pipeline.models.quadratic import quadratic
 from pipeline.saving import load_model, save_model

@@ -15,10 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow.tracking import MlflowClient
 
 from pipeline import config as configs
-from pipeline.sweep.ledger import Ledger
-from pipeline.sweep.plan import make_plan
-from pipeline.sweep.space import Interval
-from pipeline.sweep.study import Study
+from pipeline.search.plan import make_plan
+from pipeline.search.space import Interval
+from pipeline.study.ledger import Ledger
+from pipeline.study.study import Study
 from pipeline.tracking import compare
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder

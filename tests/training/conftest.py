@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
-from pipeline.data.planar import blobs
+from pipeline.data.sets.planar import blobs
 from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
-from pipeline.data.planar import blobs
+from pipeline.data.sets.planar import blobs
 from pipeline.data.splits import Splits, stratified
 from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
@@ -28,7 +28,7 @@ from pipeline.training import distributed
 from pipeline.training.cohort import run_trials
 from pipeline.training.distributed import DistributedTrainer
 from pipeline.training.solo import SoloTrainer
-from tests.launch.jobs import job
+from tests.workers.jobs import job
 
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
     "sgd": lambda: keras.optimizers.SGD(),

@@ -5,7 +5,7 @@ import pytest
 from pipeline.training import modes
 from pipeline.training.cohort import measure
 from pipeline.training.modes import Choice, estimate
-from tests.launch.jobs import config_of, job
+from tests.workers.jobs import config_of, job
 
 GB = 10**9
 # trials, cohort_size, bytes a trial, bytes of memory -> at once

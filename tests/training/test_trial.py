@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.training.cohort import run_trials
 from pipeline.training.trial import Trial
-from tests.launch.jobs import config_of, job
+from tests.workers.jobs import config_of, job
 
 
 def trained(folder, number, change=lambda config: None):

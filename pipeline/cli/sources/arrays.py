@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pipeline.cli.views.text import size, warn
-from pipeline.data.stored import Rows
+from pipeline.data.stream.stored import Rows
 from pipeline.errors import InputError
 
 BLOCK = 1024  # examples that are looked at together

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 
 from pipeline.data import attributes as descriptions
-from pipeline.data import columns, npz, tables
-from pipeline.data.hdf5 import check_whole, kind_of, read_labels
+from pipeline.data.formats import columns, npz, tables
+from pipeline.data.formats.hdf5 import check_whole, kind_of, read_labels
 from pipeline.data.splits import Splits
-from pipeline.data.stored import Rows, Stored
+from pipeline.data.stream.stored import Rows, Stored
 from pipeline.errors import InputError, one_of
 
 ARCHIVES, TABLES = (".npz",), (".csv", ".parquet")

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from pipeline import compatibility
 from pipeline import config as configs
 from pipeline.cli.views.text import warn
 from pipeline.data.sources import make_splits
@@ -103,7 +104,9 @@ def _known() -> str:
 def _recorded(description: Description) -> dict[str, Any] | None:
     """The recorded config, if it has the form of one."""
     config = description.get("caviar_config")
-    return config if isinstance(config, dict) and isinstance(config.get("dataset"), dict) else None
+    return (
+        compatibility.current(config) if isinstance(config, dict) and isinstance(config.get("dataset"), dict) else None
+    )
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli.sources import datasets, files
-from pipeline.data.stored import Rows, Stored
+from pipeline.data.stream.stored import Rows, Stored
 from pipeline.errors import InputError, one_of
 
 SPLITS = ("train", "validation", "test")

@@ -11,11 +11,11 @@ import h5py
 import numpy as np
 
 from pipeline import hdf5
-from pipeline.data import npz
 from pipeline.data.attributes import in_parts
-from pipeline.data.hdf5 import check_whole, kind_of, part_at
+from pipeline.data.formats import npz
+from pipeline.data.formats.hdf5 import check_whole, kind_of, part_at
 from pipeline.data.probe import opened
-from pipeline.data.stored import Rows, Stored
+from pipeline.data.stream.stored import Rows, Stored
 from pipeline.errors import InputError, check_file, first_of, nearest, one_of
 
 HDF5 = (".h5", ".hdf5")

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.cli.sources.data import Data, Part
 from pipeline.cli.views.text import clean, show, size
-from pipeline.data.stored import Stored, sample
+from pipeline.data.stream.stored import Stored, sample
 
 MOST = 30  # classes in a table; of more, the most and the least frequent are what matters
 

@@ -3,8 +3,8 @@
 No __init__.py beside this file, or other plugins vanish.
 """
 
-from pipeline.sweep.sweeper import CaviarSweeper as _Sweeper
+from pipeline.study.sweeper import CaviarSweeper as _Sweeper
 
 
 class CaviarSweeper(_Sweeper):
-    """pipeline.sweep.sweeper.CaviarSweeper under the name that Hydra looks for."""
+    """pipeline.study.sweeper.CaviarSweeper under the name that Hydra looks for."""

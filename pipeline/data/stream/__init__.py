@@ -1,0 +1,1 @@
+"""Rows that stay in their file because they are larger than the memory."""

@@ -1,1 +1,0 @@
-"""Starting work: folders, devices, executors and the worker process."""

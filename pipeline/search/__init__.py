@@ -1,0 +1,1 @@
+"""Spaces and their scales, and which points of them a sweep tries. No input or output here."""

@@ -1,0 +1,140 @@
+"""`sweep.dry_run=true`: what a sweep would try, which trials would train together, how long and in how much memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import config as configs
+from pipeline.errors import InputError
+from pipeline.search.halving import rungs
+from pipeline.search.plan import Plan
+from pipeline.study.cohorts import cohort_key, of_first_stage, settings, width
+from pipeline.tracking.display import cohort_line, duration, say
+from pipeline.workers import devices
+from pipeline.workers.executors import Executor, answers
+
+STARTUP = 5.0  # seconds for imports, MLflow and the result, whatever the sweep
+WORKER = 0.9  # GiB of a process that has imported TensorFlow and compiled with XLA
+SHOWN = 12  # cohorts; of more than these the rest is a line
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a cohort, as a worker measured it. start: seconds before its first epoch; epoch: of one trial's epoch;
+    memory: bytes; together: whether its trials train as one computation, or each by itself."""
+
+    trials: int
+    start: float
+    epoch: float
+    memory: float
+    together: bool
+
+    def jobs(self, epochs: float, rungs: int, scale: float) -> list[float]:
+        """Seconds of each piece that a worker takes. epochs: of each trial, on the average; at each of `rungs` the
+        survivors are a new cohort, which compiles anew; scale: of the number of trials."""
+        if self.together:
+            return [self.start * (1 + rungs) + scale * self.trials * epochs * self.epoch]
+        return [scale * (self.start * (1 + rungs) + epochs * self.epoch)] * self.trials
+
+
+def describe(plan: Plan, make_executor: Callable[[dict[str, Any], int], Executor]) -> int:
+    """Prints the plan and the forecast; runs no trial and writes nothing into output_dir. Returns the exit status.
+
+    The forecast needs a worker, which builds the models and, the first time, times a few steps of each kind.
+    Raises InputError for a config that can't be trained.
+    """
+    config = configs.plain(plan.arms[0].config)
+    halving = config["sweep"]["halving"]
+    for stage in plan.stages:
+        epochs = stage.epochs or config["train"]["epochs"]
+        anew = "" if stage.refine else ", anew in the whole space"
+        say(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
+        if at := rungs(halving, epochs):
+            say(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving['factor']} go on")
+    for arm in plan.arms:
+        say(f"arm {arm.describe() or 'all'}:")
+        for key, dist in arm.space.items():
+            say(f"  {key}  {dist}")
+    workers = devices.workers_of(config)
+    # Trials that never fuse are shown, and measured, by what could have been their cohorts.
+    cohorts = of_first_stage(plan, workers, {**config["executor"], "fuse": "auto"})
+    running = make_executor(config, len(cohorts))
+    try:
+        costs = _measured(cohorts, config, running)
+    finally:
+        running.close()
+    if isinstance(costs, str):
+        say(f"no forecast: {costs}", "red")
+        return 1
+    _summary(plan, config, costs, workers)
+    return 0
+
+
+def _measured(
+    cohorts: Sequence[tuple[list[int], dict[str, Any]]], config: dict[str, Any], executor: Executor
+) -> list[Cost] | str:
+    """The cost of every cohort, said as it comes; cohorts alike are measured once. The reason if one can't be."""
+    kinds: dict[tuple[str, int, float], list[int]] = {}
+    for place, (trials, widest) in enumerate(cohorts):
+        kinds.setdefault((cohort_key(widest), len(trials), width(widest)), []).append(place)
+    common = settings(config, len(cohorts))
+    jobs = [
+        {"kind": "measure", "number": places[0], "config": cohorts[places[0]][1], "planned": n, **common}
+        for (_, n, _), places in kinds.items()
+    ]
+    found = answers(executor, jobs)
+    costs: list[Cost] = []
+    for places in kinds.values():
+        answer = found.get(places[0], {"error": "interrupted"})
+        if answer.get("input_error"):
+            raise InputError(answer["error"])
+        if "error" in answer:
+            return str(answer["error"])
+        together, at_once = answer["mode"] != "solo", answer["at_once"]
+        for place in places:
+            trials = cohorts[place][0]
+            memory = at_once * answer["bytes_a_trial"]
+            costs.append(Cost(len(trials), answer["start"], answer["epoch"], memory, together))
+            if len(costs) <= SHOWN:
+                fits = f"; {at_once} at once fit into memory" if together and at_once < len(trials) else ""
+                say(cohort_line({**answer, "trials": trials}) + fits)
+    if len(costs) > SHOWN:
+        say(f"  … and {len(costs) - SHOWN} more")
+    return costs
+
+
+def _summary(plan: Plan, config: dict[str, Any], costs: Sequence[Cost], workers: int) -> None:
+    halving = config["sweep"]["halving"]
+    n_first = sum(cost.trials for cost in costs)
+    total, seconds, most = 0.0, STARTUP, 1
+    for stage in plan.stages:
+        epochs = stage.epochs or config["train"]["epochs"]
+        at = rungs(halving, epochs)
+        mean = mean_epochs(epochs, at, halving["factor"] if halving else 1)
+        n_trials = n_first if stage.n_trials is None else stage.n_trials
+        total += n_trials * mean
+        # A later stage looks elsewhere: it is taken to be made like the first one, in its own number of trials.
+        jobs = [job for cost in costs for job in cost.jobs(mean, len(at), n_trials / n_first)]
+        seconds += spread(jobs, workers)
+        most = max(most, min(workers, len(jobs)))
+    memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
+    upto = "up to " if config["train"]["early_stopping"] else ""
+    say(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
+    say(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
+
+
+def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:
+    """How many epochs a trial trains on the average if at each rung 1 in `factor` goes on."""
+    mean, before, share = 0.0, 0, 1.0
+    for rung in (*at, epochs):
+        mean += share * (rung - before)
+        before, share = rung, share / factor
+    return mean
+
+
+def spread(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until all is done if each free worker takes the next, the longest first."""
+    busy = [0.0] * workers
+    for one in sorted(seconds, reverse=True):
+        busy[busy.index(min(busy))] += one
+    return max(busy)

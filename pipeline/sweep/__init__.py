@@ -1,1 +1,0 @@
-"""Searching: spaces and their scales, stages, the ledger, the study that asks and tells. No TensorFlow here."""

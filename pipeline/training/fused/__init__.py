@@ -1,0 +1,1 @@
+"""A cohort of trials trained as one stacked computation."""

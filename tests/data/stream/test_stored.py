@@ -1,0 +1,160 @@
+import os
+import pickle
+import tracemalloc
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.data.stream.chunks import Chunks
+from pipeline.data.stream.stored import Stored, as_read, sample
+from pipeline.errors import InputError
+from tests.data.conftest import FORMATS, SHAPE, N, examples
+
+INPUTS, LABELS = examples()
+ROWS = {"all": np.arange(N), "every third": np.arange(0, N, 3), "a few": np.array([3, 64, 65, 999])}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_rows_are_those_of_the_file_in_every_format(write, settings, rows):
+    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", rows)
+    assert (stored.shape, stored.dtype, stored.nbytes) == ((len(rows), *SHAPE), np.int16, 30 * len(rows))
+    np.testing.assert_array_equal(stored[:], INPUTS[rows])
+    np.testing.assert_array_equal(stored[1:3], INPUTS[rows][1:3])
+    np.testing.assert_array_equal(stored[-1:], INPUTS[rows][-1:])
+    np.testing.assert_array_equal(stored.load(), INPUTS[rows])
+    np.testing.assert_array_equal(stored.gather([(2, 4), (0, 1)]), INPUTS[rows][[2, 3, 0]])
+    into = np.empty((3, *SHAPE), np.int16)
+    assert stored.gather([(2, 4), (0, 1)], np.array([2, 0, 1]), into) is into
+    np.testing.assert_array_equal(into, INPUTS[rows][[3, 0, 2]])
+    assert stored[2:2].shape == (0, *SHAPE)
+
+
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_it_can_be_gone_through_again_and_again(write, settings):
+    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", np.arange(N))
+    for _ in range(2):
+        np.testing.assert_array_equal(np.concatenate(list(stored)), INPUTS)
+    next(iter(stored))  # a look at the first block takes nothing away
+    np.testing.assert_array_equal(np.concatenate(list(stored)), INPUTS)
+
+
+def test_blocks_begin_with_chunks_of_the_file(write):
+    path = write(inputs=(INPUTS, {"chunks": (64, *SHAPE)}))
+    rows = np.arange(10, N, 3)
+    starts = Stored(path, "inputs", rows).starts
+    assert len(starts) > 5
+    assert starts[0] == 0
+    for start in starts[1:]:
+        assert rows[start] // 64 > rows[start - 1] // 64
+
+
+@pytest.mark.parametrize("rows", [np.arange(N), np.arange(5, N, 3)], ids=["all", "every third"])
+@pytest.mark.parametrize("nbytes", [20, 30, 31, 3001, 6000, 29_000])
+def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monkeypatch, rows, nbytes):
+    stored = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", rows)
+    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", nbytes)
+    found = sample(stored)
+    np.testing.assert_array_equal(found, sample(INPUTS[rows]))
+    assert min(30, nbytes) <= found.nbytes <= max(30, nbytes)
+    assert len(np.unique(found[:, 0, 0])) == len(found)
+    if nbytes > 3000:
+        assert found[:, 0, 0].min() < 100
+        assert found[:, 0, 0].max() > 800
+    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", 2**20)
+    np.testing.assert_array_equal(sample(stored), INPUTS[rows])
+
+
+@pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])
+def test_what_lies_between_scattered_rows_is_not_held_at_once(write, monkeypatch, ask):
+    rows, read, real = np.array([3, 64, 500, 999]), [], Chunks.__getitem__
+    stored = Stored(write(inputs=(INPUTS, FORMATS["gzip"])), "inputs", rows)
+    monkeypatch.setattr(Chunks, "__getitem__", lambda self, span: read.append(span) or real(self, span))
+    found = ask(stored)
+    np.testing.assert_array_equal(found[-3:], INPUTS[[64, 500, 999]])
+    assert max(span.stop - span.start for span in read) <= 64
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zlib.compress(bytes(2**26)), "more"),
+        (zlib.compress(bytes(100)), "less"),
+        (zlib.compress(bytes(64 * 30))[:-1], "less"),
+    ],
+    ids=["bomb", "short", "cut off"],
+)
+@pytest.mark.parametrize("settings", [FORMATS["gzip"], FORMATS["gzip, shuffled bytes"]])
+def test_a_chunk_unpacks_to_its_size_and_no_further(write, content, said, settings):
+    path = write(inputs=(INPUTS, settings))
+    with h5py.File(path, "r+") as file:
+        file["inputs"].id.write_direct_chunk((64, 0, 0), content)
+    stored = Stored(path, "inputs", np.arange(N))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=rf"rows 64 to 127 of inputs can't be read \(a chunk unpacks to {said} than"):
+        stored.read(64, 128)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "read"),
+    [("u1", "u1"), ("i2", "i2"), (">i2", "i2"), ("f2", "f2"), ("f4", "f4"), ("f8", "f4"), ("i8", "f4"), ("?", "u1")],
+)
+def test_small_numbers_stay_small_and_others_become_float32(write, dtype, read):
+    array = (INPUTS % 2).astype(dtype)
+    stored = Stored(write(inputs=array), "inputs", np.arange(N))
+    assert stored.dtype == stored[:3].dtype == as_read(array.dtype) == np.dtype(read)
+    np.testing.assert_array_equal(stored[:], array.astype(read))
+
+
+def test_it_travels_to_another_process_without_its_handle(write):
+    stored = Stored(write(inputs=INPUTS), "inputs", np.arange(N))
+    _ = stored[:1]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stored))[5:9], INPUTS[5:9])
+
+
+def rewrite(path):
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (rewrite, "the file changed after training on it began"),
+        (lambda path: path.unlink(), "rows 0 to 4 of inputs can't be read"),
+        (lambda path: path.write_bytes(b""), "the file changed"),
+    ],
+)
+def test_a_file_that_changes_is_not_read_on(write, change, message):
+    path = write(inputs=INPUTS)
+    stored = Stored(path, "inputs", np.arange(N))
+    change(path)
+    with pytest.raises(InputError, match=message) as raised:
+        stored.read(0, 5)
+    assert str(path) in str(raised.value)
+    assert stored.failure is raised.value
+
+
+def test_a_damaged_chunk_is_said_by_its_rows(write):
+    path = write(inputs=(INPUTS, FORMATS["gzip"]))
+    with h5py.File(path) as file:
+        place = file["inputs"].id.get_chunk_info(2).byte_offset
+    with path.open("r+b") as file:
+        file.seek(place + 20)
+        file.write(b"\xff" * 8)
+    stored = Stored(path, "inputs", np.arange(N))
+    np.testing.assert_array_equal(stored[:128], INPUTS[:128])
+    with pytest.raises(InputError, match=r"rows 128 to 191 of inputs can't be read"):
+        stored.read(128, 192)
+
+
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_single_rows_are_taken_in_any_order(write, settings):
+    rows = np.arange(0, N, 2)
+    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", rows)
+    wanted = np.random.default_rng(0).integers(0, len(rows), (4, 30))
+    np.testing.assert_array_equal(stored.take(wanted), INPUTS[rows][wanted])

@@ -1,0 +1,90 @@
+"""What `sweep.dry_run=true` says: how a sweep's cost adds up, and that the forecast is made without running a trial."""
+
+import pytest
+
+from pipeline.search.halving import rungs
+from pipeline.study.forecast import Cost, mean_epochs, spread
+from tests.conftest import caviar
+
+# seconds of each job, workers -> seconds until all are done
+SPREAD = [
+    ([3.0], 1, 3.0),
+    ([3.0], 4, 3.0),
+    ([3.0, 2.0, 1.0], 1, 6.0),
+    ([1.0, 2.0, 3.0], 2, 3.0),
+    ([2.0, 2.0, 2.0], 2, 4.0),
+    ([1.0, 1.0, 1.0, 9.0], 2, 9.0),
+]
+
+
+@pytest.mark.parametrize(("seconds", "workers", "expected"), SPREAD)
+def test_the_longest_goes_first_to_a_free_worker(seconds, workers, expected):
+    assert spread(seconds, workers) == expected
+
+
+# epochs, halving -> epochs of a trial on the average
+MEAN = [
+    (20, None, 20.0),
+    (27, {"min_epochs": 3, "factor": 3}, 3 + 6 / 3 + 18 / 9),
+    (3, {"min_epochs": 3, "factor": 3}, 3.0),
+    (8, {"min_epochs": 1, "factor": 2}, 1 + 1 / 2 + 2 / 4 + 4 / 8),
+]
+
+
+@pytest.mark.parametrize(("epochs", "halving", "expected"), MEAN)
+def test_halving_spares_most_epochs(epochs, halving, expected):
+    factor = halving["factor"] if halving else 1
+    assert mean_epochs(epochs, rungs(halving, epochs), factor) == pytest.approx(expected)
+
+
+# trains together, epochs, rungs, scale of the number of trials -> seconds of each job; 10 trials
+JOBS = [
+    (True, 20, 0, 1.0, [2.0 + 10 * 20 * 0.01]),  # compiles once
+    (True, 20, 2, 1.0, [3 * 2.0 + 10 * 20 * 0.01]),  # and anew at each rung
+    (True, 20, 0, 0.5, [2.0 + 5 * 20 * 0.01]),
+    (False, 20, 0, 1.0, [2.0 + 20 * 0.01] * 10),  # each by itself, for any worker
+    (False, 20, 0, 0.5, [0.5 * (2.0 + 20 * 0.01)] * 10),
+]
+
+
+@pytest.mark.parametrize(("together", "epochs", "n_rungs", "scale", "seconds"), JOBS)
+def test_what_a_cohort_costs(together, epochs, n_rungs, scale, seconds):
+    cost = Cost(trials=10, start=2.0, epoch=0.01, memory=0, together=together)
+    assert cost.jobs(epochs, n_rungs, scale) == pytest.approx(seconds)
+
+
+def dry(folder, *arguments):
+    result = caviar("-m", "sweep.dry_run=true", "dataset=blobs", *arguments, cwd=folder)
+    return result, result.stdout.splitlines()
+
+
+def test_many_cohorts_are_not_all_listed(tmp_path):
+    batches = "train.batch_size=choice(" + ",".join(str(n) for n in range(50, 65)) + ")"
+    result, lines = dry(
+        tmp_path,
+        "sweep=grid",
+        "sweep.n_trials=30",
+        "sweep.points=2",
+        "sweep.max_tier=1",
+        batches,
+        "executor.fuse=never",
+    )
+    assert result.returncode == 0, result.stderr
+    assert sum("one by one" in line for line in lines) == 12
+    assert "  … and 3 more" in lines
+
+
+def test_a_searched_key_of_the_data_divides_the_cohorts_and_so_does_their_size(tmp_path):
+    line = ["sweep=grid", "sweep.max_tier=1", "sweep.points=10", "dataset.spread=choice(0.1,0.3)"]
+    result, lines = dry(tmp_path, *line, "sweep.n_trials=20", "executor.cohort_size=8", "executor.workers=1")
+    assert result.returncode == 0, result.stderr
+    # Ten trials of each data set in two halves; of one data set it would be 7, 7 and 6.
+    assert [line.split(",")[0] for line in lines if "MiB of" in line] == ["  5 trials"] * 4
+
+
+def test_what_keeps_every_trial_from_training_is_said_as_ever(tmp_path):
+    result, _ = dry(tmp_path, "sweep.n_trials=2", "model.activation=rellu")
+    assert result.returncode == 2
+    assert result.stderr.startswith("model.activation=rellu is not known.")
+    assert "Did you mean 'relu'?" in result.stderr
+    assert not (tmp_path / "outputs").exists()

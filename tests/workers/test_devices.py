@@ -1,0 +1,133 @@
+"""Which processor each worker gets."""
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.workers import devices
+
+# device, workers asked, jobs, GPUs there, cores -> (GPU, threads) of each worker
+PLANS = [
+    ("auto", None, 24, "", 8, [("-1", "1")] * 8),
+    ("auto", 2, 24, "", 8, [("-1", "4")] * 2),
+    # Workers beyond the jobs start only if there turn out to be more: what trains one by one.
+    ("auto", None, 1, "", 8, [("-1", "8")] + [("-1", "1")] * 7),
+    ("auto", 3, 2, "", 8, [("-1", "4")] * 2 + [("-1", "2")]),
+    ("auto", 16, 24, "", 2, [("-1", "1")] * 16),
+    ("auto", None, 24, "", 64, [("-1", "8")] * 8),  # at most MAX_WORKERS unless asked
+    ("auto", None, 24, "0,1", 8, [("0", "4"), ("1", "4")]),
+    ("gpu", 8, 24, "0,3", 8, [("0", "4"), ("3", "4")]),  # a GPU is leased to one worker
+    ("gpu", 1, 24, "0,3", 8, [("0", "8")]),
+    ("cpu", 2, 24, "0,1", 8, [("-1", "4")] * 2),
+    ("multi_gpu", None, 24, "0,3,5", 8, [("0,3,5", "8")]),  # one worker has all of them
+    ("multi_gpu", 4, 24, "0,3", 8, [("0,3", "8")]),
+    ("tpu", 4, 24, "0,3", 8, [("-1", "8")]),
+]
+
+
+@pytest.mark.parametrize(("device", "workers", "jobs", "visible", "cores", "expected"), PLANS)
+def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, visible, cores, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setenv("TPU_NAME", "local")
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    plan = devices.plan(device, workers, jobs)
+    assert [(env["CUDA_VISIBLE_DEVICES"], env["TF_NUM_INTRAOP_THREADS"]) for env in plan] == expected
+
+
+# device, device.visible, GPUs there -> those of the workers
+CHOSEN = [
+    ("gpu", None, "0,3,5", ["0", "3", "5"]),
+    ("gpu", [2, 0], "0,3,5", ["5", "0"]),  # places among those there
+    ("auto", [1], "0,3,5", ["3"]),
+    ("multi_gpu", [0, 2], "0,3,5", ["0,5"]),
+    ("auto", [0], "GPU-4f0e", ["GPU-4f0e"]),
+]
+
+
+@pytest.mark.parametrize(("device", "visible", "there", "expected"), CHOSEN)
+def test_workers_have_the_chosen_gpus(device, visible, there, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", there)
+    plan = devices.plan(device, None, 24, visible)
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in plan] == expected
+    assert all(env["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for env in plan)
+    assert "CUDA_DEVICE_ORDER" not in plan[0]  # the user counts as CUDA does
+
+
+# device, device.visible, GPUs there -> the error
+ABSENT = [
+    ("gpu", None, "", "device=gpu: there is no GPU on this machine. Available: cpu. Use device=auto."),
+    ("multi_gpu", None, "", "device=multi_gpu needs 2 GPUs or more; this machine has none. Available: cpu."),
+    ("multi_gpu", None, "0", "device=multi_gpu needs 2 GPUs or more; this machine has 1. Available: cpu, gpu 0."),
+    (
+        "multi_gpu",
+        [1],
+        "0,1",
+        "device=multi_gpu needs 2 GPUs or more; device.visible=[1] has 1. Available: cpu, gpu 0, gpu 1.",
+    ),
+    ("gpu", [0, 2], "0,1", "device.visible=[0, 2]: there is no GPU 2 here. Available: cpu, gpu 0, gpu 1."),
+    ("auto", [0], "", "device.visible=[0]: there is no GPU 0 here. Available: cpu."),
+    ("multi_gpu", [0, 0], "0,1", "device.visible=[0, 0] names a GPU twice."),
+    ("cpu", [0], "0,1", "device.visible=[0] chooses GPUs, and device=cpu uses none."),
+    ("tpu", None, "0", "device=tpu: there is no TPU on this machine. Available: cpu, gpu 0."),
+]
+
+
+@pytest.mark.parametrize(("device", "visible", "there", "message"), ABSENT)
+def test_what_is_not_there_is_refused_with_what_is(device, visible, there, message, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", there)
+    monkeypatch.setattr(devices, "tpu", lambda: False)
+    for ask in (lambda: devices.plan(device, None, 1, visible), lambda: devices.workers(device, 3, visible)):
+        with pytest.raises(InputError) as error:
+            ask()
+        assert str(error.value) == message
+
+
+def test_a_tpu_that_is_there_is_listed(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("TPU_NAME", "local")
+    with pytest.raises(InputError, match=r"Available: cpu, tpu\. Use"):
+        devices.plan("gpu", None, 1)
+
+
+def test_a_process_that_becomes_a_worker_still_knows_all_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr(devices, "_before", None)
+    monkeypatch.setattr(devices.os, "environ", dict(devices.os.environ))
+    devices.become(devices.plan("gpu", None, 1, [2])[0])
+    assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == "2"
+    assert devices.workers("gpu", None, [1, 2]) == 2
+
+
+@pytest.mark.parametrize("visible", ["", "-1"])
+def test_a_gpu_that_is_not_there_is_refused(visible, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(InputError, match=r"there is no GPU on this machine\. Available: cpu"):
+        devices.plan("gpu", None, 1)
+
+
+# device, workers asked, GPUs there, cores -> workers
+WORKERS = [
+    ("auto", None, "", 4, 4),
+    ("auto", None, "", 64, devices.MAX_WORKERS),
+    ("auto", 16, "", 4, 16),
+    ("auto", None, "0", 64, 1),
+    ("auto", 4, "0,1", 64, 2),
+    ("cpu", None, "0", 4, 4),
+    ("multi_gpu", 4, "0,1,2", 64, 1),
+]
+
+
+@pytest.mark.parametrize(("device", "asked", "visible", "cores", "expected"), WORKERS)
+def test_how_many_train_side_by_side(device, asked, visible, cores, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    assert devices.workers(device, asked) == expected
+
+
+def test_gpus_are_asked_of_the_driver(monkeypatch, tmp_path):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho '  MIG 1g'\necho 'GPU 1: A (UUID: y)'\n")
+    tool.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert devices.gpus() == ["0", "1"]
+    assert devices.plan("gpu", None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # the order of that tool
