@@ -16,9 +16,10 @@ test: $(VENV)/.installed-dev ## install, then run every test
 
 check: lint types test ## lint, format check, types and tests
 
-lint: $(VENV)/.installed-dev ## ruff: rules and format
+lint: $(VENV)/.installed-dev ## ruff: rules and format; import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev ## ruff: rewrite files in the project's format
 	$(BIN)/ruff check --fix .

@@ -6,9 +6,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from pipeline import config, entry
+from pipeline import entry, hydra_schema
 
-config.register()
+hydra_schema.register()
 sys.path.append(str(Path(__file__).parent / "pipeline/plugins"))
 
 

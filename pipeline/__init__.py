@@ -1,29 +1,33 @@
 """Caviar: declarative hyperparameter tuning. This page is the map.
 
-One way of data: YAML (conf/) -> composed config -> trials -> worker: splits -> tf.data -> model -> steps -> events ->
-recorder -> MLflow, with state.h5 and model.h5 on the way.
+One line, walked once: Config -> Plan -> Job -> Event. YAML (conf/) becomes a Config, configs and ranges a Plan, the
+trials of a plan the Jobs of workers, and what workers report are Events, of which the subscribers of a study are told:
+the ledger, the display, the tracking store. `python run.py` is a plan with one trial.
 
 entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
-config, limits            the typed schema of what the runner reads; what each value may be
+schema                    the frozen dataclasses of a config; typed makes dataclasses of plain values
+config, building          Hydra in, Config out; hydra_schema is the schema as Hydra takes it; user_folder adds a conf/
+checks, limits            what is asked of a config; what each value may be
+records, eventlog         trials, jobs, events and messages; events.jsonl
+compatibility             what earlier versions wrote
 targets, objective        calling what a `_target_` names; what "better" means
+search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
+study/                    start walks the line; study, ledger, cohorts, forecast, results, the Hydra sweeper
+workers/                  executors (local, inline), the worker process, which device each worker gets
+tracking/                 subscribers: the terminal, MLflow; the leaderboard, pictures
+training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
+                          trains one model, distributed on several devices; cohort and modes say which trials fuse;
+                          fused/ trains them as one computation; diagnostics/ measures layers
+data/                     splits; formats/ reads kinds of files, sets/ are data sets by name, stream/ reads rows that
+                          stay in their file; input_pipeline makes tf.data
+models/                   one file an architecture, each from normalised inputs to logits
+heads/                    one file a head: what outputs and targets mean, the loss, the metrics and their sums
+experiments/              the course's claims, each a function that draws a finished sweep
+cli/                      using a saved model and looking at data: `python -m pipeline COMMAND`
+saving, hdf5, jsonl       files that are whole or absent; crash: files that end the process that reads them
 keras_import              what every process that trains or predicts does first
 memory, cache             how much memory there is; what is remembered of this machine and its files
-data/                     one file a data set, each a function that returns Splits, from arrays or parts; stored reads
-                          rows of a file (chunks beside HDF5, buffers are memory used again), in the order of windows;
-                          probe opens files of strangers; input_pipeline makes tf.data; converted writes HDF5
-models/                   one file an architecture, each from normalised inputs to logits; heads says what outputs mean
-training/                 the epoch loop, schedules, state.h5; trial is a worker's config reader; solo trains one model,
-                          distributed on several devices, cohort and modes say which trials fuse and how, by
-                          measurements; stacking, stacked, feed, program, updates, layer_calls, fused;
-                          diagnostics measures layers
-sweep/                    spaces and scales, ranges, stages, the plan, cohorts, halving, the forecast, the ledger, the
-                          study, the Hydra sweeper
-experiments/              the course's claims, each a function that draws a finished sweep
-launch/                   folders, devices, executors, the worker process, `python run.py`
-tracking/                 the terminal, the MLflow recorder, the compare page, the leaderboard, pictures
-saving, hdf5, jsonl       files that are whole or absent
-evaluation, cli/          using a saved model: `python -m pipeline COMMAND`
 plugins/                  the shim by which Hydra finds the sweeper
 
-Two processes: the parent (Hydra, MLflow) never imports TensorFlow; workers never import MLflow.
+Two processes: the parent (Hydra, MLflow) never imports TensorFlow and opens no data; workers never import MLflow.
 """

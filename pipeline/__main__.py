@@ -5,13 +5,17 @@ import importlib
 import os
 import pkgutil
 import re
+import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from pipeline import cli
+from pipeline import cli, crash
 from pipeline.errors import InputError, nearest, one_of
+from pipeline.user_folder import adopt
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,13 +88,51 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.arguments(parser)
+    parser.add_argument("--config-dir", metavar="FOLDER", help="a conf/ of your own, with modules beside it")
     try:
         options = parser.parse_intermixed_args(rest)
     except SystemExit as done:  # --help has been printed
         return int(done.code or 0)
+    if options.config_dir:
+        adopt([f"--config-dir={options.config_dir}"])
     status: int = module.run(options)
     return status
 
 
+def in_child(arguments: Sequence[str]) -> int:
+    """main() in a process of its own, whose end on a damaged file is a line like any other mistake's."""
+    note = tempfile.TemporaryFile()  # noqa: SIM115 - the end of this process closes it
+    child = os.fork()
+    if not child:
+        crash.make_disposable(note.fileno())
+        try:
+            status = main(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            status = 1
+        except SystemExit as ended:  # of a library that found the reader gone
+            status = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        os._exit(status)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+    while True:
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            break
+        except KeyboardInterrupt:
+            continue  # the child has it, too
+    if code >= 0:
+        return code
+    from pipeline.cli.views.text import clean
+
+    if verdict := crash.verdict(note, -code):
+        print(clean(verdict), file=sys.stderr)
+        return 2
+    print(f"{clean(' '.join(arguments))}: {crash.killed_by(-code)}", file=sys.stderr)
+    return 128 - code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(in_child(sys.argv[1:]))

@@ -18,17 +18,61 @@ MOVED = {
     "pipeline.data.tables.parquet": "pipeline.data.formats.tables.parquet",
     "pipeline.data.images.images": "pipeline.data.formats.images.images",
 }
+# A sampler as `sweep.strategy` named it.
+SAMPLERS = {"random": "pipeline.search.samplers.random.Random", "grid": "pipeline.search.samplers.grid.Grid"}
+# A key that the config no longer has -> what to write in its place.
+GONE = {"sweep.strategy": "A file of conf/sweep says how a sweep draws: sweep=grid, sweep=random."}
+# Keys that came later, by group -> the value that a config without one has.
+ADDED: dict[str, dict[str, Any]] = {
+    "train": {"metrics": []},
+    "heads": {
+        "softmax": "pipeline.heads.softmax.Softmax",
+        "sigmoid": "pipeline.heads.sigmoid.Sigmoid",
+        "cost": "pipeline.heads.cost.Cost",
+    },
+    "metrics": {"loss": "pipeline.heads.metrics.Loss", "accuracy": "pipeline.heads.metrics.Accuracy"},
+}
 _FIRST = {now: first for first, now in MOVED.items()}
 
 
 def current(record: Any) -> Any:
-    """A record of any version, with the names that targets have now."""
-    return _renamed(record, MOVED)
+    """A record of any version, with the names and keys that targets and samplers have now."""
+    return _with_sampler(_renamed(record, MOVED))
 
 
 def original(record: Any) -> Any:
     """A record with the names that targets had at first: what a hash of it was made of then."""
     return _renamed(record, _FIRST)
+
+
+def _with_sampler(record: Any) -> Any:
+    """Of a config's `sweep` and of what a ledger says of it, which had a `strategy`."""
+    if not isinstance(record, dict):
+        return record
+    record = {key: _with_sampler(value) for key, value in record.items()}
+    if {"strategy", "points", "metric", "direction"} <= record.keys():
+        name = record.pop("strategy")
+        points = {"points": record["points"]} if name == "grid" else {}
+        record["sampler"] = {"_target_": SAMPLERS[name], **points}
+    return record
+
+
+def completed(config: Any) -> dict[str, Any]:
+    """A whole config of any version, with all keys that there are now."""
+    added = {group: {**keys, **config.get(group, {})} for group, keys in ADDED.items()}
+    return {key: current(value) for key, value in {**config, **added}.items()}
+
+
+def reduced(config: dict[str, Any]) -> dict[str, Any]:
+    """A config, or some of its groups, without the keys that came later and have the value that they had before: two
+    versions then compare, and what is hashed of one that uses nothing new is what it was."""
+    result = dict(config)
+    for group, keys in ADDED.items():
+        if group in config:
+            result[group] = {k: v for k, v in config[group].items() if k not in keys or v != keys[k]}
+            if not result[group]:
+                del result[group]
+    return result
 
 
 def _renamed(record: Any, names: dict[str, str]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.errors import InputError
+from pipeline.user_folder import adopt
 
 
 def train_one(config: DictConfig) -> None:
@@ -23,7 +24,9 @@ def train_one(config: DictConfig) -> None:
 def _train_one(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    from pipeline.study.single import run_single
+    from pipeline.config import Composed
+    from pipeline.search.plan import Plan
+    from pipeline.study.start import run
 
     overrides = [str(line) for line in HydraConfig.get().overrides.task]
     for line in overrides:
@@ -31,7 +34,7 @@ def _train_one(config: DictConfig) -> None:
         if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
             raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
     OmegaConf.set_readonly(config, True)
-    if status := run_single(config, overrides):
+    if status := run(Plan.of_one(Composed(config), overrides)):
         raise SystemExit(status)
 
 
@@ -45,6 +48,7 @@ def guarded(main: Callable[[], Any]) -> None:
     # Hydra takes overrides on one side of -m only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
+        adopt(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.stdout.flush()

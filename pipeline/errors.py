@@ -1,8 +1,10 @@
 """The user's mistakes, and the line that helps them."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeGuard
 
 
 class InputError(Exception):
@@ -20,10 +22,36 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: {what}.")
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message; the kind of the error if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def in_one_line(error: Exception) -> str:
     """The kind of an error that is not the user's, and how its message begins."""
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}"
+
+
+def reason_of(error: Exception) -> tuple[str, bool]:
+    """One line that says why a trial failed, and whether its config is to blame."""
+    if isinstance(error, InputError):
+        return str(error), True
+    if out_of_memory(error):
+        return "out of memory; try a smaller train.batch_size or model", False
+    if name_too_long(error):
+        return f"this is too long for the name of a file: {error.filename}", True
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename or ''}".rstrip(": "), False
+    return in_one_line(error), False
+
+
+def out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def name_too_long(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

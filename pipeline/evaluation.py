@@ -1,44 +1,40 @@
-"""How good a saved model is on a split: loss and, if it classifies, accuracy and confusion matrix."""
+"""How good a saved model is on a split: its head's metrics and, if it classifies, the confusion matrix."""
 
 from typing import Any
 
 import numpy as np
 
 from pipeline.data.splits import Split
-from pipeline.data.stream.stored import Rows
-from pipeline.models.heads import HEADS
+from pipeline.heads.head import Head
 
 
-def outputs(model: Any, inputs: Rows) -> np.ndarray:
-    """What a saved model gives for inputs [n, *input_shape], a thousand at a time: [n, numbers an example]."""
+def outputs(model: Any, inputs: Any) -> np.ndarray:
+    """What a saved model gives for inputs [n, *input_shape], a thousand at a time: [n, numbers an example].
+
+    inputs: an array, or what has a length and gives arrays for slices.
+    """
     return np.concatenate([np.asarray(model(inputs[i : i + 1024])) for i in range(0, len(inputs), 1024)])
 
 
-def probabilities(model: Any, inputs: Rows) -> np.ndarray:
-    """Class probabilities [n, C] of a saved model; a sigmoid head's one column becomes two."""
-    found = outputs(model, inputs)
-    return np.hstack([1 - found, found]) if found.shape[1] == 1 else found
+def evaluate(model: Any, split: Split, n_classes: int, head: Head) -> dict[str, Any]:
+    """measures() of a saved model on a split."""
+    return measures(head, head.predictions(outputs(model, split.inputs)), split.labels, n_classes)
 
 
-def evaluate(model: Any, split: Split, n_classes: int, head: str = "softmax") -> dict[str, Any]:
-    """measures() of a saved model on a split; `loss`, the mean cost, and `n` if its head is cost."""
-    if not HEADS[head].classifies:
-        return {"loss": float(outputs(model, split.inputs).mean()), "n": len(split)}
-    return measures(probabilities(model, split.inputs), split.labels, n_classes)
+def measures(head: Head, predictions: np.ndarray, targets: np.ndarray, n_classes: int) -> dict[str, Any]:
+    """The head's metrics, `n` and, if it classifies, `confusion` [true class][predicted class].
 
-
-def measures(probs: np.ndarray, labels: np.ndarray, n_classes: int) -> dict[str, Any]:
-    """`loss` (cross-entropy), `accuracy`, `n` and `confusion` [true class][predicted class].
-
-    probs: [n, C]; labels: [n], each in 0..C-1.
+    predictions: [n, C] or what the head calls so; targets: [n, ...], labels in 0..C-1 if it classifies.
     """
-    chosen = np.clip(probs[np.arange(len(labels)), labels], 1e-12, 1)
-    predicted = probs.argmax(axis=1)
-    confusion = np.zeros((n_classes, n_classes), int)
-    np.add.at(confusion, (labels, predicted), 1)
-    return {
-        "loss": float(-np.log(chosen).mean()),
-        "accuracy": float((predicted == labels).mean()),
-        "n": len(labels),
-        "confusion": confusion.tolist(),
-    }
+    import tensorflow as tf
+
+    from pipeline.training.sums import as_numbers, metric_sums, values
+
+    batch = tf.constant(targets.astype(np.int32) if head.classifies else targets), head.outputs_of(predictions)
+    sums = {"loss": tf.reduce_sum(head.losses(*batch)), "examples": len(targets), **metric_sums(head, *batch)}
+    result: dict[str, Any] = {**values(head, as_numbers(sums)), "n": len(targets)}
+    if head.classifies:
+        confusion = np.zeros((n_classes, n_classes), int)
+        np.add.at(confusion, (targets, predictions.argmax(axis=1)), 1)
+        result["confusion"] = confusion.tolist()
+    return result

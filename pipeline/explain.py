@@ -1,27 +1,25 @@
 """Hydra's and OmegaConf's complaints about the command line or a YAML file, in one or two lines."""
 
-import errno
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
-from pipeline.config import unknown_key
-from pipeline.errors import InputError, nearest
-
-CONF = Path(__file__).parents[1] / "conf"
+from pipeline.compatibility import GONE
+from pipeline.config import Composed
+from pipeline.errors import InputError, name_too_long, nearest, reason_of
+from pipeline.user_folder import OURS, conf_folders, search_path
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """The message for the user; None if the error is not the user's."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return _one_line(f"this is too long for the name of a file: {error.filename}")
+    if name_too_long(error):
+        return _one_line(reason_of(error)[0])
     if isinstance(error, YAMLError | UnicodeDecodeError):
         return _one_line(f"a YAML file is not understood: {error}")
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
@@ -44,7 +42,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return f"'{match[1]}' is not understood: write key=value, or group=choice."
         return f"'{match[1]}' is not understood. Quote brackets for the shell: 'key=tag(log, interval(1e-4, 1))'."
     if match := re.match(r"Could not override '(.+?)'\.", text):
-        return str(unknown_key(match[1], _composed(arguments)))
+        return str(Composed(_composed(arguments)).unknown_key(match[1]))
+    if (match := re.search(r"full_key: (\S+)", text)) and match[1] in GONE:  # in a file of the user's
+        return str(Composed(_composed()).unknown_key(match[1]))
     if match := re.search(r"looks like a config group override, but config group '(.+?)'", text):
         return _unknown_group(match[1])
     if match := re.match(r"Error merging override (.+)", text):
@@ -105,19 +105,20 @@ def _composed(arguments: Sequence[str] = ()) -> DictConfig:
         if group in _groups() and choice in _choices(group):
             choices.append(f"{group}={choice}")
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(OURS), version_base="1.3"):
         try:
-            return compose("config", choices)
+            return compose("config", [*search_path(), *choices])
         except (HydraException, OmegaConfBaseException):
             return compose("config")
 
 
 def _groups() -> list[str]:
-    return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+    folders = (path for conf in conf_folders() for path in conf.iterdir() if path.is_dir())
+    return sorted({path.name for path in folders} - {"hydra"})
 
 
 def _choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return sorted({path.stem for conf in conf_folders() for path in (conf / group).glob("*.yaml")})
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from pipeline.errors import InputError, check_file
+from pipeline import crash
+from pipeline.errors import InputError, check_file, first_line
 from pipeline.jsonl import commit
 
 DIGEST = "caviar_sha256"
@@ -29,32 +30,47 @@ def digest(file: h5py.File) -> str:
             if key != DIGEST:
                 total.update(f"{item.name}@{key}={np.asarray(item.attrs[key]).tolist()!r}".encode())
 
-    def add(name: str, item: h5py.HLObject) -> None:
+    add_attributes(file)
+    for name, item in objects(file):
         if isinstance(item, h5py.Dataset):
             total.update(f"{name}:{item.dtype}{item.shape or (1,)}".encode())
-            for block in _blocks(item):
-                if block.dtype.hasobject:  # texts and lists of any length: the array holds addresses of them only
-                    total.update("".join(f"{np.asarray(value).tolist()!r}," for value in block.flat).encode())
+            for block in blocks(item):
+                values = np.asarray(item[block])
+                if values.dtype.hasobject:  # texts and lists of any length: the array holds addresses of them only
+                    total.update("".join(f"{np.asarray(value).tolist()!r}," for value in values.flat).encode())
                 else:
-                    total.update(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
+                    total.update(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
         add_attributes(item)
-
-    add_attributes(file)
-    file.visititems(add)
     return total.hexdigest()
 
 
-def _blocks(dataset: h5py.Dataset) -> Iterator[np.ndarray]:
-    """A dataset's values in order: whole rows, of whole chunks, of about BLOCK_BYTES."""
+def objects(group: h5py.Group) -> Iterator[tuple[str, h5py.HLObject]]:
+    """All groups and datasets within a group, by their names, in the order of these."""
+    names: list[str] = []
+
+    def note(name: str) -> None:
+        crash.reading()
+        names.append(name)
+
+    group.visit(note)
+    for name in names:
+        crash.reading()
+        yield name, group[name]
+
+
+def blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """What to index a dataset with to have its values in order: whole rows, of whole chunks, of about BLOCK_BYTES."""
     if not dataset.shape:  # one value, or none
         if dataset.shape is not None:
-            yield np.asarray(dataset[()])
+            crash.reading()
+            yield ()
         return
     rows = BLOCK_BYTES // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
     chunk = dataset.chunks[0] if dataset.chunks else 1
     step = max(chunk, rows // chunk * chunk)
     for start in range(0, len(dataset), step):
-        yield dataset[start : start + step]
+        crash.reading()
+        yield slice(start, start + step)
 
 
 class Sink(io.FileIO):
@@ -120,6 +136,9 @@ def checksum(file: h5py.File) -> str:
     """INTACT, CHANGED since write(), or UNSEALED: not written by it."""
     sealed = file.attrs.get(DIGEST)
     if sealed is None:
+        for key in file.attrs:  # nobody watches Keras when it reads them
+            with contextlib.suppress(OSError, TypeError, ValueError):
+                file.attrs[key]
         return UNSEALED
     return INTACT if sealed == digest(file) else CHANGED
 
@@ -129,18 +148,23 @@ def _refuse_references(file: h5py.File) -> None:
     weights. Raises InputError for external links, external storage and virtual datasets."""
 
     names: list[str] = []
-    file.visit_links(names.append)
+
+    def note(name: str) -> None:
+        crash.reading()
+        names.append(name)
+
+    file.visit_links(note)
     for name in names:
+        crash.reading()
         if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
             raise InputError(
                 f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data here."
             )
 
-    def elsewhere(name: str, item: h5py.HLObject) -> str | None:
-        return name if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual) else None
-
-    if (found := file.visititems(elsewhere)) is not None:
-        raise InputError(f"{file.filename}: '{found}' keeps its data in another file, which is not read; copy it here.")
+    for name, item in objects(file):
+        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            where = f"{file.filename}: '{name}'"
+            raise InputError(f"{where} keeps its data in another file, which is not read; copy it here.")
 
 
 @contextlib.contextmanager
@@ -149,13 +173,13 @@ def opened(path: Path) -> Iterator[h5py.File]:
     to be unreadable while it is open."""
     check_file(path)
     try:
-        with h5py.File(path, "r") as file:
+        with crash.watched(path), h5py.File(path, "r") as file:
             _refuse_references(file)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, BlockingIOError) or "already open for write" in str(error):
             raise InputError(f"{path}: another program has it open for writing; wait for it, or end it.") from None
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: not a readable HDF5 file ({reason}). Use another copy.") from None
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import InputError, one_of
-from pipeline.models.heads import HEADS
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Number:
 
 # Of conf/device: on how many GPUs at least a model trains, and names by which it trains on all there are at once.
 LEAST_GPUS = {"gpu": 1, "multi_gpu": 2}
-TOGETHER = ("multi_gpu", "tpu")
+MULTI_DEVICE = ("multi_gpu", "tpu")
 
 _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
@@ -77,7 +76,6 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "model.pool_size": _COUNT,
     "model.pooling": ("max", "average", "none"),
     "model.collapse": ("global_average", "flatten"),
-    "model.head": tuple(HEADS),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.momentum": _FRACTION,
     "optimizer.beta_1": _FRACTION,
@@ -94,7 +92,6 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "device.name": ("auto", "cpu", "gpu", "multi_gpu", "tpu"),
     "device.visible": Number(0, integer=True, nullable=True),
     "device.precision": ("float32", "mixed_float16", "mixed_bfloat16"),
-    "sweep.strategy": ("random", "grid"),
     "sweep.direction": ("maximize", "minimize"),
     "sweep.n_trials": Number(1, 100_000, integer=True, nullable=True),
     "sweep.max_tier": Number(0, 4, integer=True),

@@ -4,9 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# What is better of each metric; `sweep.direction` says it once more for the reader of a config.
-DIRECTIONS = {"val_accuracy": "maximize", "val_loss": "minimize"}
-
 
 @dataclass(frozen=True)
 class Objective:

@@ -1,20 +1,13 @@
 """model.h5: one Keras HDF5 file that predicts on raw inputs and describes itself."""
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from pipeline import hdf5
-from pipeline.errors import InputError
-
-LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
-
-
-def library_versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
+from pipeline.errors import InputError, first_line
 
 
 def save_model(model: Any, path: Path, attributes: dict[str, Any]) -> None:
@@ -40,7 +33,7 @@ def load_model(path: Path) -> Any:
         return keras.models.load_model(path, compile=False)
     # Keras raises nearly anything for a bad file: ValueError without a model_config, JSONDecodeError, KeyError.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: not a model that Keras can load ({reason}).") from None
 
 

@@ -1,60 +1,76 @@
-"""Calling what a config names: `_target_` is imported, the other keys are its keyword arguments."""
+"""Calling what a config names: a target is imported, and called with the config's arguments."""
 
 import importlib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, TypeVar
 
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, first_line, nearest, one_of
+from pipeline.schema import Target
 
-# Keys of a group that the runner itself reads; everything else goes to the target.
-RUNNER_KEYS = {
-    "dataset": {"_target_", "search"},
-    "model": {"_target_", "search", "head", "widths"},
-    "optimizer": {"_target_", "search"},
-    "schedule": {"_target_", "search", "warmup_epochs"},
-    "figure": {"_target_"},
-}
+Kind = TypeVar("Kind")
 
 
-def locate(target: str) -> Callable[..., Any]:
-    """The callable at a dotted path. Raises InputError with the nearest name if there is none."""
+def locate(target: str, key: str = "_target_") -> Callable[..., Any]:
+    """The callable at a dotted path, which `key` names. Raises InputError with the nearest name if there is none."""
     module_name, _, name = target.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"_target_={target} can't be imported: {error}.") from None
-    found = getattr(module, name, None)
+    module = _module(module_name, f"{key}={target}")
+    item = getattr(module, name, None)
     # What a module of ours only imports (numpy, this function) is not what its prefix allows.
-    borrowed = module_name.startswith("pipeline.") and getattr(found, "__module__", None) != module_name
-    if not callable(found) or borrowed:
+    borrowed = module_name.startswith("pipeline.") and getattr(item, "__module__", None) != module_name
+    if not callable(item) or borrowed:
         public = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
-        raise InputError(f"_target_={target}: {module_name} has no callable '{name}'.{nearest(name, public)}")
-    return found
+        raise InputError(f"{key}={target}: {module_name} has no callable '{name}'.{nearest(name, public)}")
+    function: Callable[..., Any] = item
+    return function
 
 
-def arguments(group: str, node: dict[str, Any]) -> dict[str, Any]:
-    """What of a group's config goes to its target."""
-    return {key: value for key, value in node.items() if key not in RUNNER_KEYS[group]}
+def entry(what: str, name: str, names: Mapping[str, str], kind: type[Kind]) -> Kind:
+    """The object that a map of the config, such as `scales`, calls `name`. what: what asks for it, for the error.
 
-
-def call(group: str, node: dict[str, Any], *positional: Any, **given: Any) -> Any:
-    """Calls the group's target with the config's arguments and those that the runner gives.
-
-    Raises InputError if a key is not an argument of the target or a required one is missing.
+    names: name -> dotted path. Raises InputError for a name that is not there, and for a path to nothing of `kind`.
     """
-    function = locate(node["_target_"])
-    keywords = {**arguments(group, node), **given}
+    if name not in names:
+        raise one_of(what, name, names)
+    module_name, _, last = names[name].rpartition(".")
+    module = _module(module_name, f"{what}={name}: {names[name]}")
+    value = getattr(module, last, None)
+    if not isinstance(value, kind):
+        alike = [n for n, other in vars(module).items() if isinstance(other, kind)]
+        raise InputError(f"{what}={name}: {module_name} has no {kind.__name__} '{last}'.{nearest(last, alike)}")
+    return value
+
+
+def _module(name: str, what: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{what} can't be imported: {error}.") from None
+
+
+def takes(target: Target, name: str) -> bool:
+    """Whether what a config names has an argument of this name."""
+    return name in inspect.signature(locate(target.target)).parameters
+
+
+def call(group: str, target: Target, *positional: Any, **keywords: Any) -> Any:
+    """Calls a target with the config's arguments and those that the runner gives.
+
+    group: what messages call it. Raises InputError if a key is not an argument of the target or a required one is
+    missing.
+    """
+    function = locate(target.target)
+    keywords = {**target.arguments, **keywords}
     try:
         inspect.signature(function).bind(*positional, **keywords)
     except TypeError as error:
         names = [p.name for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD]
         extra = [key for key in keywords if key not in names]
         hint = nearest(extra[0], names) if extra else ""
-        raise InputError(f"{group}: {node['_target_']} does not take this config: {error}.{hint}") from None
+        raise InputError(f"{group}: {target.target} does not take this config: {error}.{hint}") from None
     try:
         return function(*positional, **keywords)
     # Keras checks most arguments itself, and says so on its first line.
     except (TypeError, ValueError, MemoryError, OverflowError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{group}: {node['_target_']}: {reason}") from error
+        raise InputError(f"{group}: {target.target}: {first_line(error)}") from error

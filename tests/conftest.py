@@ -8,15 +8,20 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
-from pipeline.data import sources
-from pipeline.workers import devices
+from pipeline.config import Composed
+from pipeline.heads.head import Head
+from pipeline.heads.lookup import make_head
+from pipeline.hydra_schema import register
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same results, and the same answer to device=gpu, on every machine
@@ -28,6 +33,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "pipeline/plugins"))  # Hydra looks for plugins once a process, whoever is the first to ask
 # Seconds instead of minutes: 900 points in the plane, a narrow net, large batches.
 TINY = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=2")
+PATIENCE = 1200.0  # seconds after which something hangs, on however slow a machine: no test measures one
+MAPS = {key: dict(OmegaConf.load(ROOT / "conf/config.yaml")[key]) for key in ("heads", "metrics")}
+
+
+def head(name: str = "softmax", asked: Sequence[str] = ()) -> Head:
+    """A head as conf/config.yaml has it, which records the metrics that are `asked` for, too."""
+    return make_head(name, **MAPS, asked=asked)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,13 +53,34 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def composed(*overrides: str) -> Composed:
+    """What `python run.py *overrides` composes, in this process."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return Composed(compose("config", list(overrides)))
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "run.py"), *arguments]
 
 
-def caviar(*arguments: str, cwd: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+def caviar(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """`python run.py *arguments` from the folder `cwd`, where its outputs/ go."""
-    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that the main thread of a process has started and that are still there."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Returns once `condition()` is true; `process` must not have ended by then."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process is None or process.poll() is None, "the process ended before it came to that"
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
 
 
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -56,11 +89,9 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     With executor=inline TensorFlow is imported once for all of them. What other commands left is not seen.
     """
     GlobalHydra.instance().clear()
-    sources._splits.clear()  # keyed by paths, which start from another folder now
     out, err, status = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ))
-        stack.enter_context(mock.patch.object(devices, "_before", None))
         stack.enter_context(mock.patch.object(sys, "argv", command(*arguments)[1:]))
         stack.enter_context(mock.patch.object(sys, "path", [*sys.path]))
         stack.enter_context(contextlib.chdir(cwd))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.explain import CONF
+from pipeline.user_folder import OURS as CONF
 from tests.conftest import caviar, files, here
 
 # (arguments, what the message must say)
@@ -85,6 +85,19 @@ MISTAKES = [
     ("-m sweep=coarse_to_fine sweep.n_trials=2", "It must be at least 3."),
     ("-m sweep=grid sweep.n_trials=5", "sweep=grid has 100 trials"),
     ("-m sweep.name=../x", "names a folder"),
+    ("-m sweep.strategy=grid", "sweep.strategy is not in the config.\nA file of conf/sweep says how a sweep draws: "),
+    ("-m +sweep.strategy=grid", "sweep=grid, sweep=random."),
+    ("-m sweep.sampler._target_=pipeline.search.samplers.grid.Gird", "has no callable 'Gird'. Did you mean 'Grid'?"),
+    ("-m sweep.sampler._target_=pipeline.search.samplers.sampler.Point", "does not take this config"),
+    ("-m sweep.sampler._target_=os.system", "sweep.sampler._target_=os.system is not allowed"),
+    ("-m ~sweep.sampler._target_", "sweep.sampler._target_ is missing: a sweep file names its sampler"),
+    ("-m sweep=grid +sweep.sampler.size=3", "got an unexpected keyword argument 'size'"),
+    ("-m +scales.sqrt=os.path.SQRT", "scales.sqrt=os.path.SQRT is not allowed: it must begin with one of"),
+    (
+        "-m optimizer.learning_rate=tag(sqrt,interval(0.1,1))",
+        "scale=sqrt is not known. Allowed: linear, log, one_minus",
+    ),
+    ("-m scales.log=a,b", "scales sets up the sweep and can't be searched."),
     ("-m hydra/launcher=foo", "Could not find 'hydra/launcher/foo'"),
     # device, store, resume, code
     ("device=gpu", "there is no GPU on this machine. Available: cpu."),
@@ -184,3 +197,12 @@ def test_the_dry_run_shows_arms_stages_and_ranges(tmp_path):
     assert re.search(r"^forecast: up to (\d+ min )?\d+ s, \d+\.\d GiB$", text, re.MULTILINE)
     cohorts = re.findall(r"^  (\d+) trials, \d+ to \d+: (?:fused|one by one)", text, re.MULTILINE)
     assert cohorts == ["6", "6"]  # of the first stage, one for each optimizer
+
+
+def test_a_sweep_file_of_an_earlier_version_is_told_what_to_write(tmp_path):
+    (tmp_path / "sweep").mkdir()
+    text = (CONF / "sweep/random.yaml").read_text()
+    (tmp_path / "sweep/mine.yaml").write_text(re.sub("^sampler: .*$", "strategy: random", text, flags=re.M))
+    result = here("-m", f"--config-dir={tmp_path}", "sweep=mine", "executor=inline", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("sweep.strategy is not in the config.\nA file of conf/sweep says how")

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from pipeline.data.splits import Split
-from pipeline.evaluation import evaluate, probabilities
+from pipeline.evaluation import evaluate, outputs
+from tests.conftest import head
 
 # A "model" that gives its inputs back: the inputs of the tests are the outputs they are about.
 identity = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
@@ -37,7 +38,7 @@ def split(inputs, labels):
     ],
 )
 def test_evaluate(inputs, labels, expected):
-    found = evaluate(identity, split(inputs, labels), 3)
+    found = evaluate(identity, split(inputs, labels), 3, head("softmax"))
     assert found["confusion"] == expected.pop("confusion")
     assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5)
 
@@ -45,9 +46,11 @@ def test_evaluate(inputs, labels, expected):
 def test_a_sigmoid_column_is_the_probability_of_class_one():
     inputs = [[0.9], [0.2], [0.5], [0.6]]
     np.testing.assert_allclose(
-        probabilities(one_column, np.float32(inputs)), [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.4, 0.6]], rtol=1e-6
+        head("sigmoid").predictions(outputs(one_column, np.float32(inputs))),
+        [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.4, 0.6]],
+        rtol=1e-6,
     )
-    found = evaluate(one_column, split(inputs, [1, 1, 0, 0]), 2)
+    found = evaluate(one_column, split(inputs, [1, 1, 0, 0]), 2, head("sigmoid"))
     # At exactly one half it is class 0, as in training.
     assert found["confusion"] == [[1, 1], [1, 1]]
     assert found["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.5, 0.4]).mean(), rel=1e-5)
@@ -56,13 +59,13 @@ def test_a_sigmoid_column_is_the_probability_of_class_one():
 @pytest.mark.parametrize("n", [1, 1023, 1024, 1025, 3000])
 def test_any_number_of_examples_comes_back_in_order(n):
     inputs = np.random.default_rng(0).uniform(size=(n, 3)).astype(np.float32)
-    np.testing.assert_array_equal(probabilities(identity, inputs), inputs)
+    np.testing.assert_array_equal(outputs(identity, inputs), inputs)
 
 
 def test_a_confusion_matrix_adds_up():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 500)
-    found = evaluate(identity, split(rng.uniform(size=(500, 3)), labels), 3)
+    found = evaluate(identity, split(rng.uniform(size=(500, 3)), labels), 3, head("softmax"))
     confusion = np.array(found["confusion"])
     assert confusion.sum() == found["n"] == 500
     assert confusion.sum(1).tolist() == np.bincount(labels).tolist()  # rows are the true classes
@@ -70,7 +73,7 @@ def test_a_confusion_matrix_adds_up():
 
 
 def test_results_are_plain_numbers():
-    found = evaluate(identity, split([[0.5, 0.3, 0.2]], [0]), 3)
+    found = evaluate(identity, split([[0.5, 0.3, 0.2]], [0]), 3, head("softmax"))
     assert {key: type(value) for key, value in found.items()} == {
         "loss": float,
         "accuracy": float,

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 from pipeline.keras_import import OPTIONAL
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 SCRIPT = f"""
 import gc, sys
@@ -20,7 +20,7 @@ model.fit(sklearn.datasets.load_iris().data[:, :2], pandas.DataFrame({{"a": rang
 
 
 def test_keras_is_imported_without_what_it_does_not_need_and_others_find_that():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert set(done.stdout.split()) == {"keras", "tensorflow"}, done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -28,4 +28,4 @@ def test_keras_is_imported_without_what_it_does_not_need_and_others_find_that():
 def test_what_is_already_there_stays():
     script = "from pipeline.keras_import import import_keras\nimport_keras()\nassert sys.modules['pandas'] is pandas"
     line = [sys.executable, "-c", f"import pandas, sys\n{script}"]
-    subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, TINY
+from tests.conftest import PATIENCE, ROOT, TINY
 
 HEAVY = {"tensorflow", "keras"}
 
@@ -19,7 +19,7 @@ def imported(arguments: list[str], cwd) -> set[str]:
         f"sys.argv = ['run.py', *{arguments!r}]\n"
         f"runpy.run_path({str(ROOT / 'run.py')!r}, run_name='__main__')\n"
     )
-    result = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE)
     line = next(line for line in result.stdout.splitlines() if line.startswith("MODULES"))
     return set(line.split()[1:])
 
@@ -67,18 +67,16 @@ def test_a_worker_never_imports_mlflow_hydra_or_the_parents_main(tmp_path):
 
 
 COMPOSE = """
-import json, sys
-from hydra import compose, initialize_config_dir
-from pipeline import config
-config.register()
-with initialize_config_dir(str(config.__file__).replace("pipeline/config.py", "conf"), version_base="1.3"):
-    plain = config.plain(compose("config", ["dataset=blobs", "train.epochs=1"]))
-trial = {"number": 0, "config": plain, "record": plain, "folder": sys.argv[1]}
-print(json.dumps({"kind": "train", "number": 0, "trials": [trial], "export": True}))
+import pickle, sys
+from pipeline.records import TrainJob, TrialTask
+from tests.conftest import composed
+of = composed("dataset=blobs", "train.epochs=1")
+job = TrainJob(0, (TrialTask(0, of.config, of.record, sys.argv[1]),), export=True)
+print(pickle.dumps(job).hex())
 """
 WORK = """
-import json, sys
+import pickle, sys
 from pipeline.workers import worker
-worker.perform(json.loads(sys.argv[1]), lambda event: None, lambda: False)
+worker.perform(pickle.loads(bytes.fromhex(sys.argv[1])), lambda report: None, lambda: False)
 print(*{name.split(".")[0] for name in sys.modules})
 """

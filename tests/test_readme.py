@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 pytestmark = pytest.mark.slow
 TEXT = (ROOT / "README.md").read_text()
@@ -23,7 +23,7 @@ SHORTER = {"python run.py": ["train.epochs=1"], SWEEP: ["train.epochs=1", "sweep
 # One process that runs a command for each line it is given, as the program does it, with TensorFlow imported once.
 SERVES = """
 import json, sys
-from tests.conftest import ROOT, here
+from tests.conftest import PATIENCE, ROOT, here
 
 for line in sys.stdin:
     done = here(*json.loads(line), cwd=ROOT)
@@ -53,7 +53,7 @@ def clone(tmp_path_factory):
 def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = shlex.split(line)
     assert words[0] == "python"
-    return subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,9 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
     for name in ("bin", "lib", "pyvenv.cfg"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
     (venv / ".installed").touch()
-    result = subprocess.run(["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=400)
+    result = subprocess.run(
+        ["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     shown = re.search(r"```\n(data: .+?)```", TEXT, re.DOTALL)[1]
 

@@ -7,41 +7,38 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
-from pipeline import config as configs
 from pipeline import hdf5
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.jsonl import read
-from pipeline.models.heads import n_outputs
-from pipeline.models.layers import normalized, with_probabilities
+from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
-from pipeline.saving import library_versions, load_model, model_attributes, save_model
+from pipeline.records import TrainJob, TrialTask
+from pipeline.saving import load_model, model_attributes, save_model
 from pipeline.training import checkpoint
 from pipeline.training.cohort import run_trials
 from pipeline.training.trial import build_model
-
-CONF = Path(__file__).parents[1] / "conf"
+from pipeline.versions import library_versions
+from tests.conftest import composed, head
+from tests.workers.jobs import collector
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     """(folder, config, record) of a small trial, trained as a worker trains it."""
     folder = tmp_path_factory.mktemp("trial")
-    configs.register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        lines = ["dataset=spirals", "model.hidden_units=[8,6]", "model.dropout_rate=0.1", "train.epochs=3"]
-        lines += ["train.batch_size=128", "optimizer.learning_rate=0.02"]
-        # The "best" epoch is then an early one, so that the last one's weights would be noticed.
-        config = compose("config", [*lines, "sweep.metric=val_loss", "sweep.direction=maximize"])
-    plain, record = configs.plain(config), configs.recorded(config)
+    lines = ["dataset=spirals", "model.hidden_units=[8,6]", "model.dropout_rate=0.1", "train.epochs=3"]
+    lines += ["train.batch_size=128", "optimizer.learning_rate=0.02"]
+    # The "best" epoch is then an early one, so that the last one's weights would be noticed.
+    of = composed(*lines, "sweep.metric=val_loss", "sweep.direction=maximize")
+    record = of.record
     record["tracking"]["uri"] = "${oc.env:SECRET}"  # the record is what goes into the file, not the config
     events = []
-    one = {"number": 0, "config": plain, "record": record, "folder": str(folder)}
-    run_trials({"trials": [one], "export": True}, lambda message: events.append(message["event"]), lambda: False)
-    assert events[-1]["status"] == "completed", events[-1]
-    return folder, plain, record
+    job = TrainJob(0, (TrialTask(0, of.config, record, str(folder)),), export=True)
+    run_trials(job, collector(events), lambda: False)
+    assert events[-1].status == "completed", events[-1]
+    return folder, of.config, record
 
 
 def test_model_h5_predicts_what_the_trained_model_predicts_on_raw_inputs(trial):
@@ -49,7 +46,7 @@ def test_model_h5_predicts_what_the_trained_model_predicts_on_raw_inputs(trial):
     splits = load_splits(config)
     trained = build_model(config, splits)
     trained.set_weights(checkpoint.load(folder / "state.h5")[1])
-    expected = np.asarray(with_probabilities(trained, "softmax")(splits.test.inputs))
+    expected = np.asarray(head("softmax").for_use(trained)(splits.test.inputs))
     alone = keras.models.load_model(folder / "model.h5", compile=False)
     np.testing.assert_array_equal(alone(splits.test.inputs), expected)
     np.testing.assert_array_equal(load_model(folder / "model.h5")(splits.test.inputs), expected)
@@ -105,13 +102,13 @@ def test_library_versions():
 # --- models of every shape
 
 
-def network(shape, head, n_classes, norm_placement="before_activation", dropout_rate=0.0):
+def network(shape, name, n_classes, norm_placement="before_activation", dropout_rate=0.0):
     keras.utils.set_random_seed(0)
     inputs = keras.Input(shape)
     mean, variance = np.linspace(5, 9, shape[-1], dtype=np.float32), np.linspace(1, 50, shape[-1], dtype=np.float32)
     logits = mlp(
         normalized(inputs, mean, variance),
-        n_outputs(head, n_classes),
+        head(name).n_outputs(n_classes),
         hidden_units=[6, 5],
         hidden_layers=2,
         activation="gelu",
@@ -124,7 +121,7 @@ def network(shape, head, n_classes, norm_placement="before_activation", dropout_
     rng = np.random.default_rng(0)
     for layer in model.layers[2:]:  # behind the input and its normalisation
         layer.set_weights([w + rng.uniform(0.1, 1, w.shape).astype(np.float32) for w in layer.get_weights()])
-    return with_probabilities(model, head)
+    return head(name).for_use(model)
 
 
 def raw_inputs(shape):
@@ -132,7 +129,7 @@ def raw_inputs(shape):
 
 
 @pytest.mark.parametrize(
-    ("shape", "head", "n_classes", "norm_placement", "dropout_rate"),
+    ("shape", "name", "n_classes", "norm_placement", "dropout_rate"),
     [
         ((3,), "softmax", 4, "before_activation", 0.0),
         ((3,), "sigmoid", 2, "none", 0.5),
@@ -140,8 +137,8 @@ def raw_inputs(shape):
         ((200,), "softmax", 300, "before_activation", 0.0),
     ],
 )
-def test_a_saved_model_predicts_the_same_to_the_bit(tmp_path, shape, head, n_classes, norm_placement, dropout_rate):
-    model = network(shape, head, n_classes, norm_placement, dropout_rate)
+def test_a_saved_model_predicts_the_same_to_the_bit(tmp_path, shape, name, n_classes, norm_placement, dropout_rate):
+    model = network(shape, name, n_classes, norm_placement, dropout_rate)
     save_model(model, tmp_path / "model.h5", {})
     loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
     np.testing.assert_array_equal(loaded(raw_inputs(shape)), model(raw_inputs(shape)))

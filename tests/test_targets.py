@@ -3,7 +3,8 @@ import sys
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.targets import arguments, call, locate
+from pipeline.schema import Model, Target
+from pipeline.targets import call, locate
 
 MODULE = '''
 VALUE = 3
@@ -59,32 +60,19 @@ def test_locate_refuses(shapes, target, message):
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("group", "node", "kept"),
-    [
-        ("model", {"_target_": "m", "search": {}, "head": "softmax", "units": 3}, {"units": 3}),
-        ("schedule", {"_target_": "s", "search": {}, "warmup_epochs": 2, "decay": 0.1}, {"decay": 0.1}),
-        ("optimizer", {"_target_": "o", "search": {}, "head": 1, "warmup_epochs": 2}, {"head": 1, "warmup_epochs": 2}),
-        ("dataset", {"_target_": "d", "seed": 1}, {"seed": 1}),
-    ],
-)
-def test_arguments_leave_out_what_the_runner_reads(group, node, kept):
-    assert arguments(group, node) == kept
-
-
 def test_call_passes_config_and_given_arguments(shapes):
-    node = {"_target_": f"{shapes}.area", "height": 2, "head": "softmax", "search": {"height": {}}}
-    assert call("model", node, 7) == (7, 2, "cm")
-    assert call("model", node, 7, unit="m") == (7, 2, "m")
-    assert call("model", {"_target_": f"{shapes}.Box"}, width=1).width == 1
+    model = Model(f"{shapes}.area", {"height": 2}, head="softmax", widths=("height",))
+    assert call("model", model, 7) == (7, 2, "cm")
+    assert call("model", model, 7, unit="m") == (7, 2, "m")
+    assert call("model", Target(f"{shapes}.Box"), width=1).width == 1
 
 
 def test_given_arguments_win_over_the_config(shapes):
-    assert call("dataset", {"_target_": f"{shapes}.area", "height": 2, "unit": "m"}, 1, unit="km")[2] == "km"
+    assert call("dataset", Target(f"{shapes}.area", {"height": 2, "unit": "m"}), 1, unit="km")[2] == "km"
 
 
 @pytest.mark.parametrize(
-    ("node", "message"),
+    ("arguments", "message"),
     [
         ({"heigth": 2}, "Did you mean 'height'?"),
         ({"height": 2, "zebra": 1}, "unexpected keyword argument 'zebra'."),
@@ -95,9 +83,9 @@ def test_given_arguments_win_over_the_config(shapes):
         ({"height": 14}, "dataset: shapes_for_tests.area: ValueError"),
     ],
 )
-def test_call_refuses_on_one_line(shapes, node, message):
+def test_call_refuses_on_one_line(shapes, arguments, message):
     with pytest.raises(InputError) as raised:
-        call("dataset", {"_target_": f"{shapes}.area", **node}, 7)
+        call("dataset", Target(f"{shapes}.area", arguments), 7)
     assert message in str(raised.value)
     assert str(raised.value).startswith("dataset: shapes_for_tests.area")
     assert "\n" not in str(raised.value)
@@ -105,4 +93,4 @@ def test_call_refuses_on_one_line(shapes, node, message):
 
 def test_call_lets_other_errors_through(shapes):
     with pytest.raises(RuntimeError, match="not the user's fault"):
-        call("dataset", {"_target_": f"{shapes}.area", "height": 99}, 7)
+        call("dataset", Target(f"{shapes}.area", {"height": 99}), 7)

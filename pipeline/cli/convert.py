@@ -13,11 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.cli.views.text import clean
-from pipeline.errors import InputError, one_of
+from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
 
 SUFFIXES = (".h5", ".hdf5")
-COMPRESSIONS = ("gzip", "lzf", "none")
 CHUNK_MB = Number(0, 1024, open="low")  # HDF5 takes chunks of less than 4 GiB
 
 
@@ -33,14 +32,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.datasets import chosen, is_override
+    from pipeline.cli.sources.datasets import chosen, parted
     from pipeline.cli.views.progress import of_bytes
     from pipeline.data import converted
 
-    overrides = [word for word in options.words if is_override(word)]
-    path = _output([word for word in options.words if not is_override(word)], options.force)
-    if options.compression not in COMPRESSIONS:
-        raise one_of("--compression", options.compression, COMPRESSIONS)
+    outputs, overrides = parted(options.words)
+    path = _output(outputs, options.force)
+    if options.compression not in converted.COMPRESSIONS:
+        raise one_of("--compression", options.compression, converted.COMPRESSIONS)
     if not CHUNK_MB.accepts(options.chunk_mb):
         raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
     splits, source = chosen(overrides)
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
                 advance=advance,
             )
     except OSError as error:
-        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        reason = error.strerror or first_line(error)
         raise InputError(f"{path}: can't be written ({reason}).") from None
     written = path.stat().st_size
     print(f"{clean(path)}: {splits.describe().rpartition(', ')[0]}")

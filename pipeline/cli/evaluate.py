@@ -2,9 +2,11 @@
 
 Of a model whose output is a cost it says the mean.
 INPUT is a part of a data set in conf/dataset (digits:test, digits:validation[0:100]), an .npz or .h5 file with inputs
-and labels (`x` and `y`, or `inputs` and `labels`), or FILE.h5:PART with these in a group of the file; of a file that
-`convert` wrote, FILE.h5 means its part `test`. Without INPUT: the test split that the model was trained beside; a
-warning says if that data is no longer the same.
+and labels (`x` and `y`, or `inputs` and `labels`), FILE.h5:PART with these in a group of the file, a .csv or .parquet
+file, whose columns a model takes by their names, a folder of images, a folder a class, or a file of a format of your
+own. Of a file that has a part `test`, as `convert` writes it, that is meant. dataset.KEY=VALUE goes to the reader of
+the file. Without INPUT: the test split that the model was trained beside; a warning says if that data is no longer
+the same.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.cli.views.text import clean, print_json, show, warn
+from pipeline.errors import InputError
 
 # A wider confusion matrix is no longer read; its largest entries are.
 WIDEST = 20
@@ -21,32 +24,38 @@ WIDEST = 20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model.h5")
-    parser.add_argument("input", metavar="INPUT", nargs="?", help="a file with labels, or a part of a data set")
+    parser.add_argument("words", metavar="INPUT", nargs="*", help="a file with labels, or a part of a data set; words")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.arrays import labels
-    from pipeline.cli.sources.classifier import CostModel, saved_model
-    from pipeline.cli.sources.examples import for_evaluate
+    from pipeline.cli.sources.classifier import saved_model
+    from pipeline.cli.sources.datasets import parted
+    from pipeline.cli.sources.examples import read_input
+    from pipeline.cli.sources.labels import named_otherwise, numbered
     from pipeline.evaluation import measures
 
-    model = saved_model(options.model)
-    examples = for_evaluate(options.input, options.model, model.description)
-    inputs, names = model.fitted(examples), model.class_names
-    if isinstance(model, CostModel):
-        _show_cost(options, examples.title, model.costs(inputs))
-        return 0
-    assert examples.labels is not None
-    true = labels(examples.title, examples.labels, len(inputs), len(names))
-    if examples.class_names is not None and [clean(name) for name in examples.class_names] != names:
-        warn(f"the classes of {examples.title} are not those of {options.model}; they are compared by number.")
-    result = measures(model.probabilities(inputs), true, len(names))
-    result["classes"] = by_class(np.array(result["confusion"]), names)
+    inputs, words = parted(options.words)
+    if len(inputs) > 1:
+        raise InputError(f"one INPUT; received {', '.join(inputs)}.")
+    model = saved_model(options.model, words)
+    source = read_input(next(iter(inputs), None), words, model, labelled=True)
+    title, targets, names, head = source.title, source.examples.labels(), model.class_names, model.head
+    fitted = model.fitted(title, source.examples.inputs)
+    if head.classifies:
+        targets = numbered(title, targets, len(fitted), names)
+        if named_otherwise(source.examples, names):
+            warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
+    result = measures(head, model.predictions(fitted), targets, len(names))
+    if head.classifies:
+        result = {"class_names": names, **result, "classes": by_class(np.array(result["confusion"]), names)}
     if options.json:
-        print_json({"model": str(options.model), "input": examples.title, "class_names": names, **result})
-    else:
-        _show(examples.title, result, names)
+        print_json({"model": str(options.model), "input": title, **result})
+        return 0
+    values = ", ".join(f"{metric.name} {result[metric.name]:.4f}" for metric in reversed(head.metrics))
+    print(f"{clean(title)}: {values}, n {result['n']}")
+    if head.classifies:
+        _show(result, names)
     return 0
 
 
@@ -68,16 +77,8 @@ def by_class(confusion: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _show_cost(options: argparse.Namespace, title: str, costs: np.ndarray) -> None:
-    loss = float(costs.mean())
-    if options.json:
-        print_json({"model": str(options.model), "input": title, "loss": loss, "n": len(costs)})
-    else:
-        print(f"{clean(title)}: loss {loss:.4f}, n {len(costs)}")
-
-
-def _show(title: str, result: dict[str, Any], names: list[str]) -> None:
-    print(f"{clean(title)}: accuracy {result['accuracy']:.4f}, loss {result['loss']:.4f}, n {result['n']}\n")
+def _show(result: dict[str, Any], names: list[str]) -> None:
+    print()
 
     def share(value: float | None) -> str:
         return "-" if value is None else f"{value:.4f}"

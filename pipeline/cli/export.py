@@ -5,37 +5,39 @@ state.h5, its config in .hydra; the data must be as they were, for the model nor
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean
 from pipeline.errors import InputError
+from pipeline.records import TrialTask
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trials", metavar="TRIAL", nargs="+", type=Path, help="folder of a trial, with its state.h5")
+    parser.add_argument("trials", metavar="TRIAL", nargs="+", help="folder of a trial, with its state.h5")
 
 
 def run(options: argparse.Namespace) -> int:
-    jobs = [job(folder) for folder in options.trials]  # all are looked at before the first is written
-    for one in jobs:
+    from pipeline.cli.sources.datasets import parted
+
+    folders, words = parted(options.trials)
+    tasks = [task(Path(folder), words) for folder in folders]  # all are looked at before the first is written
+    for trial in tasks:
         with without_chatter():
             from pipeline.training.trial import export
 
-            path = export(one)
+            path = export(trial)
         print(clean(path))
     return 0
 
 
-def job(folder: Path) -> dict[str, Any]:
-    """What training.trial.export takes. Raises InputError if `folder` is no trial's, has no weights, or its config
-    calls what no file of conf/ does: it may be a stranger's."""
-    from omegaconf import DictConfig, OmegaConf
-
-    from pipeline import compatibility
-    from pipeline import config as configs
-    from pipeline.cli.sources.datasets import targets
+def task(folder: Path, words: Sequence[str] = ()) -> TrialTask:
+    """What training.trial.export takes. words: what the user's command adds to the maps of names. Raises InputError if
+    `folder` is no trial's, has no weights, or its config calls what no file of conf/ does: it may be a stranger's."""
+    from pipeline.checks import check
+    from pipeline.cli.sources.datasets import maps, targets
+    from pipeline.config import Composed
 
     path = folder / ".hydra/config.yaml"
     if not path.is_file():
@@ -44,15 +46,21 @@ def job(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: there is no trial in it ({path.name} is missing).{hint}")
     if not (folder / "state.h5").is_file():
         raise InputError(f"{folder}: it has no state.h5: the trial has not come to the end of an epoch.")
+    composed = Composed.from_file(path)
     try:
-        config = DictConfig(compatibility.current(OmegaConf.to_container(OmegaConf.load(path))))
-        plain, record = configs.plain(config), configs.recorded(config)
-        configs.check(plain)
+        config = composed.config
+        for kind, own in maps(words).items():  # before check(), which imports what they name
+            for name, target in getattr(config, kind).items():
+                if own.get(name) != target:
+                    raise InputError(
+                        f"{path}: {kind}.{name}={target}: the map `{kind}` of conf/config.yaml does not say so."
+                    )
+        check(config)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
     for group in ("model", "dataset"):
-        if (target := plain[group]["_target_"]) not in targets(group):
+        if (target := getattr(config, group).target) not in targets(group):
             raise InputError(f"{path}: {group}._target_={target}: no file in conf/{group} names that.")
-    return {"config": plain, "record": record, "folder": str(folder)}
+    return TrialTask(0, config, composed.record, str(folder))

@@ -1,8 +1,10 @@
 """Says which class a model gives to each example, and how probable it is; or its cost, where that is the output.
 
-INPUT is FILE.npy, FILE.csv (numbers, with or without a header line), FILE.h5, FILE.h5:KEY or, of a file that `convert`
-wrote, FILE.h5:PART (FILE.h5 means its part `test`); or a part of a data set in conf/dataset: digits:test,
-digits:test[17], digits:validation[0:10]. Inputs are raw: normalisation is in the model.
+INPUT is FILE.npy, FILE.npz, FILE.csv (numbers, with or without a header line), FILE.parquet, FILE.h5, FILE.h5:KEY or,
+of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an image, a folder of images, or a file of
+a format of your own; or a part of a data set in conf/dataset: digits:test, digits:test[17], digits:validation[0:10].
+A model that learned from a table takes the columns of another by their names. dataset.KEY=VALUE goes to the reader of
+the file. Inputs are raw: normalisation is in the model.
 """
 
 import argparse
@@ -21,40 +23,42 @@ from pipeline.jsonl import write_atomically
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model.h5")
     parser.add_argument("input", metavar="INPUT", help="a file or a part of a data set")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="for the reader of the file")
     parser.add_argument("--top", metavar="K", type=int, default=3, help="classes to show an example (default 3)")
     parser.add_argument("--proba", metavar="FILE", type=Path, help="write all probabilities to FILE.csv or FILE.npy")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import CostModel, saved_model
-    from pipeline.cli.sources.examples import for_predict
+    from pipeline.cli.sources.classifier import saved_model
+    from pipeline.cli.sources.examples import read_input
+    from pipeline.cli.sources.labels import called, named_otherwise
 
     if options.top < 1:
         raise InputError(f"--top={options.top} must be at least 1.")
     if options.proba:
         _check_output(options.proba)
-    model = saved_model(options.model)
-    if isinstance(model, CostModel) and options.proba:
-        raise InputError(f"--proba={options.proba}: the output of {options.model} is a cost, not probabilities.")
-    examples = for_predict(options.input, options.model, model.description)
-    inputs, names = model.fitted(examples), model.class_names
-    if isinstance(model, CostModel):
-        _show_costs(options, examples.first, model.costs(inputs))
+    model = saved_model(options.model, options.words)
+    head = model.head
+    if options.proba and not head.classifies:
+        raise InputError(
+            f"--proba={options.proba}: the output of {options.model} is a {head.prediction}, not probabilities."
+        )
+    source = read_input(options.input, options.words, model, labelled=False)
+    names, predictions = model.class_names, model.predictions(model.fitted(source.title, source.examples.inputs))
+    if not head.classifies:
+        _show_values(options, head.prediction, source.first, predictions)
         return 0
-    probabilities = model.probabilities(inputs)
     if options.proba:
-        _write(options.proba, probabilities, names)
-    # Labels have a meaning only in the data set's own classes, which need not be the model's.
-    true = None
-    if examples.labels is not None and examples.class_names is not None:
-        true = [clean(examples.class_names[label]) for label in examples.labels]
-        if [clean(name) for name in examples.class_names] != names:
-            warn(f"the classes of {examples.title} are not those of {options.model}.")
+        _write(options.proba, predictions, names)
+    if named_otherwise(source.examples, names):
+        warn(f"the classes of {source.title} are not those of {options.model}.")
+    true, files = called(source.examples, names), source.examples.names
     rows = [
-        {"example": examples.first + i, "class": names[row.argmax()], "probability": row.max(), "probabilities": row}
-        | ({} if true is None else {"true": true[i]})
-        for i, row in enumerate(probabilities)
+        {"example": source.first + i, "class": names[row.argmax()], "probability": row.max(), "probabilities": row}
+        | ({"file": clean(files[i])} if files else {})
+        | ({"true": true[i]} if true and true[i] is not None else {})
+        for i, row in enumerate(predictions)
     ]
     if options.json:
         print_json({"model": str(options.model), "input": options.input, "class_names": names, "predictions": rows})
@@ -65,28 +69,33 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _show_costs(options: argparse.Namespace, first: int, costs: np.ndarray) -> None:
-    """A line an example: `0: cost 25.0000`."""
-    rows = [{"example": i, "cost": cost} for i, cost in enumerate(costs.tolist(), start=first)]
+def _show_values(options: argparse.Namespace, name: str, first: int, values: np.ndarray) -> None:
+    """A line an example: `0: cost 25.0000`. values: [n, numbers]."""
+    listed = (values[:, 0] if values.shape[1] == 1 else values).tolist()
+    rows = [{"example": i, name: value} for i, value in enumerate(listed, start=first)]
     if options.json:
         print_json({"model": str(options.model), "input": options.input, "predictions": rows})
         return
     digits = len(str(rows[-1]["example"]))
     for row in rows:
-        print(f"{row['example']:>{digits}}: cost {row['cost']:.4f}")
+        print(f"{row['example']:>{digits}}: {name} {' '.join(f'{value:.4f}' for value in np.ravel(row[name]))}")
 
 
 def _show(rows: list[dict[str, Any]], names: list[str], top: int) -> None:
-    """A line an example: `17: 7 0.9921  (then 9 0.0051, 1 0.0012)  true 7`."""
-    digits, width = len(str(rows[-1]["example"])), max(len(row["class"]) for row in rows)
+    """A line an example: `17: 7 0.9921  (then 9 0.0051, 1 0.0012)  true 7`; an image has its file's name there."""
+    digits, width = max(len(str(_called(row))) for row in rows), max(len(row["class"]) for row in rows)
     for row in rows:
         order = np.argsort(-row["probabilities"], kind="stable")[1:top]
         others = ", ".join(f"{names[label]} {row['probabilities'][label]:.4f}" for label in order)
-        line = f"{row['example']:>{digits}}: {row['class']:<{width}} {row['probability']:.4f}"
+        line = f"{_called(row):>{digits}}: {row['class']:<{width}} {row['probability']:.4f}"
         line += f"  (then {others})" if others else ""
         if "true" in row:
             line += f"  true {row['true']}" + ("" if row["true"] == row["class"] else ", wrong")
         print(line)
+
+
+def _called(row: dict[str, Any]) -> str:
+    return str(row.get("file", row["example"]))
 
 
 def _check_output(path: Path) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pipeline import crash
 from pipeline import hdf5 as files
+from pipeline.data.encoding import Encoding, from_json
 
 OWN = "caviar_"  # attributes that describe the file, not the data
 LAYOUT = "caviar_layout"
+ENCODING = "caviar_encoding"  # of a table that `convert` read
 PARTS = "parts"  # the layout of `python -m pipeline convert`: train/inputs, train/labels, validation/inputs...
 MOST_CLASSES = 100_000  # named in a file
 LONGEST = 10_000  # letters: what is longer is no description
@@ -36,6 +39,7 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
     for key in item.attrs:
         if key in (files.DIGEST, *_OF_HDF5) or key.startswith(OWN):
             continue
+        crash.reading()
         try:
             value = item.attrs[key]
         except (OSError, TypeError, ValueError):
@@ -50,10 +54,16 @@ def read(item: h5py.HLObject) -> dict[str, Any]:
     return found
 
 
-def of_examples(file: h5py.File, inputs: h5py.Dataset, labels: h5py.Dataset) -> dict[str, Any]:
-    """What a file and the inputs say, but for class names; `labels.NAME` is what the labels say, and `file.NAME` what
-    the file says of a name of which the inputs say something else."""
-    whole, own, theirs = ({k: v for k, v in read(i).items() if k != "class_names"} for i in (file, inputs, labels))
+def encoding(file: h5py.File) -> Encoding | None:
+    """Which columns of a table the inputs were, in a file that `convert` wrote of one."""
+    return from_json(_parsed(text(file.attrs[ENCODING]))) if ENCODING in file.attrs else None
+
+
+def of_examples(file: h5py.File, *datasets: h5py.Dataset) -> dict[str, Any]:
+    """What a file and its inputs say, but for class names; `labels.NAME` is what its labels say, if there are any, and
+    `file.NAME` what the file says of a name of which the inputs say something else."""
+    said = [{k: v for k, v in read(i).items() if k != "class_names"} for i in (file, *datasets)]
+    whole, own, theirs = [*said, {}][:3]
 
     def name(key: str, value: Any) -> str:
         return key if json.dumps(own.get(key, value)) == json.dumps(value) else f"file.{key}"  # NaN is not NaN, else

@@ -1,21 +1,21 @@
 """Other images of the same class: flipped and shifted ones, new in every epoch."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
+from pipeline.schema import Augment
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from pipeline.data.input_pipeline import Augment
+    from pipeline.data.input_pipeline import Augmentation
 
 
-def check(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
+def check(settings: Augment, input_shape: tuple[int, ...]) -> None:
     """Raises InputError if `train.augment` asks for what can't be done to such examples: those that are no images, or
     smaller than the shift. The parent asks, which does without TensorFlow."""
-    shift = int(settings["shift"])
-    if not (settings["flip"] or shift):
+    shift = int(settings.shift)
+    if not (settings.flip or shift):
         return
     if len(input_shape) != 3:
         raise InputError(f"train.augment is for images [height, width, channels]; an example here is {input_shape}.")
@@ -25,7 +25,7 @@ def check(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
         )
 
 
-def augmentation(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> "Augment | None":
+def augmentation(settings: Augment, input_shape: tuple[int, ...]) -> "Augmentation | None":
     """What `train.augment` asks for, as a function of a batch of images [b, height, width, channels] and a seed; None
     if it asks for nothing.
 
@@ -35,7 +35,7 @@ def augmentation(settings: Mapping[str, Any], input_shape: tuple[int, ...]) -> "
     import tensorflow as tf
 
     check(settings, input_shape)
-    flip, shift = bool(settings["flip"]), int(settings["shift"])
+    flip, shift = bool(settings.flip), int(settings.shift)
     if not (flip or shift):
         return None
 

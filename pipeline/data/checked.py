@@ -7,34 +7,40 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pipeline import cache
-from pipeline.data.stream.stored import stamp
 from pipeline.jsonl import write_atomically
 
 REMEMBERED = 1000  # files
+Stamp = tuple[int, int, int]
 T = TypeVar("T", bound=str | None)  # what JSON gives back as it was
 
 
-def once(path: Path, what: str, check: Callable[[], T]) -> T:
+def stamp(path: Path) -> Stamp:
+    """What changes whenever a file does."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def cached_check(path: Path, what: str, check: Callable[[], T]) -> T:
     """What `check` returns; without calling it if it passed before and the file is the same. What it raises is not
     remembered."""
     key, now = f"{path.resolve()}:{what}", list(stamp(path))
     before = _read().get(key)
     if isinstance(before, dict) and before.get("stamp") == now and "found" in before:
         return cast(T, before["found"])
-    found = check()
-    known = _read()
-    known.pop(key, None)
-    known[key] = {"stamp": now, "found": found}
-    kept = dict(list(known.items())[-REMEMBERED:])
+    result = check()
+    entries = _read()
+    entries.pop(key, None)
+    entries[key] = {"stamp": now, "found": result}
+    newest = dict(list(entries.items())[-REMEMBERED:])
     with contextlib.suppress(OSError):  # a machine without a place for it checks again next time
         cache.file("checked.json").parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache.file("checked.json"), [json.dumps(kept).encode()])
-    return found
+        write_atomically(cache.file("checked.json"), [json.dumps(newest).encode()])
+    return result
 
 
 def _read() -> dict[str, Any]:
     try:
-        found = json.loads(cache.file("checked.json").read_text())
-        return found if isinstance(found, dict) else {}
+        entries = json.loads(cache.file("checked.json").read_text())
+        return entries if isinstance(entries, dict) else {}
     except (OSError, ValueError):
         return {}

@@ -8,16 +8,15 @@ import tensorflow as tf
 
 from pipeline.data.splits import Split
 from pipeline.data.stream.buffers import BUFFERS
-from pipeline.data.stream.stored import Stored
 from pipeline.data.stream.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
 # doubles the cost of a small batch.
-_FIXED = tf.data.Options()
-_FIXED.autotune.enabled = False
+FIXED = tf.data.Options()
+FIXED.autotune.enabled = False
 # What prefetch(AUTOTUNE) holds at most. Its buffer doubles whenever the reader falls behind: unbounded, to half of the
 # memory.
-_FIXED.autotune.ram_budget = 2**27
+FIXED.autotune.ram_budget = 2**27
 
 # Of an evaluation: large, for it needs no gradients; bounded, for its activations are in memory at once.
 EVALUATION_BATCH, EVALUATION_NUMBERS = 1024, 2**22
@@ -27,7 +26,7 @@ GATHERED_BYTES = 2**22  # at once: several batches, for to ask for them costs mo
 IN_ORDER = -1  # the epoch of an evaluation
 
 Batch = tuple[tf.Tensor, tf.Tensor]
-Augment = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # inputs of a batch, and a seed of its own [2] -> inputs
+Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # inputs of a batch, and a seed of its own [2] -> inputs
 
 
 def steps_per_epoch(n_examples: int, batch_size: int) -> int:
@@ -41,7 +40,7 @@ def epoch_order(n_examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor
 
 
 def training_batches(
-    split: Split, *, batch_size: int, seed: int, start_epoch: int = 0, augment: Augment | None = None
+    split: Split, *, batch_size: int, seed: int, start_epoch: int = 0, augment: Augmentation | None = None
 ) -> tf.data.Dataset:
     """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`. Inputs stay of the
     kind that they are, bytes of an image for example: the model makes floats of them, on its device.
@@ -52,12 +51,12 @@ def training_batches(
     the inputs of each batch.
     """
     n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
-    if isinstance(split.inputs, Stored):
+    if split.streamed:
         windows = Windows.of(split.inputs, batch_size, seed)
         batches = _read(split, windows, epochs.flat_map(lambda epoch: _pairs(epoch, len(windows))), batch_size)
     else:
         with tf.device("/CPU:0"):
-            inputs, labels = tf.constant(split.inputs), tf.constant(split.labels)
+            inputs, labels = tf.constant(split.inputs.load()), tf.constant(split.labels)
         at_once = max(1, GATHERED_BYTES // max(1, batch_size * split.inputs.nbytes // n)) * batch_size
         orders = epochs.flat_map(lambda epoch: _cut((epoch_order(n, seed, epoch),), at_once))
         rows = orders.map(lambda index: (tf.gather(inputs, index), tf.gather(labels, index)), tf.data.AUTOTUNE)
@@ -68,7 +67,7 @@ def training_batches(
             lambda step, batch: (augment(batch[0], tf.stack([seed, tf.cast(step, tf.int32)])), batch[1]),
             tf.data.AUTOTUNE,
         )
-    return batches.with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(FIXED).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batch(split: Split) -> int:
@@ -86,13 +85,13 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
     """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
     one costs more than evaluating a small model. batch_size: evaluation_batch() unless given."""
     batch_size = batch_size or evaluation_batch(split)
-    if isinstance(split.inputs, Stored):
+    if split.streamed:
         windows = Windows.of(split.inputs, batch_size, seed=0, mixed=False)
         batches = _read(split, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
         with tf.device("/CPU:0"):
-            batches = _cut((tf.constant(split.inputs), tf.constant(split.labels)), batch_size)
-    return batches.repeat().with_options(_FIXED).prefetch(tf.data.AUTOTUNE)
+            batches = _cut((tf.constant(split.inputs.load()), tf.constant(split.labels)), batch_size)
+    return batches.repeat().with_options(FIXED).prefetch(tf.data.AUTOTUNE)
 
 
 def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[Batch]:
@@ -102,7 +101,7 @@ def iterator(batches: tf.data.Dataset, device: str | None) -> Iterator[Batch]:
         return iter(batches)
     with tf.device(device):
         copied = batches.apply(tf.data.experimental.copy_to_device(device))
-        return iter(copied.with_options(_FIXED).prefetch(tf.data.AUTOTUNE))
+        return iter(copied.with_options(FIXED).prefetch(tf.data.AUTOTUNE))
 
 
 def accelerator() -> str | None:
@@ -138,20 +137,19 @@ def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: in
     """Batches of the windows (epoch, window), of which the next two are read while one is trained on. Rows are put in
     their shuffled place as they are read, so that a batch is a slice of its window; it shares its memory where rows
     are of whole 64 bytes."""
-    stored, labels = split.inputs, split.labels
-    assert isinstance(stored, Stored)
+    rows, labels = split.inputs, split.labels
 
     def read(epoch: int, window: int) -> tuple[np.ndarray, np.ndarray]:
         shuffled = None if epoch == IN_ORDER else int(epoch)
         spans, n = windows.spans(window, shuffled), windows.rows(window)
         places = np.arange(n) if shuffled is None else windows.shuffle(shuffled, window)
-        found = np.empty(n, np.int32)
-        found[places] = np.concatenate([labels[start:stop] for start, stop in spans])
-        inputs = BUFFERS.array((n, *stored.shape[1:]), stored.dtype)
-        return stored.gather(spans, places, inputs), found
+        placed = np.empty(n, np.int32)
+        placed[places] = np.concatenate([labels[start:stop] for start, stop in spans])
+        inputs = BUFFERS.array((n, *rows.shape[1:]), rows.dtype)
+        return rows.gather(spans, places, inputs), placed
 
     def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        inputs, labels = tf.numpy_function(read, [epoch, number], (tf.as_dtype(stored.dtype), tf.int32))
-        return tf.ensure_shape(inputs, [None, *stored.shape[1:]]), tf.ensure_shape(labels, [None])
+        inputs, labels = tf.numpy_function(read, [epoch, number], (tf.as_dtype(rows.dtype), tf.int32))
+        return tf.ensure_shape(inputs, [None, *rows.shape[1:]]), tf.ensure_shape(labels, [None])
 
     return pairs.map(window, num_parallel_calls=2).prefetch(1).flat_map(lambda *rows: _cut(rows, batch_size))

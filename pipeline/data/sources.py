@@ -6,23 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import parts
+from pipeline.data.rows import InMemory, Rows
 from pipeline.data.splits import Split, Splits, check_labels
-from pipeline.data.stream.stored import Stored
+from pipeline.data.trainable import check_finite
 from pipeline.errors import InputError
-from pipeline.targets import call
+from pipeline.schema import Config
+from pipeline.targets import call, takes
 
 KEPT_BYTES = 2**30
 
 _splits: OrderedDict[str, Splits] = OrderedDict()
 
 
-def load_splits(config: dict[str, Any], *, check: bool = False) -> Splits:
+def load_splits(config: Config, *, check: bool = False) -> Splits:
     """The data set of a config, split by its seed; the same object for the same config. check: as make_splits() does,
     if it is loaded now; workers train on what the parent has checked."""
-    key = json.dumps([config["dataset"], config["seed"]], sort_keys=True)
+    key = json.dumps([config.dataset.plain(), config.seed], sort_keys=True)
     if key not in _splits:
-        splits = make_splits(config) if check else call("dataset", config["dataset"], seed=config["seed"])
+        splits = make_splits(config) if check else _called(config)
         while _splits and sum(s.nbytes for s in _splits.values()) + splits.nbytes > KEPT_BYTES:
             _splits.popitem(last=False)
         _splits[key] = splits
@@ -30,14 +31,19 @@ def load_splits(config: dict[str, Any], *, check: bool = False) -> Splits:
     return _splits[key]
 
 
-def make_splits(config: dict[str, Any]) -> Splits:
+def forget() -> None:
+    """Frees the data that are kept."""
+    _splits.clear()
+
+
+def make_splits(config: Config) -> Splits:
     """The data set of a config, split by its seed, and checked, for anybody may have written the function.
 
     Raises InputError unless it returns Splits with numbers as inputs [n, *shape], finite ones where they are held in
     memory, of one shape in all parts, and whole numbers as labels [n], each of a class if there are classes.
     """
-    target = config["dataset"]["_target_"]
-    splits = call("dataset", config["dataset"], seed=config["seed"])
+    target = config.dataset.target
+    splits = _called(config)
     if not isinstance(splits, Splits):
         raise InputError(
             f"{target} returns {_kind(splits)}; a data set is Splits, which pipeline.data.splits.stratified makes."
@@ -50,13 +56,19 @@ def make_splits(config: dict[str, Any]) -> Splits:
     return splits
 
 
+def _called(config: Config) -> Any:
+    """What the data set's function returns. It may take the map of formats; what it read decides, not the map."""
+    own = {"formats": config.formats} if takes(config.dataset, "formats") else {}
+    return call("dataset", config.dataset, seed=config.seed, **own)
+
+
 def _check_split(where: str, split: Split, splits: Splits) -> None:
     if not isinstance(split, Split):
         raise InputError(f"{where} is {_kind(split)}, not a Split of inputs and labels.")
     inputs, labels = split.inputs, split.labels
-    if not isinstance(inputs, np.ndarray | Stored) or not isinstance(labels, np.ndarray):
+    if not isinstance(inputs, Rows) or not isinstance(labels, np.ndarray):
         raise InputError(f"{where}: inputs are {_kind(inputs)}, labels {_kind(labels)}; wanted are arrays of NumPy.")
-    if inputs.dtype.kind not in "biuf" or inputs.dtype.itemsize > 8 or inputs.ndim < 2 or 0 in inputs.shape:
+    if inputs.dtype.kind not in "biuf" or inputs.dtype.itemsize > 8 or len(inputs.shape) < 2 or 0 in inputs.shape:
         raise InputError(
             f"{where}: inputs are {inputs.dtype} of the shape {inputs.shape}; wanted are numbers [n, ...], a row an "
             "example."
@@ -67,9 +79,9 @@ def _check_split(where: str, split: Split, splits: Splits) -> None:
             "same shape."
         )
     check_labels(where, labels, len(inputs), splits.class_names)
-    if isinstance(inputs, np.ndarray):  # what is in a file was checked when it was opened
-        parts.check_finite(where, "inputs", inputs)
+    if not inputs.streamed:  # what is in a file was checked when it was opened
+        check_finite(where, "inputs", inputs.load())
 
 
 def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+    return f"a {type(value.array if isinstance(value, InMemory) else value).__name__}"

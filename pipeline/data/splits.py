@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.stream.stored import Rows, Stored, as_read, exceeds_sample, sample
+from pipeline.data.encoding import Encoding
+from pipeline.data.rows import InMemory, Rows, as_rows, exceeds_sample, sample
+from pipeline.data.stream.stored import as_read
 from pipeline.errors import InputError
 
 SLICE_BYTES = 2**24
@@ -16,19 +18,17 @@ SLICE_BYTES = 2**24
 
 @dataclass(frozen=True)
 class Split:
-    """inputs: numbers [n, *input_shape], raw (not normalised), an array or rows of a file; labels: int32 [n], each in
-    0..n_classes-1; digest: stands for the inputs, where that is known without reading them once more."""
+    """Examples with their labels."""
 
-    inputs: Rows
-    labels: np.ndarray
-    digest: str | None = None
+    inputs: Rows  # numbers [n, *input_shape], raw (not normalised); may be given as an array
+    labels: np.ndarray  # int32 [n], each in 0..n_classes-1
+    digest: str | None = None  # stands for the inputs, where that is known without reading them once more
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", as_rows(self.inputs))
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def examples(self, rows: np.ndarray) -> np.ndarray:
-        """The inputs of some rows, [*rows.shape, *input_shape]."""
-        return self.inputs.take(rows) if isinstance(self.inputs, Stored) else self.inputs[rows]
 
     @property
     def nbytes(self) -> int:
@@ -37,7 +37,7 @@ class Split:
     @property
     def streamed(self) -> bool:
         """Whether the inputs stay in their file."""
-        return isinstance(self.inputs, Stored)
+        return self.inputs.streamed
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Splits:
     test: Split
     class_names: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    encoding: Encoding | None = None  # of a table: which columns the inputs are
 
     @property
     def parts(self) -> dict[str, Split]:
@@ -75,7 +76,7 @@ class Splits:
     @property
     def failure(self) -> InputError | None:
         """Why reading from a file has failed, if it has."""
-        return next((f for s in self.parts.values() if isinstance(s.inputs, Stored) and (f := s.inputs.failure)), None)
+        return next((f for split in self.parts.values() if (f := split.inputs.failure)), None)
 
     def describe(self) -> str:
         """What a person is told of the data before training: how much, of what, and where it is held."""
@@ -99,7 +100,7 @@ class Splits:
             if split.digest and exceeds_sample(split.inputs):
                 digest.update(split.digest.encode())
             else:
-                for block in split.inputs if isinstance(split.inputs, Stored) else [split.inputs]:
+                for block in split.inputs.blocks():
                     digest.update(np.ascontiguousarray(block).data)
             digest.update(f"{split.labels.dtype}{split.labels.shape}".encode())
             digest.update(np.ascontiguousarray(split.labels).data)
@@ -149,7 +150,7 @@ def stratified(
     fractions = {"validation": validation_fraction, "test": test_fraction}
     index = divided(labels, class_names, fractions, seed)
     inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
-    parts = {name: Split(inputs[rows], labels[rows]) for name, rows in index.items()}
+    parts = {name: Split(InMemory(inputs[rows]), labels[rows]) for name, rows in index.items()}
     return Splits(parts["train"], parts["validation"], parts["test"], class_names)
 
 

@@ -1,7 +1,7 @@
 """What the experiments with batch norm share: the key that places it, and how a placement is named and coloured."""
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import Results, Trial
+from pipeline.study.finished import FinishedTrial, Results
 
 PLACEMENT = "model.norm_placement"
 WITHOUT, WITH = "none", "before_activation"
@@ -14,12 +14,12 @@ LABELS = {
 STYLES = {WITHOUT: ("without batch norm", "#ee6677"), WITH: ("with batch norm", "#4477aa")}
 
 
-def layers_with(measure: str, trial: Trial, results: Results) -> list[str]:
+def layers_with(measure: str, trial: FinishedTrial, results: Results) -> list[str]:
     """The layers of which `measure` was recorded, from first to last. Raises InputError if there is none: it is taken
     before activations, and a linear one is no layer of its own."""
     found = [name for name, of_layer in trial.diagnoses[0].items() if measure in of_layer]
     if not found:
-        model = {key: results.config["model"].get(key) for key in ("hidden_layers", "activation")}
+        model = {key: results.config.model.arguments.get(key) for key in ("hidden_layers", "activation")}
         said = " ".join(f"model.{key}={value}" for key, value in model.items())
         raise InputError(f"{said}: no layer has an activation, before which {measure} could be measured.")
     return found

@@ -5,16 +5,17 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
 from pipeline.experiments import lines
-from pipeline.experiments.results import Drawing, Results, Trial
+from pipeline.experiments.wording import Drawing
+from pipeline.study.finished import FinishedTrial, Results
 
 SIZE = "train.batch_size"
 LEAST_EPOCHS = 5  # whose later half has a second difference
 
 
-def noise(trial: Trial) -> float:
+def noise(trial: FinishedTrial) -> float:
     """How far the training loss jumps from epoch to epoch beside its trend: the median of the second differences of
     its logarithm, over the later half of the epochs."""
-    losses = np.log([epoch["loss"] for epoch in trial.epochs][len(trial.epochs) // 2 :])
+    losses = np.log([epoch.value("loss") for epoch in trial.epochs][len(trial.epochs) // 2 :])
     return float(np.median(np.abs(np.diff(losses, 2))))
 
 
@@ -36,8 +37,8 @@ def figure(results: Results) -> Drawing:
             raise InputError(
                 f"train.epochs={len(trial.epochs)} must be at least {LEAST_EPOCHS} to tell noise from trend."
             )
-        losses = [epoch["loss"] for epoch in trial.epochs]
-        each = float(np.median([epoch["seconds"] for epoch in trial.epochs]))  # not their sum: the first one compiles
+        losses = [epoch.value("loss") for epoch in trial.epochs]
+        each = float(np.median([epoch.seconds for epoch in trial.epochs]))  # not their sum: the first one compiles
         by_epoch.plot(range(1, len(losses) + 1), losses, label=f"{size}")
         by_time.plot(each * np.arange(1, len(losses) + 1), losses, label=f"{size}")
         sizes.append(size)

@@ -9,26 +9,30 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.results import NOT_SHOWN, SEED, Drawing, Results, Trial
+from pipeline.experiments.wording import NOT_SHOWN, Drawing
+from pipeline.records import EpochEnded
+from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import measure
 
 SIZE = "train.batch_size"
 PROBE = 256  # as in pipeline.training.diagnostics.diagnosis, which the process that draws can't import
 
 
-def gap(epochs: Sequence[dict[str, Any]], level: float) -> float:
+def gap(epochs: Sequence[EpochEnded], level: float) -> float:
     """Validation minus probe loss where the probe loss first comes down to `level`, interpolated over its logarithm;
     after the first epoch, if it is lower by then. The probe loss is that of some training examples, predicted as those
     of the validation split are."""
     for before, after in pairwise(epochs):
-        above, below = np.log(before["probe_loss"] / level), np.log(after["probe_loss"] / level)
+        above, below = np.log(before.value("probe_loss") / level), np.log(after.value("probe_loss") / level)
         if below <= 0 < above:
             share = above / (above - below)
-            return float(before["val_loss"] + share * (after["val_loss"] - before["val_loss"]) - level)
-    return float(epochs[0]["val_loss"] - epochs[0]["probe_loss"])
+            return float(
+                before.value("val_loss") + share * (after.value("val_loss") - before.value("val_loss")) - level
+            )
+    return float(epochs[0].value("val_loss") - epochs[0].value("probe_loss"))
 
 
-def noise(trials: Sequence[Trial], layer: str) -> float:
+def noise(trials: Sequence[FinishedTrial], layer: str) -> float:
     """Of the batch means of a layer, root mean square over epochs and trials."""
     found = [measure(trial.diagnoses, layer, "batch_noise") for trial in trials]
     return float(np.sqrt(np.mean(np.square(found))))
@@ -59,7 +63,7 @@ def figure(results: Results) -> Drawing:
     """
     results.needs(PLACEMENT, STYLES)
     results.needs_diagnostics()
-    cells: dict[tuple[str, int], list[Trial]] = {}
+    cells: dict[tuple[str, int], list[FinishedTrial]] = {}
     for trial in results.completed():
         cells.setdefault((trial.params[PLACEMENT], trial.params[SIZE]), []).append(trial)
     tried = sorted({trial.params[SIZE] for trial in results.trials})
@@ -69,7 +73,7 @@ def figure(results: Results) -> Drawing:
         raise InputError(f"{SIZE}={said}: with and without batch norm, trials of at least two of them must complete.")
     ended = [trial for (_, size), trials in cells.items() if size in sizes for trial in trials]
     seeds = sorted({trial.params[SEED] for trial in ended})
-    level = max(min(epoch["probe_loss"] for epoch in trial.epochs) for trial in ended)
+    level = max(min(epoch.value("probe_loss") for epoch in trial.epochs) for trial in ended)
     layers = layers_with("batch_noise", ended[0], results)
     lost = [str(size) for size in tried if size not in sizes]
     canvas = Figure(figsize=(12, 4.8), layout="constrained")

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
 from pipeline.experiments.bn_learning_rate import NEAR
 from pipeline.experiments.lines import best
-from pipeline.experiments.results import RATE, Drawing, Results, judged
+from pipeline.experiments.wording import RATE, Drawing, judged
+from pipeline.study.finished import Results
 
 DEPTH = "model.hidden_layers"
 

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
-from pipeline.experiments.results import RATE, Drawing, Results, judged
+from pipeline.experiments.wording import RATE, Drawing, judged
+from pipeline.study.finished import Results
 
 NEAR = 0.05  # a rate is good if it comes so close to the best accuracy of all
 

@@ -1,7 +1,6 @@
 """Coarse to fine: short trials everywhere, then longer ones around the best of them, against random search."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,10 +9,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import SEED, Drawing, Results, Trial, axis_name
 from pipeline.experiments.table import band, paired_verdict, told
-from pipeline.search.space import Distribution, Interval, window
-from pipeline.search.stages import refine
+from pipeline.experiments.wording import Drawing, axis_name
+from pipeline.search.refine import refine
+from pipeline.search.space import Interval
+from pipeline.study.finished import SEED, FinishedTrial, Results
 
 CONTROL = "random"
 COLORS = {"random": "#4477aa", "coarse": "#ccbb44", "fine": "#ee6677"}
@@ -25,8 +25,8 @@ def figure(results: Results) -> Drawing:
     Left: the trials of the repetition with the median result. Middle: the lowest validation loss so far by epochs
     trained, median and 80 % of the repetitions. Right: what both found, a point a repetition.
     """
-    stages = results.config["sweep"]["stages"]
-    epochs = {name: stage["epochs"] or results.config["train"]["epochs"] for name, stage in stages.items()}
+    stages = results.config.sweep.stages
+    epochs = {name: stage.epochs or results.config.train.epochs for name, stage in stages.items()}
     pairs = {
         seed: ([t for t in trials if t.stage != CONTROL], [t for t in trials if t.stage == CONTROL])
         for seed, trials in results.by(SEED)
@@ -73,44 +73,29 @@ def figure(results: Results) -> Drawing:
     )
 
 
-def _places(axis: Axes, pair: tuple[list[Trial], list[Trial]], results: Results) -> None:
+def _places(axis: Axes, pair: tuple[list[FinishedTrial], list[FinishedTrial]], results: Results) -> None:
     """Where the trials of one repetition are, by stage, and the region of each finer stage."""
-    (x, shown_x), (y, shown_y) = ((key, _shown(key, dist)) for key, dist in results.intervals(2).items())
-    sweep, region = results.config["sweep"], results.space
-    stages = [(name, [t for t in pair[0] if t.stage == name]) for name in sweep["stages"] if name != CONTROL]
+    (x, x_axis), (y, y_axis) = ((key, dist.scale.figure_axis) for key, dist in results.intervals(2).items())
+    sweep, region = results.config.sweep, results.space
+    stages = [(name, [t for t in pair[0] if t.stage == name]) for name in sweep.stages if name != CONTROL]
     for name, trials in [(CONTROL, pair[1]), *stages]:
-        xs, ys = ([shown.of(t.params[key]) for t in trials] for key, shown in ((x, shown_x), (y, shown_y)))
+        xs, ys = ([drawn.place(t.params[key]) for t in trials] for key, drawn in ((x, x_axis), (y, y_axis)))
         axis.scatter(xs, ys, s=28, color=COLORS.get(name), label=f"{name}, {len(trials)} trials", zorder=3)
     for _, trials in stages[:-1]:
         ranked = sorted((t for t in trials if np.isfinite(t.score("val_loss"))), key=lambda t: t.score("val_loss"))
-        region = refine(region, [t.params for t in ranked], results.space, sweep["keep"], sweep["margin"])
+        region = refine(region, [t.params for t in ranked], results.space, sweep.keep or 0, sweep.margin or 0)
         (left, right), (low, high) = (
-            (shown.of(dist.low), shown.of(dist.high))
-            for shown, dist in ((shown_x, region[x]), (shown_y, region[y]))
+            (drawn.place(dist.low), drawn.place(dist.high))
+            for drawn, dist in ((x_axis, region[x]), (y_axis, region[y]))
             if isinstance(dist, Interval)
         )
         box = Rectangle((left, low), right - left, high - low, fill=False, color="0.3", label="the finer region")
         axis.add_patch(box)
-    axis.set(xscale=shown_x.scale, xlabel=shown_x.name, yscale=shown_y.scale, ylabel=shown_y.name)
+    axis.set(xscale=x_axis.kind, xlabel=x_axis.label.format(axis_name(x)))
+    axis.set(yscale=y_axis.kind, ylabel=y_axis.label.format(axis_name(y)))
     axis.margins(y=0.05)
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A parameter on an axis: of momentum not itself, which crowds at 1, but the steps over which it averages."""
-
-    name: str
-    scale: str
-    of: Callable[[float], float]
-
-
-def _shown(key: str, dist: Distribution) -> _Shown:
-    scale = dist.scale if isinstance(dist, Interval) else "linear"
-    if scale == "one_minus_log":
-        return _Shown(f"window 1 / (1 - {axis_name(key)}) (steps)", "log", window)
-    return _Shown(axis_name(key), scale, float)
-
-
-def lowest(trials: Sequence[Trial], worst: float) -> np.ndarray:
+def lowest(trials: Sequence[FinishedTrial], worst: float) -> np.ndarray:
     """The lowest validation loss up to each trial [n]; one that diverged counts as `worst`."""
     return np.minimum.accumulate(np.nan_to_num([trial.score("val_loss") for trial in trials], nan=worst))

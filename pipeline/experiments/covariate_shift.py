@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.results import Drawing, Results, judged
+from pipeline.experiments.wording import Drawing, judged
+from pipeline.study.finished import Results
 from pipeline.tracking.curves import band, measure
 
 

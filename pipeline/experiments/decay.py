@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
 from pipeline.experiments import lines
-from pipeline.experiments.results import NOT_SHOWN, RATE, Drawing, Results, judged
+from pipeline.experiments.wording import NOT_SHOWN, RATE, Drawing, judged
+from pipeline.study.finished import Results
 
 SCHEDULE, CONTROL = "schedule", "constant"
 
@@ -25,7 +26,7 @@ def figure(results: Results) -> Drawing:
             lost.append(schedule)
             continue
         winners[schedule], one = winner, max(trials, key=lambda trial: len(trial.epochs))
-        rates = np.array([epoch["learning_rate"] for epoch in one.epochs])
+        rates = np.array([epoch.learning_rate for epoch in one.epochs])
         left.plot(range(1, len(rates) + 1), rates / one.params[RATE], marker=".", label=schedule)
     left.set(xlabel="epoch", ylabel="learning rate / first one")
     lines.draw(right, results, RATE, SCHEDULE, "val_loss")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pipeline.experiments.results import Results, Trial, axis_name
+from pipeline.experiments.wording import axis_name
+from pipeline.study.finished import FinishedTrial, Results
 
 
 def draw(axis: Axes, results: Results, x: str, by: str, metric: str, label: Callable[[Any], str] = str) -> None:
@@ -30,7 +31,7 @@ def draw(axis: Axes, results: Results, x: str, by: str, metric: str, label: Call
     axis.grid(alpha=0.3)
 
 
-def best(trials: list[Trial], metric: str) -> Trial | None:
+def best(trials: list[FinishedTrial], metric: str) -> FinishedTrial | None:
     """Of those that have a score; None if none has, as where all diverged."""
     scored = [trial for trial in trials if not np.isnan(trial.score(metric))]
     pick = min if metric.endswith("loss") else max

@@ -5,8 +5,9 @@ from itertools import pairwise
 from matplotlib.figure import Figure
 
 from pipeline.experiments import lines
-from pipeline.experiments.results import RATE, Drawing, Results, judged
-from pipeline.search.space import window
+from pipeline.experiments.wording import RATE, Drawing, judged
+from pipeline.search.scales import window
+from pipeline.study.finished import Results
 
 MOMENTUM = "optimizer.momentum"
 
@@ -29,7 +30,7 @@ def figure(results: Results) -> Drawing:
             continue
         best[beta] = winner.params[RATE]
         label = f"β = {beta}: {_steps(beta)}"
-        left.plot([e["epoch"] for e in winner.epochs], [e["loss"] for e in winner.epochs], marker=".", label=label)
+        left.plot([e.epoch for e in winner.epochs], [e.value("loss") for e in winner.epochs], marker=".", label=label)
         told.append(f"β {beta} ({_steps(beta)}) at {winner.params[RATE]:.2g}")
     lines.draw(right, results, RATE, MOMENTUM, "val_loss", label=lambda beta: f"β = {beta}: {_steps(beta)}")
     left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")

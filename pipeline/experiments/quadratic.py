@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import RATE, Drawing, Results, Trial
+from pipeline.experiments.wording import RATE, Drawing
+from pipeline.study.finished import FinishedTrial, Results
 
 OPTIMIZER, COEFFICIENTS = "optimizer", "dataset.coefficients"
 NEAR = 0.01  # so close to the minimum counts as there
@@ -38,10 +39,10 @@ class Parabola:
         """How close counts as there: NEAR, or what J can tell at all."""
         return max(NEAR, 2 * self.least)
 
-    def distances(self, trial: Trial) -> np.ndarray:
+    def distances(self, trial: FinishedTrial) -> np.ndarray:
         """|W - W*| after each epoch, from the validation loss J(W) = J(W*) + a (W - W*)^2; at least `least`, NaN where
         that is not finite."""
-        losses = np.array([np.nan if e["val_loss"] is None else e["val_loss"] for e in trial.epochs], float)
+        losses = np.array([e.value("val_loss") for e in trial.epochs], float)
         lowest = self.c - self.b**2 / (4 * self.a)
         return np.maximum(np.sqrt(np.maximum(losses - lowest, 0) / self.a), self.least)
 
@@ -66,7 +67,7 @@ def figure(results: Results) -> Drawing:
     """
     if any(COEFFICIENTS in trial.params for trial in results.trials):
         raise InputError(f"{COEFFICIENTS} has several values: the figure is of one cost.")
-    cost = Parabola(*results.config["dataset"]["coefficients"])
+    cost = Parabola(*results.config.dataset.arguments["coefficients"])
     w_star, near, distance = cost.minimum, cost.near, f"|W - {cost.minimum:.4g}|"
     canvas = Figure(figsize=(12, 5), layout="constrained")
     left, right = canvas.subplots(1, 2, sharey=True)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import NOT_SHOWN, SEED, Drawing, Results, Trial, axis_name
 from pipeline.experiments.table import Table, share_lower, told
-from pipeline.search.space import SCALES
+from pipeline.experiments.wording import NOT_SHOWN, Drawing, axis_name
+from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIDE = 5  # of the grid
 REPETITIONS = 200  # of each search on each split
@@ -57,17 +57,17 @@ def figure(results: Results) -> Drawing:
         values, color = np.mean(tried[name]), COLORS[name]
         axes = []
         for dist, at in zip(ranges.values(), examples[name].T, strict=True):
-            scale = SCALES[dist.scale]
-            low, high = scale.coordinate(dist.low), scale.coordinate(dist.high)
-            axes.append([scale.value(low + place * (high - low)) for place in at])
+            low, high = dist.coordinate(dist.low), dist.coordinate(dist.high)
+            shown = dist.scale.figure_axis.place
+            axes.append([shown(dist.scale.value(low + place * (high - low))) for place in at])
         left.scatter(*axes, marker=marker, color=color, label=f"{name} search")
         ordered = np.sort(best[name].ravel())
         right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, label=f"{name} search")
         sentences.append(
             f"{name} search tries {values:.0f} values of the {axis_name(keys[0])} and finds {told(ordered, 2)}"
         )
-    scales = ["linear" if ranges[key].scale == "linear" else "log" for key in keys]
-    left.set(xscale=scales[0], yscale=scales[1], xlabel=axis_name(keys[0]), ylabel=axis_name(keys[1]))
+    (x, y), (x_name, y_name) = (dist.scale.figure_axis for dist in ranges.values()), map(axis_name, keys)
+    left.set(xscale=x.kind, yscale=y.kind, xlabel=x.label.format(x_name), ylabel=y.label.format(y_name))
     right.set(
         xscale="log",
         xlabel="lowest validation loss of 25 trials / of all trials of the split",
@@ -92,7 +92,8 @@ def figure(results: Results) -> Drawing:
 def grid_places(shift: np.ndarray) -> np.ndarray:
     """The points of a 5 x 5 grid in the unit square, [25, 2], its corner at `shift` [2], in steps of 1/5."""
     ticks = np.arange(SIDE)
-    return (np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2) + shift) / SIDE
+    corners = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    return np.asarray((corners + shift) / SIDE)
 
 
 def wins(ours: np.ndarray, others: np.ndarray) -> str:
@@ -106,7 +107,7 @@ def wins(ours: np.ndarray, others: np.ndarray) -> str:
     )
 
 
-def _by_seed(results: Results) -> list[list[Trial]]:
+def _by_seed(results: Results) -> list[list[FinishedTrial]]:
     if not any(SEED in trial.params for trial in results.trials):
         return [results.trials]
     return [trials for _, trials in results.by(SEED)]

@@ -7,12 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import Drawing, Results, axis_name
 from pipeline.experiments.table import Table, band, told, verdict
-from pipeline.search.space import SCALES, Interval
+from pipeline.experiments.wording import Drawing, axis_name
+from pipeline.search.scales import LINEAR
+from pipeline.search.space import Interval
+from pipeline.study.finished import Results
 
 REPETITIONS, TRIALS = 1000, 25
-COLORS = {"linear": "#ee6677", "log": "#4477aa", "one_minus_log": "#4477aa"}
+COLORS = ("#ee6677", "#4477aa")  # of the linear scale and of the range's own
 
 
 def figure(results: Results) -> Drawing:
@@ -20,23 +22,23 @@ def figure(results: Results) -> Drawing:
     loss found by a random search against its number of trials, median and 80 % of 1,000 searches. Raises InputError
     unless one range was searched, on another scale than the linear one."""
     ((key, dist),) = results.intervals(1).items()
-    if dist.scale == "linear":
+    if dist.scale == LINEAR:
         raise InputError(f"{key}={dist} must have a scale to compare with the linear one, as in tag(log, {dist}).")
     table, rng = Table(results), np.random.default_rng(0)
     canvas = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
     sentences, ends, tenth = [], [], []
-    for i, scale in enumerate(("linear", dist.scale)):
-        drawn = replace(dist, scale=scale)
+    for i, (drawn, color) in enumerate(zip((replace(dist, scale=LINEAR), dist), COLORS, strict=True)):
+        scale = drawn.scale.name
         values = np.array([drawn.at(u) for u in rng.random(REPETITIONS * TRIALS)])
         shares, labels = by_decade(values, dist)
-        left.bar(np.arange(len(shares)) + 0.4 * i, shares, 0.4, label=f"{scale} scale", color=COLORS[scale])
+        left.bar(np.arange(len(shares)) + 0.4 * i, shares, 0.4, label=f"{scale} scale", color=color)
         losses = table.losses[table.nearest([{key: value} for value in values]), -1].reshape(REPETITIONS, TRIALS)
         best = np.minimum.accumulate(losses, axis=1)
         median, low, high = band(best)
         x = np.arange(1, TRIALS + 1)
-        right.plot(x, median, label=f"{scale} scale", color=COLORS[scale])
-        right.fill_between(x, low, high, alpha=0.2, color=COLORS[scale])
+        right.plot(x, median, label=f"{scale} scale", color=color)
+        right.fill_between(x, low, high, alpha=0.2, color=color)
         sentences.append(f"{shares[-1]:.0%} of the draws on the {scale} scale fall into {labels[-1]}")
         ends.append(f"{told(best[:, 9])} on the {scale} one")
         tenth.append(best[:, 9])
@@ -46,14 +48,14 @@ def figure(results: Results) -> Drawing:
         axis.grid(alpha=0.3)
         axis.legend()
     return canvas, (
-        f"{'; '.join(sentences)}. Lowest validation loss after 10 trials: {', '.join(ends)}: the {dist.scale} scale is "
+        f"{'; '.join(sentences)}. Lowest validation loss after 10 trials: {', '.join(ends)}: the {scale} scale is "
         f"{verdict(tenth[1], tenth[0])}. Looked up among {len(table.params)} trained trials."
     )
 
 
 def by_decade(values: np.ndarray, dist: Interval) -> tuple[np.ndarray, list[str]]:
     """The share of values in each decade of the range's scale, and what the decades are called."""
-    scale = SCALES[dist.scale]
+    scale = dist.scale
     low, high = scale.coordinate(dist.low), scale.coordinate(dist.high)
     edges = np.unique(np.r_[low, np.arange(np.ceil(low - 1e-9), high), high].round(9))
     counts, _ = np.histogram([scale.coordinate(value) for value in values], edges)

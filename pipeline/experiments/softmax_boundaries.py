@@ -1,5 +1,7 @@
 """Softmax regression draws straight boundaries between classes, a network with hidden layers curved ones."""
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -7,7 +9,8 @@ from matplotlib.lines import Line2D
 
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
-from pipeline.experiments.results import Drawing, Results
+from pipeline.experiments.wording import Drawing
+from pipeline.study.finished import Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # told apart by colour-blind readers, too
@@ -28,7 +31,8 @@ def figure(results: Results) -> Drawing:
         for trial in trials:
             axis = axes[rows.index(trial.params[LAYERS]), j]
             config = results.config
-            splits = load_splits({**config, "dataset": {**config["dataset"], "n_classes": n_classes}})
+            arguments = {**config.dataset.arguments, "n_classes": n_classes}
+            splits = load_splits(replace(config, dataset=replace(config.dataset, arguments=arguments)))
             points, labels = splits.train.inputs[:], splits.train.labels
             side = 1.1 * float(np.abs(points).max())
             ticks = np.linspace(-side, side, CELLS, dtype=np.float32)

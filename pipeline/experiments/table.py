@@ -7,14 +7,15 @@ table, which the finding states by its number of trials.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.results import NOT_SHOWN, Results, Trial
-from pipeline.search.space import SCALES, Interval, Space
+from pipeline.experiments.wording import NOT_SHOWN
+from pipeline.search.space import Interval, Space
+from pipeline.study.finished import FinishedTrial, Results
 
 
 class Table:
@@ -35,32 +36,32 @@ class Table:
         self.params = [trial.params for trial in ended]
         self.places = self.coordinates(self.params)
 
-    def coordinates(self, params: Sequence[dict[str, Any]]) -> np.ndarray:
+    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Where in the space's box parameters are, each from 0 to 1 on its scale, [n, d]."""
         columns = []
         for key, dist in self.space.items():
             assert isinstance(dist, Interval)
-            scale = SCALES[dist.scale].coordinate
-            low, high = scale(dist.low), scale(dist.high)
-            columns.append([(scale(one[key]) - low) / (high - low) for one in params])
+            low, high = dist.coordinate(dist.low), dist.coordinate(dist.high)
+            columns.append([(dist.coordinate(row[key]) - low) / (high - low) for row in params])
         return np.array(columns).T
 
-    def nearest(self, params: Sequence[dict[str, Any]]) -> np.ndarray:
+    def nearest(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """The trial that stands for each of `params`, [n]."""
         return self.nearest_to(self.coordinates(params))
 
     def nearest_to(self, places: np.ndarray) -> np.ndarray:
         """The trial nearest to each of `places` [n, d] in the space's box, [n]."""
-        return ((places[:, None] - self.places[None]) ** 2).sum(-1).argmin(1)
+        distances = ((places[:, None] - self.places[None]) ** 2).sum(-1)
+        return np.asarray(np.argmin(distances, 1))
 
 
-def first_losses(trial: Trial) -> list[float]:
-    return [e["val_loss"] for e in trial.epochs[:1] if e["val_loss"] is not None and np.isfinite(e["val_loss"])]
+def first_losses(trial: FinishedTrial) -> list[float]:
+    return [e.value("val_loss") for e in trial.epochs[:1] if np.isfinite(e.value("val_loss"))]
 
 
-def lowest(trial: Trial, epochs: int, worst: float) -> np.ndarray:
+def lowest(trial: FinishedTrial, epochs: int, worst: float) -> np.ndarray:
     """The lowest validation loss up to each of `epochs` epochs, at most `worst`."""
-    losses = [worst if e["val_loss"] is None else e["val_loss"] for e in trial.epochs]
+    losses = [e.value("val_loss") for e in trial.epochs]
     losses += [worst] * (epochs - len(losses))
     return np.fmin.accumulate(np.fmin(losses, worst))
 

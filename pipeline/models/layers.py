@@ -1,10 +1,9 @@
-"""Building blocks: the hidden block with its batch norm placement, input normalisation and the head."""
+"""Building blocks: the hidden block with its batch norm placement, and input normalisation."""
 
 import keras
 import numpy as np
 
 from pipeline.errors import one_of
-from pipeline.models.heads import HEADS
 
 NORM_PLACEMENTS = ("none", "before_activation", "after_activation")
 
@@ -84,16 +83,3 @@ def normalized(inputs: keras.KerasTensor, mean: np.ndarray, variance: np.ndarray
     layer.adapt_variance.assign(variance)
     layer.finalize_state()
     return layer(inputs)
-
-
-def with_probabilities(model: keras.Model, head: str) -> keras.Model:
-    """The model for use: probabilities [batch, C] behind softmax logits, [batch, 1] (of class 1) behind sigmoid; a
-    cost stays what it is.
-
-    In float32 whatever the precision of training, so that they sum to 1.
-    """
-    kind = HEADS[head].activation
-    if kind is None:
-        return model
-    layer = keras.layers.Softmax if kind == "softmax" else (lambda **kw: keras.layers.Activation(kind, **kw))
-    return keras.Model(model.input, layer(dtype="float32", name="probabilities")(model.output), name=model.name)

@@ -2,25 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.objective import Objective
-from pipeline.study.ledger import Trial
+from pipeline.records import Trial
+from pipeline.schema import Halving
 
 
-def rungs(halving: dict[str, Any] | None, epochs: int) -> list[int]:
+def rungs(halving: Halving | None, epochs: int) -> list[int]:
     """The epochs before the last at which trials are compared: min_epochs, min_epochs * factor and so on; none without
     min_epochs."""
-    if not halving or halving["min_epochs"] is None:
+    if not halving or halving.min_epochs is None:
         return []
-    result, epoch = [], halving["min_epochs"]
+    result, epoch = [], halving.min_epochs
     while epoch < epochs:
         result.append(epoch)
-        epoch *= halving["factor"]
+        epoch *= halving.factor
     return result
 
 
-def losers(trials: Sequence[Trial], epoch: int, factor: int, objective: Objective) -> list[tuple[Trial, str]]:
+def pruned(trials: Sequence[Trial], epoch: int, factor: int, objective: Objective) -> list[tuple[Trial, str]]:
     """Those that stop at the rung of `epoch`, worst last, with the reason.
 
     Compared are the best results so far of all that came to this rung and of those that ended before it by

@@ -1,31 +1,39 @@
 """From a command line to the plan of a sweep: arms, spaces, stages."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
 
-from pipeline import config as configs
 from pipeline import limits
+from pipeline.checks import MAPS, check, check_value
+from pipeline.config import Composed
 from pipeline.errors import InputError
-from pipeline.search.ranges import declared, distribution, is_arm, to_text
+from pipeline.overrides import to_text
+from pipeline.schema import Config, Target
+from pipeline.search.ranges import declared, distribution, is_arm
+from pipeline.search.samplers.sampler import Sampler, Search, make_sampler
 from pipeline.search.space import Interval, Space
-from pipeline.search.stages import GRID_POINTS, grid_points, sizes
 
-Compose = Callable[[list[str]], DictConfig]
+Compose = Callable[[list[str]], Composed]
 NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume", "experiment")
+RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of the comma lists. crossed: their values; config: composed, without trial parameters."""
+    """One combination of the comma lists."""
 
-    crossed: dict[str, Any]
-    config: DictConfig
+    crossed: dict[str, Any]  # their values
+    composed: Composed  # without trial parameters
     space: Space
+
+    @cached_property
+    def config(self) -> Config:
+        return self.composed.config
 
     def describe(self) -> str:
         return ", ".join(f"{key}={to_text(value)}" for key, value in self.crossed.items())
@@ -34,22 +42,42 @@ class Arm:
 @dataclass(frozen=True)
 class Stage:
     name: str
-    n_trials: int | None
+    n_trials: int
     epochs: int | None  # None: train.epochs
     refine: bool  # searches the region that the stage before left; otherwise the whole space anew
 
 
 @dataclass(frozen=True)
 class Plan:
-    """pins: the overrides that every trial has in common, as typed."""
+    """What a study is to try, stage by stage."""
 
     arms: list[Arm]
     stages: list[Stage]
-    pins: list[str]
+    pins: list[str]  # the overrides that every trial has in common, as typed
+    sampler: Target
+    single: bool = False  # one trial by itself, `python run.py`
+
+    @classmethod
+    def of_one(cls, composed: Composed, overrides: list[str]) -> "Plan":
+        """The plan of one trial."""
+        return cls([Arm({}, composed, {})], [Stage("run", 1, None, True)], overrides, RANDOM, single=True)
+
+    @property
+    def config(self) -> Config:
+        """Of the first arm: what all arms have in common is there."""
+        return self.arms[0].config
+
+    def epochs(self, stage: Stage) -> int:
+        return stage.epochs or self.config.train.epochs
 
     def seeds(self) -> list[int]:
         """What each arm's draws follow from: those of one seed are tried on the same points."""
         return [arm.config.seed for arm in self.arms]
+
+    def make_sampler(self, index: int, spaces: Sequence[Space]) -> Sampler:
+        """That of a stage, with the spaces in which its arms are searched."""
+        search = Search(tuple(spaces), tuple(self.seeds()), index, self.stages[index].n_trials)
+        return make_sampler(self.sampler, search)
 
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""
@@ -70,7 +98,7 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         if not override.is_sweep_override():
             pins.append(override)
             continue
-        if key.split(".")[0] in NOT_SEARCHED or ".search." in key:
+        if key.split(".")[0] in (*NOT_SEARCHED, *MAPS) or ".search." in key:
             raise InputError(f"{override.input_line}: {key.split('.')[0]} sets up the sweep and can't be searched.")
         if override.is_add() or override.is_force_add() or override.is_delete():
             raise InputError(f"{override.input_line}: a range is for a key that the config has; drop the + or ~.")
@@ -80,13 +108,12 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         if len(given) > 1:
             raise InputError(f"{key} is given more than once: {'  '.join(given)}. Keep one.")
     lines = [str(o.input_line) for o in pins]
-    space_given = {o.key_or_group: distribution(o) for o in sampled}
     arms = []
     for values in itertools.product(*(arm_values(o) for o in crossed)):
         chosen = dict(zip((o.key_or_group for o in crossed), values, strict=True))
-        config = compose([*lines, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
+        composed = compose([*lines, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
         pinned = {o.key_or_group for o in (*pins, *crossed)}
-        arms.append(Arm(chosen, config, _space(config, space_given, pinned)))
+        arms.append(Arm(chosen, composed, _space(composed, sampled, pinned)))
     sweep = arms[0].config.sweep
     if not sweep.stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
@@ -96,32 +123,57 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         raise InputError(
             f"train.epochs does not apply: stage {staged[0]} sets its own, sweep.stages.{staged[0]}.epochs."
         )
+    return Plan(arms, _stages(arms, sweep.sampler), lines, sweep.sampler)
+
+
+def _stages(arms: Sequence[Arm], sampler: Target) -> list[Stage]:
+    """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
+    anything is written."""
+    sweep, result = arms[0].config.sweep, []
     shares = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
-    if sweep.strategy == "grid" and len(shares) == 1:
-        # Counted here, so that a grid too large is refused before anything is written.
-        spaces = [arm.space for arm in arms]
-        shares = {name: len(grid_points(spaces, n, sweep.points or GRID_POINTS)) for name, n in shares.items()}
-    stages = [Stage(name, shares[name], stage.epochs, stage.refine) for name, stage in sweep.stages.items()]
-    if any(stage.n_trials is None for stage in stages) and sweep.strategy == "random":
-        raise InputError("sweep.n_trials is null: random search needs the number of trials, such as sweep.n_trials=24.")
-    refines = any(stage.refine for stage in stages[1:])
-    lacks = refines and (sweep.keep is None or sweep.margin is None)
-    if len(stages) > 1 and (lacks or sweep.strategy != "random"):
-        raise InputError("a sweep of several stages needs sweep.strategy=random, sweep.keep and sweep.margin.")
-    return Plan(arms, stages, lines)
+    if any(s.refine for s in list(sweep.stages.values())[1:]) and (sweep.keep is None or sweep.margin is None):
+        raise InputError("a sweep of several stages needs sweep.keep and sweep.margin.")
+    spaces, seeds = tuple(arm.space for arm in arms), tuple(arm.config.seed for arm in arms)
+    for index, (name, stage) in enumerate(sweep.stages.items()):
+        asked = make_sampler(sampler, Search(spaces, seeds, index, shares[name]))
+        if len(shares) > 1 and not asked.staged:
+            raise InputError(f"a sweep of several stages can't have the sampler {sampler.target}: use another.")
+        result.append(Stage(name, asked.total(), stage.epochs, stage.refine))
+    return result
 
 
-def _space(config: DictConfig, given: Space, pinned: set[str]) -> Space:
+def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, int | None]:
+    """How many trials each stage has, in total over its arms.
+
+    A stage without a number gets an even share of what `n_trials` leaves, earlier ones the remainder; where
+    neither says, the result is None and the sampler says (a grid tries all it has).
+    Raises InputError if the numbers don't add up or leave a stage without a trial.
+    """
+    said = sum(n for n in stages.values() if n is not None)
+    free = [name for name, n in stages.items() if n is None]
+    if n_trials is None:
+        return dict(stages)
+    left = n_trials - said
+    if (not free and left) or left < len(free):
+        raise InputError(
+            f"sweep.n_trials={n_trials} is the total of all stages ({', '.join(stages)}), of which {said} are given "
+            f"in sweep.stages. It must be {said if not free else f'at least {said + len(free)}'}."
+        )
+    share = {name: left // len(free) + (i < left % len(free)) for i, name in enumerate(free)}
+    return {name: share.get(name, n) for name, n in stages.items()}
+
+
+def _space(composed: Composed, typed: Sequence[Override], pinned: set[str]) -> Space:
     """The ranges of an arm: those of its YAML up to max_tier that are not pinned, then those typed."""
-    plain = configs.plain(config)
-    configs.check(plain)
-    space = {k: d for k, d in declared(plain, plain["sweep"]["max_tier"]).items() if k not in pinned}
-    space.update(given)
+    config = composed.config
+    check(config)
+    space = {k: d for k, d in declared(config, config.sweep.max_tier).items() if k not in pinned}
+    space |= {o.key_or_group: distribution(o, config.scales) for o in typed}
     for key, dist in space.items():
-        if isinstance(OmegaConf.select(config, key, default=_ABSENT), DictConfig):
+        if composed.kind_of(key) == "group":
             raise InputError(f"{key} is a group: compare its choices as arms, {key}=a,b, rather than sampling them.")
-        if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
-            raise configs.unknown_key(key, config)
+        if composed.kind_of(key) == "nothing":
+            raise composed.unknown_key(key)
         if key.endswith("_target_"):
             raise InputError(f"{key} can't be searched: it names what is run. Compare files of its group as arms.")
         rule = limits.LIMITS.get(key)
@@ -129,30 +181,22 @@ def _space(config: DictConfig, given: Space, pinned: set[str]) -> Space:
         if whole and isinstance(dist, Interval) and not dist.integer:
             raise InputError(f"{key}={dist}: it must be {rule}. Write int(interval(low, high)).")
         for end in [dist.low, dist.high] if isinstance(dist, Interval) else dist.values:
-            limits.limit(key, end)
+            check_value(key, end, config.heads)
     return space
 
 
-_ABSENT = object()
+def composed_trial(arm: Arm, params: Mapping[str, Any], epochs: int | None) -> Composed:
+    """The arm's config with a trial's parameters set."""
+    values = {key: value for key, value in params.items() if key not in arm.crossed}
+    return arm.composed.with_values(values if epochs is None else {**values, "train.epochs": epochs})
 
 
-def trial_config(arm: Arm, params: dict[str, Any], epochs: int | None) -> DictConfig:
-    """The arm's config with a trial's parameters set: no need to compose it again."""
-    config = arm.config.copy()
-    for key, value in params.items():
-        if key not in arm.crossed:
-            OmegaConf.update(config, key, value, merge=False)
-    if epochs is not None:
-        OmegaConf.update(config, "train.epochs", epochs)
-    return config
-
-
-def trial_overrides(plan: Plan, arm: Arm, params: dict[str, Any], epochs: int | None) -> list[str]:
+def trial_overrides(plan: Plan, arm: Arm, params: Mapping[str, Any], epochs: int | None) -> list[str]:
     """The overrides with which `python run.py` trains this trial by itself."""
     kept = [p for p in plan.pins if not p.lstrip("+~").startswith(("sweep=", "sweep.", "executor"))]
     if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in plan.pins):
         # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
-        kept += [f"sweep.{key}={arm.config.sweep[key]}" for key in ("metric", "direction")]
+        kept += [f"sweep.{key}={getattr(arm.config.sweep, key)}" for key in ("metric", "direction")]
     if epochs is not None:
         kept = [p for p in kept if not p.startswith("train.epochs=")]
     values = {**arm.crossed, **params, **({} if epochs is None else {"train.epochs": epochs})}
@@ -168,7 +212,7 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
     """
     arms = {}
     for index, arm in enumerate(plan.arms):
-        fixed = configs.essential(arm.config)
+        fixed = arm.composed.essential
         sweep = fixed.pop("sweep")
         for group in fixed.values():
             if isinstance(group, dict):
@@ -176,7 +220,7 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
         space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
         arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
     last = plan.stages[-1]
-    strategy = {k: sweep[k] for k in ("strategy", "points", "keep", "margin", "metric", "direction")}
+    strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
     if sweep["halving"] and sweep["halving"]["min_epochs"]:
         strategy["halving"] = sweep["halving"]
     return {

@@ -1,43 +1,18 @@
-"""Distributions of hyperparameters and the scales on which they are uniform.
+"""Distributions of hyperparameters: uniform on a scale, or over a list of values.
 
-Every distribution maps a number u in [0, 1) to a value, evenly in the coordinate of its scale. Sampling
-0.9..0.999 linearly would spend 91 % of the draws below 0.99; on `one_minus_log` each decade of 1 - value gets
-its even share.
+Every distribution maps a number u in [0, 1) to a coordinate of its scale, evenly, and a coordinate to a value. Samplers
+choose coordinates; params_at() makes parameters of them.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.search.scales import LINEAR, Scale, significant, window
 
-
-@dataclass(frozen=True)
-class Scale:
-    """A coordinate in which a distribution is uniform; `coordinate` increases with the value."""
-
-    coordinate: Callable[[float], float]
-    value: Callable[[float], float]
-    domain: str
-    contains: Callable[[float], bool]
-
-
-SCALES: dict[str, Scale] = {
-    "linear": Scale(lambda v: v, lambda c: c, "finite", math.isfinite),
-    "log": Scale(math.log10, lambda c: 10.0**c, "above 0", lambda v: 0 < v < math.inf),
-    # 1 - v = 10^-c: momentum and beta average over about 1 / (1 - v) steps, and that is what should vary evenly.
-    "one_minus_log": Scale(
-        lambda v: -math.log10(1 - v), lambda c: 1 - 10.0**-c, "below 1", lambda v: -math.inf < v < 1
-    ),
-}
-
-
-def window(beta: float) -> float:
-    """Over how many steps an average with the weight `beta` of the past reaches: 1 / (1 - beta), after which a step
-    weighs about 1/e of the newest one, since beta^(1 / (1 - beta)) is close to 1/e."""
-    return 1 / (1 - beta)
-
+Params = dict[str, Any]  # values by key
 
 # Weights of the past in a running average, which mean little to a reader without the steps that it reaches over.
 AVERAGES = (
@@ -49,13 +24,9 @@ AVERAGES = (
 )
 
 
-def windows(params: Mapping[str, Any]) -> dict[str, float]:
+def averaging_steps(params: Mapping[str, Any]) -> dict[str, float]:
     """window() of each of the parameters that is the weight of an average, to four digits."""
-    return {key: _significant(window(params[key]), 4) for key in AVERAGES if isinstance(params.get(key), float | int)}
-
-
-def _significant(value: float, digits: int = 6) -> float:
-    return float(f"{value:.{digits}g}")
+    return {key: significant(window(params[key]), 4) for key in AVERAGES if isinstance(params.get(key), float | int)}
 
 
 @dataclass(frozen=True)
@@ -67,47 +38,64 @@ class Interval:
 
     low: float
     high: float
-    scale: str = "linear"
+    scale: Scale = LINEAR
     integer: bool = False
 
     def __post_init__(self) -> None:
-        scale = SCALES[self.scale]
         for name, bound in (("low", self.low), ("high", self.high)):
-            if not scale.contains(bound):
-                raise InputError(f"{self}: {name}={bound} must be {scale.domain} on the scale {self.scale}.")
+            if not self.scale.contains(bound):
+                raise InputError(f"{self}: {name}={bound} must be {self.scale.domain} on the scale {self.scale.name}.")
             if self.integer and bound != int(bound):
                 raise InputError(f"{self}: {name}={bound} must be a whole number.")
         if self.low > self.high:
             raise InputError(f"{self}: low={self.low} is above high={self.high}.")
 
-    def at(self, u: float) -> float:
-        """The value at u in [0, 1), to six significant digits of its distance from the scale's edge."""
-        scale = SCALES[self.scale]
-        # An integer owns half a step on each side, so that the two ends are drawn as often as the others.
-        half = 0.5 if self.integer else 0.0
-        low, high = scale.coordinate(self.low - half), scale.coordinate(self.high + half)
-        value = scale.value(low + u * (high - low))
-        if self.integer:
-            return int(min(max(round(value), self.low), self.high))
-        near_one = self.scale == "one_minus_log"
-        value = round(1 - _significant(1 - value), 15) if near_one else _significant(value)
-        return min(max(value, self.low), self.high)
+    def place(self, u: float) -> float:
+        """The coordinate at u in [0, 1), between ends()."""
+        low, high = self.ends()
+        return low + u * (high - low)
 
-    def grid(self, points: int) -> list[Any]:
-        """`points` values from low to high, both included, evenly spaced on the scale; integers only once."""
-        scale = SCALES[self.scale]
-        low, high = scale.coordinate(self.low), scale.coordinate(self.high)
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest coordinate. An integer owns half a step on each side, so that the two ends are
+        drawn as often as the others."""
+        half, scale = 0.5 if self.integer else 0.0, self.scale
+        low, high = self.low - half, self.high + half
+        return (
+            scale.coordinate(low if scale.contains(low) else self.low),
+            scale.coordinate(high if scale.contains(high) else self.high),
+        )
+
+    def coordinate(self, value: float) -> float:
+        return self.scale.coordinate(value)
+
+    def value(self, coordinate: float, exact: bool = False) -> float:
+        """The value at a coordinate, with the digits that matter on the scale; exact: with all but the last few, which
+        are roundings."""
+        value = self.scale.value(coordinate)
+        if exact:
+            value = significant(value, 12)
+        elif not self.integer:
+            value = self.scale.rounded(value)
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.integer else value
+
+    def at(self, u: float) -> float:
+        """The value at u in [0, 1)."""
+        return self.value(self.place(u))
+
+    def grid(self, points: int) -> list[float]:
+        """The coordinates of `points` values from low to high, both included, evenly spaced; of integers each once."""
+        low, high = self.coordinate(self.low), self.coordinate(self.high)
         steps = [low + (high - low) * i / max(points - 1, 1) for i in range(points)]
         if points == 1:
             steps = [(low + high) / 2]
-        values = [min(max(_significant(scale.value(c), 12), self.low), self.high) for c in steps]
-        return sorted({round(v) for v in values}) if self.integer else list(dict.fromkeys(values))
+        return list({self.value(c, exact=True): c for c in steps}.values())
 
     def around(self, values: Sequence[Any], margin: float) -> "Interval":
         """The box around `values` in scale coordinates, widened by `margin` of its width on each side and
         clipped to this interval. A box of one point is widened by `margin` of this interval instead, so that a
         single survivor still leaves something to search."""
-        scale = SCALES[self.scale]
+        scale = self.scale
         own_low, own_high = scale.coordinate(self.low), scale.coordinate(self.high)
         at = [scale.coordinate(v) for v in values]
         extra = margin * ((max(at) - min(at)) or (own_high - own_low))
@@ -119,14 +107,10 @@ class Interval:
         low, high = max(low, self.low), min(high, self.high)
         return replace(self, low=low, high=max(low, high))
 
-    def size(self) -> float:
-        """How many distinct values it has."""
-        return self.high - self.low + 1 if self.integer else (math.inf if self.high > self.low else 1)
-
     def __str__(self) -> str:
         text = f"interval({self.low:.6g}, {self.high:.6g})"
         text = f"int({text})" if self.integer else text
-        return text if self.scale == "linear" else f"tag({self.scale}, {text})"
+        return text if self.scale == LINEAR else f"tag({self.scale.name}, {text})"
 
 
 @dataclass(frozen=True)
@@ -139,19 +123,29 @@ class Choice:
         if not self.values:
             raise InputError("choice() needs at least one value.")
 
-    def at(self, u: float) -> Any:
-        return self.values[int(u * len(self.values))]
+    def place(self, u: float) -> float:
+        """The coordinate of a value is its place in the list."""
+        return int(u * len(self.values))
 
-    def grid(self, points: int) -> list[Any]:
-        """Every value: a category has no in-between to thin out, so `points` does not apply."""
-        return list(self.values)
+    def ends(self) -> tuple[float, float]:
+        return 0, len(self.values)
+
+    def coordinate(self, value: Any) -> float:
+        return [repr(v) for v in self.values].index(repr(value))  # true, 1 and 1.0 are equal, and three values
+
+    def value(self, coordinate: float, exact: bool = False) -> Any:
+        return self.values[min(max(int(coordinate), 0), len(self.values) - 1)]
+
+    def at(self, u: float) -> Any:
+        return self.value(self.place(u))
+
+    def grid(self, points: int) -> list[float]:
+        """Of every value: a category has no in-between to thin out, so `points` does not apply."""
+        return list(range(len(self.values)))
 
     def around(self, values: Sequence[Any], margin: float) -> "Choice":
         """The values that survive, in the original order."""
         return Choice(tuple(v for v in self.values if v in values))
-
-    def size(self) -> float:
-        return len(self.values)
 
     def __str__(self) -> str:
         return f"choice({', '.join(map(str, self.values))})"
@@ -159,3 +153,13 @@ class Choice:
 
 Distribution = Interval | Choice
 Space = dict[str, Distribution]
+
+
+def params_at(space: Space, coordinates: Mapping[str, float], exact: bool = False) -> Params:
+    """The parameters at a point of the space: every trial's values are made here."""
+    return {key: dist.value(coordinates[key], exact) for key, dist in space.items()}
+
+
+def coordinates_of(space: Space, params: Mapping[str, Any]) -> dict[str, float]:
+    """Where in the space parameters are; those of other keys are left out."""
+    return {key: dist.coordinate(params[key]) for key, dist in space.items()}

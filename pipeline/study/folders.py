@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
 
+from pipeline.config import Composed
 from pipeline.errors import InputError
 
 
@@ -30,12 +31,17 @@ def sweep_folder(parent: Path, name: str | None) -> Path:
     return parent / name
 
 
-def write_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
+def config_file(folder: Path) -> Path:
+    """Where the config of a trial stands."""
+    return folder / ".hydra/config.yaml"
+
+
+def write_config(folder: Path, composed: Composed, overrides: list[str]) -> None:
     """Writes .hydra/config.yaml, not resolved (a secret from the environment stays there), and overrides.yaml."""
-    hydra = folder / ".hydra"
-    hydra.mkdir(parents=True, exist_ok=True)
-    (hydra / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    (hydra / "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
+    path = config_file(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(composed.yaml)
+    (path.parent / "overrides.yaml").write_text(yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True))
 
 
 def _make(folder: Path) -> None:

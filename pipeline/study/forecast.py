@@ -1,17 +1,17 @@
 """`sweep.dry_run=true`: what a sweep would try, which trials would train together, how long and in how much memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from pipeline import config as configs
 from pipeline.errors import InputError
+from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
+from pipeline.schema import Config
 from pipeline.search.halving import rungs
 from pipeline.search.plan import Plan
-from pipeline.study.cohorts import cohort_key, of_first_stage, settings, width
-from pipeline.tracking.display import cohort_line, duration, say
+from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
+from pipeline.tracking.display import cohort_line, duration, print_line
 from pipeline.workers import devices
-from pipeline.workers.executors import Executor, answers
+from pipeline.workers.executor import Executor, answers
 
 STARTUP = 5.0  # seconds for imports, MLflow and the result, whatever the sweep
 WORKER = 0.9  # GiB of a process that has imported TensorFlow and compiled with XLA
@@ -37,90 +37,86 @@ class Cost:
         return [scale * (self.start * (1 + rungs) + epochs * self.epoch)] * self.trials
 
 
-def describe(plan: Plan, make_executor: Callable[[dict[str, Any], int], Executor]) -> int:
+def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> int:
     """Prints the plan and the forecast; runs no trial and writes nothing into output_dir. Returns the exit status.
 
-    The forecast needs a worker, which builds the models and, the first time, times a few steps of each kind.
+    The forecast needs a worker, which builds the models and times a few steps of each kind of cohort.
     Raises InputError for a config that can't be trained.
     """
-    config = configs.plain(plan.arms[0].config)
-    halving = config["sweep"]["halving"]
+    config = plan.config
+    halving = config.sweep.halving
     for stage in plan.stages:
-        epochs = stage.epochs or config["train"]["epochs"]
+        epochs = plan.epochs(stage)
         anew = "" if stage.refine else ", anew in the whole space"
-        say(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
-        if at := rungs(halving, epochs):
-            say(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving['factor']} go on")
+        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
+        if halving and (at := rungs(halving, epochs)):
+            print_line(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving.factor} go on")
     for arm in plan.arms:
-        say(f"arm {arm.describe() or 'all'}:")
+        print_line(f"arm {arm.describe() or 'all'}:")
         for key, dist in arm.space.items():
-            say(f"  {key}  {dist}")
+            print_line(f"  {key}  {dist}")
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
-    cohorts = of_first_stage(plan, workers, {**config["executor"], "fuse": "auto"})
+    cohorts = of_first_stage(plan, workers, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
         costs = _measured(cohorts, config, running)
     finally:
         running.close()
     if isinstance(costs, str):
-        say(f"no forecast: {costs}", "red")
+        print_line(f"no forecast: {costs}", "red")
         return 1
     _summary(plan, config, costs, workers)
     return 0
 
 
-def _measured(
-    cohorts: Sequence[tuple[list[int], dict[str, Any]]], config: dict[str, Any], executor: Executor
-) -> list[Cost] | str:
+def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, executor: Executor) -> list[Cost] | str:
     """The cost of every cohort, said as it comes; cohorts alike are measured once. The reason if one can't be."""
     kinds: dict[tuple[str, int, float], list[int]] = {}
     for place, (trials, widest) in enumerate(cohorts):
         kinds.setdefault((cohort_key(widest), len(trials), width(widest)), []).append(place)
-    common = settings(config, len(cohorts))
-    jobs = [
-        {"kind": "measure", "number": places[0], "config": cohorts[places[0]][1], "planned": n, **common}
-        for (_, n, _), places in kinds.items()
-    ]
-    found = answers(executor, jobs)
+    common = conditions(config)
+    jobs = [MeasureJob(places[0], cohorts[places[0]][1], n, common) for (_, n, _), places in kinds.items()]
+    results = answers(executor, jobs)
     costs: list[Cost] = []
     for places in kinds.values():
-        answer = found.get(places[0], {"error": "interrupted"})
-        if answer.get("input_error"):
-            raise InputError(answer["error"])
-        if "error" in answer:
-            return str(answer["error"])
-        together, at_once = answer["mode"] != "solo", answer["at_once"]
+        answer = results.get(places[0], Failure("interrupted"))
+        if isinstance(answer, Failure):
+            if answer.input_error:
+                raise InputError(answer.reason)
+            return answer.reason
+        assert isinstance(answer, Measurement)
+        summary = answer.summary
+        together, at_once = summary.mode != "solo", summary.at_once
         for place in places:
             trials = cohorts[place][0]
-            memory = at_once * answer["bytes_a_trial"]
-            costs.append(Cost(len(trials), answer["start"], answer["epoch"], memory, together))
+            memory = at_once * summary.bytes_a_trial
+            costs.append(Cost(len(trials), answer.start, answer.epoch, memory, together))
             if len(costs) <= SHOWN:
                 fits = f"; {at_once} at once fit into memory" if together and at_once < len(trials) else ""
-                say(cohort_line({**answer, "trials": trials}) + fits)
+                print_line(cohort_line(CohortPlanned(tuple(trials), summary)) + fits)
     if len(costs) > SHOWN:
-        say(f"  … and {len(costs) - SHOWN} more")
+        print_line(f"  … and {len(costs) - SHOWN} more")
     return costs
 
 
-def _summary(plan: Plan, config: dict[str, Any], costs: Sequence[Cost], workers: int) -> None:
-    halving = config["sweep"]["halving"]
+def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) -> None:
+    halving = config.sweep.halving
     n_first = sum(cost.trials for cost in costs)
     total, seconds, most = 0.0, STARTUP, 1
     for stage in plan.stages:
-        epochs = stage.epochs or config["train"]["epochs"]
+        epochs = plan.epochs(stage)
         at = rungs(halving, epochs)
-        mean = mean_epochs(epochs, at, halving["factor"] if halving else 1)
-        n_trials = n_first if stage.n_trials is None else stage.n_trials
-        total += n_trials * mean
-        # A later stage looks elsewhere: it is taken to be made like the first one, in its own number of trials.
-        jobs = [job for cost in costs for job in cost.jobs(mean, len(at), n_trials / n_first)]
+        mean = mean_epochs(epochs, at, halving.factor if halving else 1)
+        total += stage.n_trials * mean
+        # Later ones look elsewhere: they are taken to be made like the first generation, in their number of trials.
+        jobs = [job for cost in costs for job in cost.jobs(mean, len(at), stage.n_trials / n_first)]
         seconds += spread(jobs, workers)
         most = max(most, min(workers, len(jobs)))
     memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
-    upto = "up to " if config["train"]["early_stopping"] else ""
-    say(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
-    say(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
+    upto = "up to " if config.train.early_stopping else ""
+    print_line(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
+    print_line(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
 
 
 def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:

@@ -1,60 +1,52 @@
-"""The durable record of a sweep: which trials were asked, started, ended, and how.
+"""The durable record of a study: which trials were asked, handed out, ended, and how.
 
 One JSON line a fact, fsynced before the next step. What is not in the ledger did not happen; what is stays.
 """
 
-import fcntl
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline import locks
 from pipeline.errors import InputError
+from pipeline.eventlog import events_of
 from pipeline.jsonl import JsonLines, read
-
-
-@dataclass
-class Trial:
-    """One configuration. params: searched and crossed keys; status None: asked but not ended."""
-
-    number: int
-    stage: str
-    arm: int
-    params: dict[str, Any]
-    started: bool = False
-    status: str | None = None
-    reason: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    best_epoch: int = 0
-    reached: int = 0  # the rung's epoch at which it last paused
-    run_id: str | None = None  # in the tracking store, once all of it is there
+from pipeline.records import Ended, Paused, Trial
 
 
 class Ledger:
-    """Opens or creates `folder`/ledger and replays it.
+    """Opens or creates `folder`/ledger and replays it; it is a subscriber of its study.
 
-    Raises InputError if another process has the sweep open.
+    what, otherwise: how a message calls the study, and what it advises. file: None for a trial by itself, whose
+    events.jsonl says all that there is to know.
+    Raises InputError if another process has the study open.
     """
 
-    def __init__(self, folder: Path) -> None:
-        path = folder / "ledger"
+    def __init__(
+        self, folder: Path, *, what: str, otherwise: str = "Wait for it.", file: str | None = "ledger"
+    ) -> None:
         self.header: dict[str, Any] | None = None
         self.parent_run: str | None = None
         self.regions: dict[str, Any] = {}
         self.trials: dict[int, Trial] = {}
-        self._lock = (folder / ".lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise InputError(f"sweep.name={folder.name} is running in another process. Use another name.") from None
+            self._lock = locks.exclusive(folder / ".lock", wait=False)
+        except BlockingIOError:
+            raise InputError(f"{what} is running in another process. {otherwise}") from None
+        self._file: JsonLines | None = None
+        if file:
+            self._replay(folder / file)
+            self._file = JsonLines(folder / file, durable=True)
+
+    def _replay(self, path: Path) -> None:
         for number, record in enumerate(read(path), start=1):
             try:
                 self._apply(record)
             except (KeyError, TypeError):
                 raise InputError(f"{path}: record {number} is none of a ledger's. Restore the file.") from None
-        self._file = JsonLines(path, durable=True)
 
-    def _apply(self, record: dict[str, Any]) -> None:
+    def _apply(self, record: Mapping[str, Any]) -> None:
         kind = record["record"]
         if kind == "study":
             self.header = record["header"]
@@ -64,33 +56,72 @@ class Ledger:
             self.regions[record["stage"]] = record["arms"]
         elif kind == "asked":
             self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
-        elif kind == "started":
-            self.trials[record["trial"]].started = True
-        elif kind == "ended":
+        elif kind in ("started", "ended", "reached", "recorded"):
             trial = self.trials[record["trial"]]
-            trial.status, trial.reason = record["status"], record["reason"]
-            trial.metrics, trial.best_epoch = record["metrics"], record["best_epoch"]
-        elif kind == "reached":
-            trial = self.trials[record["trial"]]
-            trial.reached = record["epoch"]
-            trial.metrics, trial.best_epoch = record["metrics"], record["best_epoch"]
-        elif kind == "recorded":
-            self.trials[record["trial"]].run_id = record["run_id"]
+            changes: dict[str, Any] = {
+                "started": lambda: {"started": True},
+                "ended": lambda: {k: record[k] for k in ("status", "reason", "metrics", "best_epoch")},
+                "reached": lambda: {
+                    "reached": record["epoch"],
+                    "metrics": record["metrics"],
+                    "best_epoch": record["best_epoch"],
+                },
+                "recorded": lambda: {"run_id": record["run_id"]},
+            }[kind]()
+            self.trials[trial.number] = replace(trial, **changes)
 
-    def add(self, *records: dict[str, Any]) -> None:
+    def _add(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Appends facts durably, then takes them as true."""
-        self._file.append(*records)
-        for record in records:
+        facts = [dict(record) for record in records]
+        if self._file:
+            self._file.append(*facts)
+        for record in facts:
             self._apply(record)
 
-    def ask(self, trials: list[Trial]) -> None:
-        self.add(
-            *[
-                {"record": "asked", "trial": t.number, "stage": t.stage, "arm": t.arm, "params": t.params}
-                for t in trials
-            ]
+    def begin(self, header: Mapping[str, Any]) -> None:
+        self._add([{"record": "study", "header": header}])
+
+    def note_parent_run(self, run_id: str) -> None:
+        self._add([{"record": "tracking", "run_id": run_id}])
+
+    def note_region(self, stage: str, arms: Sequence[Mapping[str, str]]) -> None:
+        """Where the stage after `stage` looks, so that a reader sees why."""
+        if stage not in self.regions:
+            self._add([{"record": "region", "stage": stage, "arms": arms}])
+
+    def ask(self, trials: Iterable[Trial]) -> None:
+        self._add(
+            {"record": "asked", "trial": t.number, "stage": t.stage, "arm": t.arm, "params": t.params} for t in trials
         )
 
+    def hand_out(self, numbers: Iterable[int]) -> None:
+        self._add({"record": "started", "trial": number} for number in numbers)
+
+    def note_recorded(self, number: int, run_id: str) -> None:
+        """All of a trial is in the tracking store."""
+        self._add([{"record": "recorded", "trial": number, "run_id": run_id}])
+
+    def on(self, trial: Trial | None, event: object) -> None:
+        """A subscriber's hook: how a trial ended, or that it paused."""
+        if trial is None or not isinstance(event, Ended | Paused):
+            return
+        common = {"metrics": event.metrics, "best_epoch": event.best_epoch}
+        if isinstance(event, Ended):
+            self._add(
+                [{"record": "ended", "trial": trial.number, "status": event.status, "reason": event.reason, **common}]
+            )
+        else:
+            self._add([{"record": "reached", "trial": trial.number, "epoch": event.epochs, **common}])
+
+    def of_stage(self, stage: str) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.stage == stage]
+
     def close(self) -> None:
-        self._file.close()
+        if self._file:
+            self._file.close()
         self._lock.close()
+
+
+def ended_before(folder: Path) -> Ended | None:
+    """The end of a trial by itself that has ended in an earlier start."""
+    return next((event for event in reversed(list(events_of(folder))) if isinstance(event, Ended)), None)

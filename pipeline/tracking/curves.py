@@ -4,14 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.jsonl import read
-
-Diagnoses = dict[int, dict[str, dict[str, float | None]]]  # epoch -> layer -> measure -> value
-
-
-def epochs_of(folder: Path) -> list[dict[str, Any]]:
-    """The epoch events of a trial's folder, each epoch once: a restart repeats what followed its checkpoint."""
-    return list({e["epoch"]: e for e in read(folder / "events.jsonl") if e["event"] == "epoch"}.values())
+from pipeline.eventlog import Diagnoses, epochs_of, events_of
+from pipeline.records import Ended
 
 
 def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path | None:
@@ -24,16 +18,13 @@ def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(4.5 * max(len(metrics), 1.4), 3.6), layout="constrained")
-    x = [e["epoch"] for e in epochs]
-    best = max(
-        (e for e in read(folder / "events.jsonl") if e["event"] == "ended"),
-        key=lambda e: e["time"],
-        default={},
-    ).get("best_epoch")
+    x = [event.epoch for event in epochs]
+    ends = [event for event in events_of(folder) if isinstance(event, Ended)]
+    best = max(ends, key=lambda event: event.time).best_epoch if ends else 0
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, (name, label) in zip(axes, metrics.items(), strict=True):
         for key, text in ((name, "training"), (f"val_{name}", "validation")):
-            axis.plot(x, [float("nan") if e[key] is None else e[key] for e in epochs], label=text, marker=".")
+            axis.plot(x, [_number(event.metrics.get(key)) for event in epochs], label=text, marker=".")
         if best:
             axis.axvline(best, color="0.6", linestyle=":", label=f"best epoch, {best}")
         axis.set(xlabel="epoch", ylabel=label)
@@ -46,16 +37,14 @@ def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path
     return path
 
 
-def diagnoses_of(folder: Path) -> Diagnoses:
-    """What a trial recorded of its layers with train.diagnostics=true; epoch 0 is before training."""
-    events = read(folder / "events.jsonl")
-    return {e["epoch"]: e["diagnostics"] for e in events if "diagnostics" in e}
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def measure(diagnoses: Diagnoses, layer: str, name: str) -> list[float]:
     """A measure of a layer by epoch; NaN where it was not finite, or there is none."""
     values = (layers.get(layer, {}).get(name) for layers in diagnoses.values())
-    return [float("nan") if value is None else value for value in values]
+    return [_number(value) for value in values]
 
 
 def band(axis: Any, diagnoses: Diagnoses, layer: str, color: str, **options: Any) -> None:

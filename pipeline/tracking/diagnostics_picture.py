@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking.curves import Diagnoses, band, diagnoses_of, measure
+from pipeline.eventlog import Diagnoses, diagnoses_of
+from pipeline.tracking.curves import band, measure
 
 COLUMNS = 4
 PANELS = (  # measure, unit, title, scale of the axis
@@ -19,7 +20,7 @@ def diagnostics_picture(folder: Path, title: str) -> Path | None:
     """Draws what the trial's layers did by epoch into diagnostics.png: the distribution of pre-activations, a panel a
     layer, and below them a panel a measure, a line a layer. None if that was not recorded."""
     diagnoses = diagnoses_of(folder)
-    first = next(iter(diagnoses.values()), {})
+    first = next(iter(diagnoses.values()), None)
     if not first:
         return None
     from matplotlib import colormaps

@@ -1,20 +1,45 @@
 """What the terminal shows while trials run and when they are done."""
 
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.records import (
+    CohortPlanned,
+    DataFacts,
+    Ended,
+    EpochEnded,
+    Interrupted,
+    Restarting,
+    Started,
+    Trial,
+    Undiagnosed,
+)
+from pipeline.tracking.subscriber import Occurrence, StageBegan
+
+MOST_COLUMNS = 40  # of a table
+
 # Piped output keeps its lines whole; rich would wrap them, and squeeze tables, at 80 columns.
 console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=160)
 
 
-def say(text: str, style: str | None = None) -> None:
+def print_line(text: str, style: str | None = None) -> None:
     """A line as it is: no markup read into it, and not wrapped, so that a path or an address can be copied."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_data(facts: DataFacts) -> None:
+    """Says what the data is and, of a table, how each column is understood."""
+    print_line(f"data: {facts.description}")
+    listed = list(facts.columns.items())[:MOST_COLUMNS]
+    width = max((len(name) for name, _ in listed), default=0)
+    for name, text in listed:
+        print_line(f"  {name:<{width}}  {text}")
+    if len(facts.columns) > len(listed):
+        print_line(f"  and {len(facts.columns) - len(listed):,} more")
 
 
 def number(value: float | None) -> str:
@@ -31,14 +56,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def cohort_line(cohort: dict[str, Any]) -> str:
+def cohort_line(cohort: CohortPlanned) -> str:
     """How a cohort trains, in how much memory, and why."""
-    trials = cohort["trials"]
+    trials, summary = cohort.trials, cohort.summary
     shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
-    mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[cohort["mode"]]
-    at_once = 1 if cohort["mode"] == "solo" else min(cohort["at_once"], len(trials))
-    memory = f"{at_once * cohort['bytes_a_trial'] / 2**20:.0f} MiB of {cohort['memory'] / 2**30:.1f} GiB"
-    return f"  {shown}: {mode}, {cohort['reason']} ({memory})"
+    mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[summary.mode]
+    at_once = 1 if summary.mode == "solo" else min(summary.at_once, len(trials))
+    memory = f"{at_once * summary.bytes_a_trial / 2**20:.0f} MiB of {summary.memory / 2**30:.1f} GiB"
+    return f"  {shown}: {mode}, {summary.reason} ({memory})"
 
 
 class _Bar:
@@ -67,12 +92,12 @@ class WaitHint:
     def __init__(self) -> None:
         self._said = False
 
-    def event(self, event: dict[str, Any]) -> None:
-        wait, seconds = event.get("data_wait") or 0.0, event.get("cohort_seconds", event["seconds"])
-        if self._said or wait <= 1 / 3 or event["epoch"] == 1 or seconds < 1:
+    def on(self, event: EpochEnded) -> None:
+        wait, seconds = event.data_wait, event.cohort_seconds or event.seconds
+        if self._said or wait <= 1 / 3 or event.epoch == 1 or seconds < 1:
             return
         self._said = True
-        say(
+        print_line(
             f"training waits for data for {wait:.0%} of an epoch. If they are streamed from a file: hold them in "
             "memory (dataset.memory=always) where they fit, or store them less compressed; more cores help anyway",
             "yellow",
@@ -85,10 +110,10 @@ class DiagnosisNote:
     def __init__(self) -> None:
         self._said = False
 
-    def event(self, event: dict[str, Any]) -> None:
+    def on(self, event: Undiagnosed) -> None:
         if not self._said:
             self._said = True
-            say(f"training goes on without train.diagnostics, which failed: {event['reason']}", "yellow")
+            print_line(f"training goes on without train.diagnostics, which failed: {event.reason}", "yellow")
 
 
 def _width(name: str) -> int:
@@ -105,25 +130,25 @@ class TrialDisplay:
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
         self._bar: _Bar | None = None
 
-    def event(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "started":
-            again = f", going on after epoch {event['resumed_after']}" if event["resumed_after"] else ""
-            say(f"{event['parameters']:,} parameters{again}")
-            names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
-            say(f"epoch  {names}  learning_rate  data_wait  left")
-            self._bar = _Bar("epochs", self._epochs)
-        elif kind == "epoch":
-            left = duration((self._epochs - event["epoch"]) * event["seconds"])
-            values = "  ".join(f"{number(event[name]):>{_width(name)}}" for name in self._columns)
-            say(f"{event['epoch']:>5}  {values}  {event['learning_rate']:>13.4g}  {event['data_wait']:>9.0%}  {left}")
-            self._hint.event(event)
-            if self._bar:
-                self._bar.advance(event["epoch"])
-        elif kind == "undiagnosed":
-            self._note.event(event)
-        elif kind == "restarting":
-            say(f"starting again: {event['reason']}", "yellow")
+    def on(self, trial: Trial | None, event: Occurrence) -> None:
+        match event:
+            case Started():
+                again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
+                print_line(f"{event.parameters:,} parameters{again}")
+                names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
+                print_line(f"epoch  {names}  learning_rate  data_wait  left")
+                self._bar = _Bar("epochs", self._epochs)
+            case EpochEnded():
+                left = duration((self._epochs - event.epoch) * event.seconds)
+                values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
+                print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {event.data_wait:>9.0%}  {left}")
+                self._hint.on(event)
+                if self._bar:
+                    self._bar.advance(event.epoch)
+            case Undiagnosed():
+                self._note.on(event)
+            case Restarting():
+                print_line(f"starting again: {event.reason}", "yellow")
 
     def close(self) -> None:
         if self._bar:
@@ -139,38 +164,40 @@ class SweepDisplay:
         self._bar: _Bar | None = None
         self._ended = 0
 
-    def stage(self, title: str, total: int, ended: int) -> None:
-        self.close()
-        say(title, "bold")
-        self._began, self._ended = time.monotonic(), ended
-        self._bar = _Bar("trials", total)
-        self._bar.advance(ended)
+    def on(self, trial: Trial | None, event: Occurrence) -> None:
+        match event:
+            case StageBegan():
+                self.close()
+                print_line(event.title, "bold")
+                self._ended = event.ended
+                self._bar = _Bar("trials", event.total)
+                self._bar.advance(event.ended)
+            case CohortPlanned():
+                print_line(cohort_line(event), "dim")
+            case EpochEnded():
+                self._hint.on(event)
+            case Undiagnosed():
+                self._note.on(event)
+            case Restarting() if trial:
+                print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
+            case Interrupted() if trial:
+                print_line(f"  trial {trial.number:>3}  interrupted, its state is saved", style="yellow")
+            case Ended() if trial:
+                self._end(trial, event)
 
-    def event(self, number_: int, params: dict[str, Any], event: dict[str, Any]) -> None:
-        shown = "  ".join(f"{key}={short(value)}" for key, value in params.items())
-        kind = event["event"]
-        if kind == "restarting":
-            say(f"  trial {number_:>3}  starts again: {event['reason']}", style="yellow")
-        elif kind == "epoch":
-            self._hint.event(event)
-        elif kind == "undiagnosed":
-            self._note.event(event)
-        elif kind == "interrupted":
-            say(f"  trial {number_:>3}  interrupted, its state is saved", style="yellow")
-        elif kind == "ended":
-            self._ended += 1
-            if event["status"] == "pruned":
-                text, style = event["reason"], "dim"
-            elif event["status"] == "completed":
-                text, style = f"{self._metric} {number(event['metrics'].get(self._metric))}", None
-            else:
-                text, style = f"{event['status']}: {event['reason']}", "red"
-            say(f"  trial {number_:>3}  {text}  {shown}", style)
-            if self._bar:
-                self._bar.advance(self._ended)
-
-    def cohort(self, cohort: dict[str, Any]) -> None:
-        say(cohort_line(cohort), "dim")
+    def _end(self, trial: Trial, event: Ended) -> None:
+        self._ended += 1
+        style: str | None
+        if event.status == "pruned":
+            text, style = event.reason, "dim"
+        elif event.status == "completed":
+            text, style = f"{self._metric} {number(event.metrics.get(self._metric))}", None
+        else:
+            text, style = f"{event.status}: {event.reason}", "red"
+        params = "  ".join(f"{key}={short(value)}" for key, value in trial.params.items())
+        print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
+        if self._bar:
+            self._bar.advance(self._ended)
 
     def close(self) -> None:
         if self._bar:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.jsonl import write_atomically
-from pipeline.search.ranges import to_text
+from pipeline.overrides import to_text
 from pipeline.tracking.display import number, short
 
 

@@ -3,30 +3,30 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.jsonl import read
+from pipeline.eventlog import events_of
+from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
 from pipeline.tracking.store import create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "data_wait", "probe_loss")
 LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
 
 
 @dataclass
 class TrackedRun:
-    """What MLflow is told of a trial besides its events. number None: the sweep's parent run."""
+    """What MLflow is told of a trial besides its events."""
 
     name: str
-    params: dict[str, Any]
-    tags: dict[str, str]
-    number: int | None = None
+    params: Mapping[str, object]
+    tags: Mapping[str, str]
+    number: int | None = None  # None: the sweep's parent run
     folder: Path | None = None
     run_id: str | None = None
-    pending: list[dict[str, Any]] = field(default_factory=list)
+    pending: list[Event] = field(default_factory=list)
     first_pending: float | None = None
     has_params: bool = False
     logged_epoch: int = -1  # 0 is the state before training, which diagnostics have
@@ -110,7 +110,7 @@ class MlflowWriter:
             if run.number is not None and None in self.runs:
                 tags["mlflow.parentRunId"] = self.stored(None)
             # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
-            began = next((int(1000 * (e["time"] - (e.get("seconds") or 0))) for e in run.pending), None)
+            began = next((int(1000 * (e.time - getattr(e, "seconds", 0.0))) for e in run.pending), None)
             run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
         return run.run_id
 
@@ -138,20 +138,20 @@ class MlflowWriter:
             self._client.update_run(run_id, status="RUNNING")
             self._on_parent(run_id)
         elif run.folder is not None:
-            for event in read(run.folder / "events.jsonl"):
-                if event["event"] in ("diagnosed", "epoch", "ended"):
+            for event in events_of(run.folder):
+                if isinstance(event, Diagnosed | EpochEnded | Ended):
                     self.take(run.number, event)
 
-    def take(self, number: int, event: dict[str, Any]) -> None:
+    def take(self, number: int, event: Event) -> None:
         """One more event; the end of a trial is stored with all that came before it."""
         run = self.runs.get(number)
         if run is None:
             return
         run.pending.append(event)
         run.first_pending = run.first_pending or time.monotonic()
-        if event["event"] == "started":  # while the trial trains, which leaves less to do at its end
+        if isinstance(event, Started):  # while the trial trains, which leaves less to do at its end
             self._created(run)
-        elif event["event"] in ("ended", "interrupted"):
+        elif isinstance(event, Ended | Interrupted):
             self.flush(run)
 
     def flush_all(self) -> None:
@@ -172,26 +172,26 @@ class MlflowWriter:
         run_id = self._created(run)
         metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
         for event in run.pending:
-            if event["event"] in ("diagnosed", "epoch") and event["epoch"] > logged_epoch:
-                logged_epoch = event["epoch"]
-                at = int(event["time"] * 1000)
-                metrics += [Metric(name, value, at, event["epoch"]) for name, value in _values(event)]
-            elif event["event"] == "ended":
+            if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
+                logged_epoch = event.epoch
+                at = int(event.time * 1000)
+                metrics += [Metric(name, value, at, event.epoch) for name, value in _values(event)]
+            elif isinstance(event, Ended):
                 ended = event
-            elif event["event"] == "interrupted":
+            elif isinstance(event, Interrupted):
                 tags = [RunTag("status", "interrupted")]
         if ended:
-            at = int(ended.get("time", time.time()) * 1000)
-            best = {f"best_{name}": value for name, value in ended.get("metrics", {}).items()}
-            best["best_epoch"] = ended.get("best_epoch", 0)
-            if ended["status"] in ("completed", "pruned"):
+            at = int(ended.time * 1000)
+            best: dict[str, float] = {f"best_{name}": value for name, value in ended.metrics.items()}
+            best["best_epoch"] = ended.best_epoch
+            if ended.status in SCORED:
                 metrics += [Metric(name, value, at, 0) for name, value in best.items()]
-            tags = [RunTag("status", ended["status"]), RunTag("reason", (ended.get("reason") or "")[:5000])]
+            tags = [RunTag("status", ended.status), RunTag("reason", (ended.reason or "")[:5000])]
         self._log(run, metrics, tags)
         if ended or tags:
             status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
-            end = int(1000 * run.pending[-1].get("time", time.time()))
-            self._client.set_terminated(run_id, status[ended["status"]] if ended else "KILLED", end)
+            end = int(1000 * run.pending[-1].time)
+            self._client.set_terminated(run_id, status[ended.status] if ended else "KILLED", end)
             run.terminated = True
         run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
         if ended:
@@ -206,7 +206,7 @@ class MlflowWriter:
         if status == "KILLED":  # trials that paused at a rung were not running, and did not say that they were stopped
             for number, run in self.runs.items():
                 if number is not None and (run.run_id or run.pending) and not run.terminated:
-                    self.take(number, {"event": "interrupted", "time": time.time()})
+                    self.take(number, Interrupted(time.time()))
         run_id, at = self.stored(None), int(time.time() * 1000)
         self._client.log_batch(
             run_id,
@@ -227,14 +227,20 @@ class MlflowWriter:
         return True
 
 
-def _values(event: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def _values(event: Diagnosed | EpochEnded) -> Iterator[tuple[str, float]]:
     """The metrics of an event and their names, those of layers as `diagnostics/LAYER/NAME`.
 
     MLflow refuses what is no letter, digit, `_`, `-`, `.`, `:` or space, a part that names another folder, and more
     than 250 characters: a layer may be called `a=b`, `..`, or with a long name.
     """
-    named = [(name, event.get(name)) for name in METRICS]
-    for name, measures in event.get("diagnostics", {}).items():
+    if isinstance(event, EpochEnded):
+        named = [
+            *event.metrics.items(),
+            *((name, getattr(event, name)) for name in ("learning_rate", "seconds", "data_wait")),
+        ]
+    else:
+        named = [("probe_loss", event.probe_loss)]
+    for name, measures in (event.diagnostics or {}).items():
         layer = re.sub(r"[^\w.\- :]|^\.+$", "_", name)[:LONGEST_LAYER]
         named += [(f"diagnostics/{layer}/{measure}", value) for measure, value in measures.items()]
     return ((name, value) for name, value in named if value is not None)

@@ -12,17 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from pipeline.records import Event, HandedOut, Trial
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+from pipeline.tracking.subscriber import Occurrence
 
 T = TypeVar("T")
 
 
 class Recorder(Protocol):
+    """A subscriber that forwards what it is told to a tracking store."""
+
+    def on(self, trial: Trial | None, event: Occurrence) -> None: ...
+
     def open(self, run: TrackedRun) -> None:
         """Makes the run known; one without a number is the parent of those that follow."""
-
-    def event(self, number: int, event: dict[str, Any]) -> None:
-        """One of the trial's events, in order."""
 
     def artifact(self, number: int | None, path: Path) -> None:
         """Adds a file to a run."""
@@ -45,8 +48,8 @@ class Recorder(Protocol):
 class NoRecorder:
     """tracking=none"""
 
+    def on(self, trial: Trial | None, event: Occurrence) -> None: ...
     def open(self, run: TrackedRun) -> None: ...
-    def event(self, number: int, event: dict[str, Any]) -> None: ...
     def artifact(self, number: int | None, path: Path) -> None: ...
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None: ...
     def view(self, key: str, value: str, note: str) -> bool:
@@ -63,9 +66,13 @@ class NoRecorder:
 
 
 class MlflowRecorder:
-    """Hands everything to an MlflowWriter in a thread; the methods of Recorder only enqueue."""
+    """Hands everything to an MlflowWriter in a thread; the methods of Recorder only enqueue.
 
-    def __init__(self, writer: MlflowWriter) -> None:
+    describe: what the store is told of a trial besides its events.
+    """
+
+    def __init__(self, writer: MlflowWriter, describe: Callable[[Trial], TrackedRun]) -> None:
+        self._describe = describe
         self._writer = writer
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._ready = threading.Event()
@@ -73,11 +80,16 @@ class MlflowRecorder:
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
+    def on(self, trial: Trial | None, event: Occurrence) -> None:
+        if trial is None or not isinstance(event, Event):
+            return
+        if isinstance(event, HandedOut):
+            self.open(self._describe(trial))
+        else:
+            self._queue.put(lambda: self._writer.take(trial.number, event))
+
     def open(self, run: TrackedRun) -> None:
         self._queue.put(lambda: self._writer.open(run))
-
-    def event(self, number: int, event: dict[str, Any]) -> None:
-        self._queue.put(lambda: self._writer.take(number, event))
 
     def artifact(self, number: int | None, path: Path) -> None:
         self._queue.put(lambda: self._writer.artifact(number, path))

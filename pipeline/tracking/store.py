@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from pipeline import locks
 from pipeline.errors import InputError
+from pipeline.schema import Config, Tracking
 
 SQLITE = "sqlite:///"
 
@@ -18,15 +20,15 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
-def ui(tracking: dict[str, Any]) -> str:
+def ui(tracking: Tracking) -> str:
     """Where the MLflow UI of the store is: a server shows its own."""
-    uri = tracking["uri"]
-    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else tracking["ui"]
+    uri = tracking.uri or ""
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else str(tracking.ui)
 
 
-def ui_hint(tracking: dict[str, Any]) -> str:
+def ui_hint(tracking: Tracking) -> str:
     """What must be started for that address to answer, in brackets; empty for a server."""
-    uri = tracking["uri"]
+    uri = tracking.uri or ""
     if uri.startswith(("http://", "https://")):
         return ""
     if uri == "sqlite:///outputs/mlflow.db":
@@ -34,7 +36,16 @@ def ui_hint(tracking: dict[str, Any]) -> str:
     return f"   (after `mlflow ui --backend-store-uri {uri}`)"
 
 
-def check(uri: str | None, output_dir: Path) -> None:
+def check_tracking(config: Config) -> None:
+    """Raises InputError, before anything trains, if what is to be recorded could not be."""
+    tracking = config.tracking
+    if tracking.kind == "mlflow":
+        if not tracking.uri or not tracking.experiment:
+            raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
+        check_store(tracking.uri, Path(config.output_dir))
+
+
+def check_store(uri: str | None, output_dir: Path) -> None:
     """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's.
 
     A database that does not exist is made later if its folder is there; only `output_dir` is made for it.
@@ -107,9 +118,6 @@ def lock(path: Path | None) -> Any:
     if path is None:
         yield
         return
-    import fcntl
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locks.exclusive(path.with_suffix(".lock"), wait=True):
         yield

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from pipeline.errors import InputError
 from pipeline.training.layer_calls import part_of_batch, prepare
-from pipeline.training.solo import SoloTrainer, Totals
+from pipeline.training.solo import SoloTrainer
+from pipeline.training.sums import Sums
 
 SEVERAL = ("multi_gpu", "tpu")  # names of conf/device by which one model is trained on several devices
 LEAST_GPUS = {"gpu": 1, "multi_gpu": 2}
@@ -49,19 +50,19 @@ class DistributedTrainer(SoloTrainer):
 
         return iter(self._strategy.distribute_datasets_from_function(of_host))
 
-    def _on_batch(self, function: Callable[..., Totals], batch: Any) -> Totals:
-        totals = self._strategy.run(function, args=batch)
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, totals, axis=None)
+    def _on_batch(self, function: Callable[..., Sums], batch: Any) -> Sums:
+        sums = self._strategy.run(function, args=batch)
+        total: Sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        return total
 
-    def _step(self, inputs: tf.Tensor, labels: tf.Tensor, *part: tf.Tensor) -> Totals:
+    def _step(self, inputs: tf.Tensor, targets: tf.Tensor, *part: tf.Tensor) -> Sums:
         first, batch_size, counted = part
         with part_of_batch(first, counted):
-            return super()._step(inputs, labels, batch_size, counted)
+            return super()._step(inputs, targets, batch_size, counted)
 
-    def _validate(self, inputs: tf.Tensor, labels: tf.Tensor, *part: tf.Tensor) -> Totals:
-        loss, correct, n = super()._validate(inputs, labels)
+    def _validate(self, inputs: tf.Tensor, targets: tf.Tensor, *part: tf.Tensor) -> Sums:
         *_, counted = part
-        return tf.cast(counted, tf.float32) * loss, counted * correct, counted * n
+        return {key: tf.cast(counted, s.dtype) * s for key, s in super()._validate(inputs, targets).items()}
 
     def _of_batch(self, gradients: list[Any]) -> list[Any]:
         # Before the optimizer sees them: it would clip, and look for infinities in, each replica's by themselves.

@@ -1,24 +1,26 @@
 """The epochs of a cohort, of one trial or many: train, validate, keep the best, stop early, save the state."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from pipeline.errors import InputError, in_one_line
 from pipeline.objective import Objective
+from pipeline.records import Diagnosed, EpochEnded, Event
 from pipeline.training import checkpoint
+from pipeline.training.callbacks import Observation, Watch
 from pipeline.training.progress import Progress, not_finite
 
 LEAST_COMPILING = 1.0  # seconds
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[Event], None]
 
 
-class Interrupted(Exception):
+class StopRequested(Exception):
     """Training was asked to stop: between epochs with its state saved, within one with the last checkpoint's."""
 
 
@@ -45,30 +47,26 @@ class Trainer(Protocol):
 
 @dataclass
 class Member:
-    """A trial of a cohort.
-
-    rates: the learning rates [steps] of an epoch counted from 0. progress, and `best`, its best epoch's weights:
-    where it begins. identity: what its checkpoint belongs to. diagnose: what to record of its layers, from its weights
-    after an epoch.
-    """
+    """A trial of a cohort."""
 
     number: int
-    rates: Callable[[int], np.ndarray]
-    patience: int | None
+    rates: Callable[[int], np.ndarray]  # the learning rates [steps] of an epoch counted from 0
+    patience: int | None  # epochs without a better one before it stops
     state_path: Path
-    identity: str
+    identity: str  # what its checkpoint belongs to
     emit: Emit
-    progress: Progress
-    best: list[np.ndarray] = field(default_factory=list)
-    diagnose: Callable[[list[np.ndarray]], dict[str, Any]] | None = None
+    progress: Progress  # where it begins
+    best: list[np.ndarray] = field(default_factory=list)  # its best epoch's weights
+    watch: Watch = field(default_factory=Watch)  # its callbacks
 
 
 @dataclass
 class Outcome:
-    """status: `completed`, `diverged` or `failed`, with the reason, or `paused`, to go on from its state.h5."""
+    """How a member's training ends: `completed`, `diverged`, `failed` or, to go on from its state.h5, `paused`."""
 
     status: str
     reason: str | None = None
+    error: Exception | None = None  # that it failed of
 
 
 def train(
@@ -81,141 +79,181 @@ def train(
     checkpoint_seconds: float,
     finished: Callable[[Member, Outcome], None],
     should_stop: Callable[[], bool] = lambda: False,
+    compacts: Callable[[int, int, int, float, float], bool] | None = None,
 ) -> None:
     """Trains members, all at the same epoch, up to `epochs` epochs, or only `until` this one.
 
     A member that ends is handed to `finished` at once, its state saved: after its last epoch, when its patience is
     over, paused at `until`, or `diverged` with a metric that is not finite; what is saved of it then is its best
     weights and its last checkpoint's state, which was finite. The others go on, and the trainer lets go of those that
-    ended once that saves time.
-    Raises Interrupted when `should_stop` turns true, with every running member's state saved if between epochs.
+    ended once that saves time (`compacts`: worth_compacting() unless given).
+    Raises StopRequested when `should_stop` turns true, with every running member's state saved if between epochs.
     """
-    running = list(members)
-    places = {member.number: i for i, member in enumerate(members)}  # in the trainer
-    saved_at = time.monotonic()
-    slowest = quickest = 0.0
-    began_with = len(members)
+    loop = _Loop(trainer, members, epochs, until, objective, finished, compacts or worth_compacting)
+    loop.run(checkpoint_seconds, should_stop)
 
-    def save(member: Member) -> None:
-        state = trainer.state(places[member.number])
-        checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
 
-    def end(member: Member, outcome: Outcome) -> None:
-        running.remove(member)
+class _Loop:
+    def __init__(
+        self,
+        trainer: Trainer,
+        members: list[Member],
+        epochs: int,
+        until: int | None,
+        objective: Objective,
+        finished: Callable[[Member, Outcome], None],
+        compacts: Callable[[int, int, int, float, float], bool],
+    ) -> None:
+        self._compacts = compacts
+        self._trainer, self._epochs, self._until = trainer, epochs, until
+        self._objective, self._finished = objective, finished
+        self._running = list(members)
+        self._places = {member.number: i for i, member in enumerate(members)}  # in the trainer
+        self._began_with = len(members)
+        self._slowest = self._quickest = 0.0  # epochs since the trainer was last compiled, in seconds
+
+    def run(self, checkpoint_seconds: float, should_stop: Callable[[], bool]) -> None:
+        saved_at = time.monotonic()
+        self._end_finished()
+        for member in [member for member in self._running if not member.progress.epoch]:
+            with self._failing(member):
+                self._record_start(member)
+        while self._running:
+            if should_stop():
+                for member in self._running:
+                    self._save(member)
+                raise StopRequested
+            for member in list(self._running):
+                with self._failing(member):
+                    member.watch.before_epoch(member.progress.epoch, self._weights(member))
+            if not self._running:
+                return
+            epoch = self._running[0].progress.epoch
+            self._train_epoch(epoch, should_stop)
+            self._end_finished()
+            if self._running and time.monotonic() - saved_at >= checkpoint_seconds:
+                self._save_all()
+                saved_at = time.monotonic()
+            self._compact((self._until or self._epochs) - epoch - 1)
+
+    def _train_epoch(self, epoch: int, should_stop: Callable[[], bool]) -> None:
+        live = {self._places[member.number]: member.rates(epoch) for member in self._running}
+        nothing = np.zeros_like(next(iter(live.values())))
+        rates = np.stack([live.get(i, nothing) for i in range(self._trainer.size)])
+        began = time.perf_counter()
+        results = self._trainer.epoch(rates, should_stop)
+        if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
+            raise StopRequested
+        seconds = time.perf_counter() - began
+        self._quickest = min(self._quickest, seconds) if self._slowest else seconds
+        self._slowest = max(self._slowest, seconds)
+        n = len(self._running)
+        for member in list(self._running):
+            i = self._places[member.number]
+            self._record_epoch(member, results[i], float(rates[i][-1]), seconds, n)
+            if member in self._running and (bad := not_finite(results[i])) is not None:
+                reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
+                self._end(member, Outcome("diverged", reason))
+
+    def _record_epoch(self, member: Member, metrics: dict[str, float], rate: float, seconds: float, n: int) -> None:
+        """One more epoch of a member, which took `seconds` for all `n` of the cohort."""
+        progress, weights = member.progress, self._weights(member)
+        progress.seconds += seconds / n
+        progress.cohort = self._trainer.size
+        finite = not_finite(metrics) is None
+        if finite and progress.update(metrics, self._objective):
+            member.best = weights()
+        observed, failure = Observation(), None
+        try:
+            observed = member.watch.after_epoch(progress.epoch, metrics, weights)
+        except Exception as error:
+            failure = error
+        member.emit(
+            EpochEnded(
+                time.time(),
+                progress.epoch if finite else progress.epoch + 1,
+                {**metrics, **observed.metrics},
+                learning_rate=rate,
+                data_wait=self._trainer.waited / seconds,
+                seconds=seconds / n,
+                cohort_seconds=seconds if n > 1 else None,
+                diagnostics=observed.layers or None,
+            )
+        )
+        if failure:
+            self._end(member, Outcome("failed", error=failure))
+
+    def _record_start(self, member: Member) -> None:
+        observed = member.watch.at_start(self._weights(member))
+        if observed != Observation():
+            member.emit(Diagnosed(time.time(), 0, observed.metrics.get("probe_loss"), observed.layers))
+
+    @contextlib.contextmanager
+    def _failing(self, member: Member) -> Iterator[None]:
+        """What a callback raises here is the end of its member."""
+        try:
+            yield
+        except Exception as error:
+            self._end(member, Outcome("failed", error=error))
+
+    def _weights(self, member: Member) -> Callable[[], list[np.ndarray]]:
+        return partial(self._trainer.weights, self._places[member.number])
+
+    def _end_finished(self) -> None:
+        for member in list(self._running):
+            progress = member.progress
+            if progress.epoch >= self._epochs:
+                self._end(member, Outcome("completed"))
+            elif progress.patience_is_over(member.patience):
+                reason = f"stopped early: {member.patience} epochs without a better one"
+                self._end(member, Outcome("completed", reason))
+            elif self._until is not None and progress.epoch >= self._until:
+                self._end(member, Outcome("paused"))
+
+    def _end(self, member: Member, outcome: Outcome) -> None:
+        self._running.remove(member)
         try:
             if outcome.status in ("completed", "paused"):
-                save(member)
+                self._save(member)
             elif outcome.status == "diverged" and member.best:
                 finite = checkpoint.load(member.state_path, member.identity)
                 state = finite[0] if finite else {}
                 checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
         except OSError as error:
-            outcome = unsaved(member, error)
-        finished(member, outcome)
-
-    def unsaved(member: Member, error: OSError) -> Outcome:
-        """The end of a member whose folder takes no more; the others go on."""
-        return Outcome("failed", f"{error.strerror}: {error.filename or member.state_path}")
-
-    def settle() -> None:
-        """Ends the members that are done."""
-        for member in list(running):
+            outcome = Outcome("failed", error=error)
+        if outcome.status in ("completed", "diverged"):
             progress = member.progress
-            if progress.epoch >= epochs:
-                end(member, Outcome("completed"))
-            elif progress.patience_is_over(member.patience):
-                reason = f"stopped early: {member.patience} epochs without a better one"
-                end(member, Outcome("completed", reason))
-            elif until is not None and progress.epoch >= until:
-                end(member, Outcome("paused"))
+            try:
+                member.watch.at_end(progress.epoch, progress.best_metrics, member.best, outcome.status)
+            except Exception as error:
+                outcome = Outcome("failed", error=error)
+        self._finished(member, outcome)
 
-    settle()
-    for member in running:
-        if not member.progress.epoch and (start := _diagnosis(member, partial(trainer.weights, places[member.number]))):
-            member.emit({"event": "diagnosed", "epoch": 0, **start})
-    while running:
-        if should_stop():
-            for member in running:
-                save(member)
-            raise Interrupted
-        epoch = running[0].progress.epoch
-        live = {places[member.number]: member.rates(epoch) for member in running}
-        nothing = np.zeros_like(next(iter(live.values())))
-        rates = np.stack([live.get(i, nothing) for i in range(trainer.size)])
-        began = time.perf_counter()
-        results = trainer.epoch(rates, should_stop)
-        if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
-            raise Interrupted
-        seconds = time.perf_counter() - began
-        quickest = min(quickest, seconds) if slowest else seconds
-        slowest = max(slowest, seconds)
-        share, wait = seconds / len(running), trainer.waited / seconds
-        for member in list(running):
-            i = places[member.number]
-            member.progress.cohort = trainer.size
-            facts = {"learning_rate": float(rates[i][-1]), "data_wait": wait}
-            _take(member, results[i], facts, share, seconds, objective, partial(trainer.weights, i))
-            if (bad := not_finite(results[i])) is not None:
-                reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
-                end(member, Outcome("diverged", reason))
-        settle()
-        if running and time.monotonic() - saved_at >= checkpoint_seconds:
-            for member in list(running):
-                try:
-                    save(member)
-                except OSError as error:
-                    end(member, unsaved(member, error))
-            saved_at = time.monotonic()
-        left = (until or epochs) - epoch - 1
+    def _save(self, member: Member) -> None:
+        state = self._trainer.state(self._places[member.number])
+        checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
+
+    def _save_all(self) -> None:
+        for member in list(self._running):
+            try:
+                self._save(member)
+            except OSError as error:  # its folder takes no more; the others go on
+                self._end(member, Outcome("failed", error=error))
+
+    def _compact(self, epochs_left: int) -> None:
+        """Lets the trainer go on without the trials that ended, where that saves more than it costs."""
+        n = len(self._running)
         # Half of those that began here: places filled up for the sake of equal rounding stay filled.
-        if 0 < len(running) <= began_with / 2 and _worth_compacting(
-            len(running), trainer.size, left, quickest, slowest
+        if 0 < n <= self._began_with / 2 and self._compacts(
+            n, self._trainer.size, epochs_left, self._quickest, self._slowest
         ):
-            trainer.keep([places[member.number] for member in running])
-            places = {member.number: i for i, member in enumerate(running)}
-            began_with, slowest = len(running), 0.0
+            self._trainer.keep([self._places[member.number] for member in self._running])
+            self._places = {member.number: i for i, member in enumerate(self._running)}
+            self._began_with, self._slowest = n, 0.0
 
 
-def _take(
-    member: Member,
-    metrics: dict[str, float],
-    facts: dict[str, float],
-    share: float,
-    seconds: float,
-    objective: Objective,
-    weights: Callable[[], list[np.ndarray]],
-) -> None:
-    """One more epoch of a member. facts: what else its event says; seconds: what the epoch took for the whole cohort;
-    share: this member's part."""
-    progress = member.progress
-    progress.seconds += share
-    finite = not_finite(metrics) is None
-    if finite and progress.update(metrics, objective):
-        member.best = weights()
-    epoch = progress.epoch if finite else progress.epoch + 1
-    times = {"seconds": share} if share == seconds else {"seconds": share, "cohort_seconds": seconds}
-    layers = _diagnosis(member, weights)
-    member.emit({"event": "epoch", "epoch": epoch, **metrics, **facts, **times, **layers})
-
-
-def _diagnosis(member: Member, weights: Callable[[], list[np.ndarray]]) -> dict[str, Any]:
-    """What an event gains of a member's layers. If it can't be had the member says why, once, and trains on: only
-    data that can't be read would fail it in training, too."""
-    if member.diagnose is None:
-        return {}
-    trained = weights()
-    try:
-        return member.diagnose(trained)
-    except (InputError, OSError):
-        raise
-    except Exception as error:
-        member.diagnose = None
-        member.emit({"event": "undiagnosed", "reason": in_one_line(error)})
-        return {}
-
-
-def _worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
-    """Whether going on without the trials that ended saves more than it costs: a new size is compiled anew, which
-    took as much longer as the first epoch did, unless a probe had compiled it before."""
+def worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
+    """Whether going on with `running` of `size` trials saves more than it costs: a new size is compiled anew, which
+    took as much longer as the first epoch did, unless it had been compiled before."""
     saved = epochs_left * quickest * (1 - running / size)
     return saved > max(slowest - quickest, LEAST_COMPILING)

@@ -5,10 +5,10 @@ conf/schedule. The rate is constant within an epoch, as in the course's alpha = 
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
+from pipeline.schema import Schedule
 from pipeline.targets import call
 
 
@@ -37,14 +37,14 @@ def cosine(epoch: int, epochs: int, *, final_fraction: float) -> float:
     return final_fraction + (1 - final_fraction) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def factors(schedule: dict[str, Any], epoch: int, epochs: int, steps: int) -> np.ndarray:
+def factors(schedule: Schedule, epoch: int, epochs: int, steps: int) -> np.ndarray:
     """Factors of the base rate for each of the `steps` of an epoch, float32 [steps].
 
     `warmup_epochs` ramps up linearly by step, reaching the schedule's own factor at its end (Goyal et al. 2017,
     section 2.2); it may be a fraction of an epoch.
     """
     factor = call("schedule", schedule, epoch, epochs)
-    warmup = schedule.get("warmup_epochs") or 0
+    warmup = schedule.warmup_epochs or 0
     done = epoch * steps + np.arange(1, steps + 1)
     ramp = np.minimum(1, done / (warmup * steps)) if warmup else np.ones(steps)
-    return (factor * ramp).astype(np.float32)
+    return np.asarray(factor * ramp, np.float32)

@@ -8,13 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import accelerator, iterator, waited_for
+from pipeline.heads.head import Head
 from pipeline.training.layer_calls import prepare
-from pipeline.training.losses import CRITERIA
+from pipeline.training.sums import Sums, added, as_numbers, metric_sums, of_batches, specs, values
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 STEPS_PER_CALL = 256
-
-Totals = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # sum of losses, correct predictions, examples
 
 
 class SoloTrainer:
@@ -33,10 +32,10 @@ class SoloTrainer:
         batches: tf.data.Dataset,
         validation: tf.data.Dataset,
         validation_steps: int,
-        head: str = "softmax",
+        head: Head,
         label_smoothing: float = 0.0,
     ) -> None:
-        self.model, self.optimizer, self._criterion = model, optimizer, CRITERIA[head]
+        self.model, self.optimizer, self._head = model, optimizer, head
         prepare(model, stacked=False)
         optimizer.build(model.trainable_variables)
         # There is one replica here. Keras would sum gradients over it through a custom gradient, which TensorFlow
@@ -45,50 +44,51 @@ class SoloTrainer:
         self._iterator, self._validation = self._waiting(batches), self._waiting(validation)
         self._validation_steps = tf.constant(validation_steps)
         self._label_smoothing = label_smoothing
+        outputs = tf.TensorSpec([None, *model.output.shape[1:]], model.output.dtype)
+        self._specs = specs(head, of_batches(batches.element_spec[1]), outputs)
         self.waited = 0.0
-        self._run_steps = tf.function(self._steps, reduce_retracing=True)
-        self._run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
+        self.run_steps = tf.function(self._steps, reduce_retracing=True)
+        self.run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
 
     def _waiting(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """The batches where they are trained on."""
         return iterator(batches, accelerator())
 
-    def _steps(self, iterator: Any, rates: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        loss_sum, correct, count, waited = 0.0, 0, 0, tf.constant(0, tf.float64)
+    def _steps(self, iterator: Any, rates: tf.Tensor) -> Sums:
+        sums, waited = self._zeros(), tf.constant(0, tf.float64)
         for step in tf.range(tf.size(rates)):
-            batch, seconds = waited_for(iterator, loss_sum)
+            batch, seconds = waited_for(iterator, sums["loss"])
             waited += seconds
             self.optimizer.learning_rate.assign(rates[step])
-            loss, right, n = self._on_batch(self._step, batch)
-            loss_sum += loss
-            correct += right
-            count += n
-        return loss_sum, correct, count, waited
+            sums = added(sums, self._on_batch(self._step, batch))
+        return {**sums, "waited": waited}
 
-    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        loss_sum, correct, count, waited = 0.0, 0, 0, tf.constant(0, tf.float64)
+    def _evaluate(self, iterator: Any, steps: tf.Tensor) -> Sums:
+        sums, waited = self._zeros(), tf.constant(0, tf.float64)
         for _ in tf.range(steps):
-            batch, seconds = waited_for(iterator, loss_sum)
+            batch, seconds = waited_for(iterator, sums["loss"])
             waited += seconds
-            loss, right, n = self._on_batch(self._validate, batch)
-            loss_sum += loss
-            correct += right
-            count += n
-        return loss_sum, correct, count, waited
+            sums = added(sums, self._on_batch(self._validate, batch))
+        return {**sums, "waited": waited}
 
-    def _on_batch(self, function: Callable[..., Totals], batch: Any) -> Totals:
+    def _zeros(self) -> Sums:
+        """The sums before the first batch."""
+        zeros = {key: tf.zeros(spec.shape, spec.dtype) for key, spec in self._specs.items()}
+        return {"loss": tf.constant(0.0), "examples": tf.constant(0), **zeros}
+
+    def _on_batch(self, function: Callable[..., Sums], batch: Any) -> Sums:
         return function(*batch)
 
     def _step(
-        self, inputs: tf.Tensor, labels: tf.Tensor, batch_size: tf.Tensor | None = None, counted: tf.Tensor | int = 1
-    ) -> Totals:
+        self, inputs: tf.Tensor, targets: tf.Tensor, batch_size: tf.Tensor | None = None, counted: tf.Tensor | int = 1
+    ) -> Sums:
         """A gradient step on examples of a batch of `batch_size`; None: they are all of it. counted: 0 for examples
         that are to change nothing."""
-        variables, n = self.model.trainable_variables, counted * tf.size(labels)
+        variables, n = self.model.trainable_variables, counted * tf.shape(targets)[0]
         share = tf.cast(n, tf.float32)
         with tf.GradientTape() as tape:
             outputs = self.model(inputs, training=True)
-            losses = self._criterion.losses(labels, outputs, self._label_smoothing)
+            losses = self._head.losses(targets, outputs, self._label_smoothing)
             # A penalty is a mean over examples, or depends on none of them: each example brings a share of it.
             examples = tf.cast(counted, tf.float32) * tf.reduce_sum(losses)
             loss = tf.add_n([examples, *[share * penalty for penalty in self.model.losses]])
@@ -96,16 +96,17 @@ class SoloTrainer:
             scaled = self.optimizer.scale_loss(mean)
         gradients = self._of_batch(tape.gradient(scaled, variables))
         self.optimizer.apply_gradients(zip(gradients, variables))
-        return loss, counted * self._criterion.correct(labels, outputs), n
+        sums = metric_sums(self._head, targets, outputs)
+        return {"loss": loss, "examples": n, **{key: tf.cast(counted, s.dtype) * s for key, s in sums.items()}}
 
     def _of_batch(self, gradients: list[Any]) -> list[Any]:
         """The whole batch's gradients from those of the examples here."""
         return gradients
 
-    def _validate(self, inputs: tf.Tensor, labels: tf.Tensor) -> Totals:
+    def _validate(self, inputs: tf.Tensor, targets: tf.Tensor) -> Sums:
         outputs = self.model(inputs, training=False)
-        loss = tf.reduce_sum(self._criterion.losses(labels, outputs))
-        return loss, self._criterion.correct(labels, outputs), tf.size(labels)
+        loss = tf.reduce_sum(self._head.losses(targets, outputs))
+        return {"loss": loss, "examples": tf.shape(targets)[0], **metric_sums(self._head, targets, outputs)}
 
     @property
     def size(self) -> int:
@@ -123,33 +124,32 @@ class SoloTrainer:
     ) -> dict[str, float] | None:
         """Trains a step for each of the learning rates [steps].
 
-        Returns loss (as trained on, with smoothing and regularisation) and, for classes, accuracy, both over the
-        epoch's examples as the weights moved; None if `should_stop` turned true between two calls.
+        Returns the head's metrics (the loss as trained on, with smoothing and regularisation) over the epoch's
+        examples as the weights moved; None if `should_stop` turned true between two calls.
         """
-        totals = np.zeros(4)
+        totals: dict[str, Any] = {}
         for start in range(0, len(rates), STEPS_PER_CALL):
             if should_stop():
                 return None
-            results = self._run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL]))
-            totals += [float(value) for value in results]
-        loss_sum, correct, count, self.waited = totals.tolist()
-        return self._criterion.metrics(loss_sum, correct, count)
+            sums = as_numbers(self.run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL])))
+            totals = {key: totals.get(key, 0.0) + value for key, value in sums.items()}
+        self.waited = float(totals["waited"])
+        return values(self._head, totals)
 
     def rehearse(self, rates: np.ndarray, steps: int) -> int:
         """Trains `steps` steps, for their time; returns their number."""
-        self._run_steps(self._iterator, tf.constant(rates[0, :steps]))[0].numpy()
+        self.run_steps(self._iterator, tf.constant(rates[0, :steps]))["loss"].numpy()
         return steps
 
     def evaluate(self) -> dict[str, float]:
-        """val_loss, without smoothing so that trials with another one compare, and for classes val_accuracy."""
-        totals = self._run_evaluation(self._validation, self._validation_steps)
-        loss_sum, correct, count, waited = (float(value) for value in totals)
-        self.waited += waited
-        return self._criterion.metrics(loss_sum, correct, count, prefix="val_")
+        """The head's metrics of validation, the loss without smoothing so that trials with another one compare."""
+        totals = as_numbers(self.run_evaluation(self._validation, self._validation_steps))
+        self.waited += float(totals["waited"])
+        return values(self._head, totals, prefix="val_")
 
     def weights(self, i: int = 0) -> list[np.ndarray]:
         """What predicting needs, in the order of model.weights."""
-        return self.model.get_weights()
+        return list(self.model.get_weights())
 
     def keep(self, indices: list[int]) -> None:
         """The one trial goes on."""

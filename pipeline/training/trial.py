@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,40 +19,40 @@ from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import steps_per_epoch
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError, in_one_line
+from pipeline.errors import InputError, reason_of
+from pipeline.heads.lookup import head_of
 from pipeline.jsonl import JsonLines
-from pipeline.models import heads
-from pipeline.models.layers import normalized, with_probabilities
+from pipeline.models.layers import normalized
 from pipeline.objective import Objective
-from pipeline.saving import library_versions, save_model
+from pipeline.records import Ended, Event, Paused, Started, TrialTask
+from pipeline.saving import save_model
+from pipeline.schema import Config
 from pipeline.targets import call
 from pipeline.training import checkpoint
-from pipeline.training.diagnostics.diagnosis import Diagnosis
+from pipeline.training.callbacks import Callback, Moment, Watch
+from pipeline.training.diagnostics.diagnosis import Diagnosis, Diagnostics
 from pipeline.training.distributed import require
 from pipeline.training.loop import Member, Outcome
 from pipeline.training.progress import Progress
 from pipeline.training.schedules import factors
-
-Job = dict[str, Any]  # number, config (plain, resolved), record (config for records), folder
-Send = Callable[[dict[str, Any]], None]
+from pipeline.versions import library_versions
 
 
-class Trial:
+class TrainedTrial:
     """A trial to be trained. Its log takes every event before `send` does.
 
     Building raises InputError for a config that can't be trained.
     """
 
-    def __init__(self, job: Job, send: Send) -> None:
-        self.number, self.config, self.record = job["number"], job["config"], job["record"]
-        self.folder = Path(job["folder"])
+    def __init__(self, task: TrialTask, send: Callable[[Event], None]) -> None:
+        self.task, self.number, self.config = task, task.number, task.config
+        self.folder = Path(task.folder)
         self._log: JsonLines | None = None
         self._send = send
 
-    def emit(self, event: dict[str, Any]) -> None:
-        event = {"time": time.time(), **event}
+    def emit(self, event: Event) -> None:
         self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
-        self._log.append(event)
+        self._log.append(event.to_json())
         self._send(event)
 
     def close(self) -> None:
@@ -66,21 +65,28 @@ class Trial:
         models: those already built, by what they follow from; most trials of a sweep begin with the same weights.
         """
         config = self.config
-        keras.config.set_dtype_policy(config["device"]["precision"])
-        require(config["device"]["name"])
+        keras.config.set_dtype_policy(config.device.precision)
+        require(config.device.name)
         self.splits = load_splits(config)
-        self.augment = augmentation(config["train"]["augment"], self.splits.input_shape)
-        kept = {key: value for key, value in config["model"].items() if key != "search"}
-        key = json.dumps([kept, config["dataset"], config["seed"], config["device"]["precision"]], sort_keys=True)
+        self.augment = augmentation(config.train.augment, self.splits.input_shape)
+        sources = [config.model.plain(), config.dataset.plain(), config.seed, config.device.precision]
+        key = json.dumps(sources, sort_keys=True)
         if key not in models:
             models[key] = build_model(config, self.splits)
         self.model = models[key]
-        self.optimizer = call("optimizer", config["optimizer"])
-        self.steps = steps_per_epoch(len(self.splits.train), config["train"]["batch_size"])
+        self.head = head_of(config)
+        self.optimizer = call("optimizer", config.optimizer)
+        self.steps = steps_per_epoch(len(self.splits.train), config.train.batch_size)
         self.identity = identity(config, self.splits)
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
         self.state: dict[str, np.ndarray] | None = saved[0] if saved else None
         self.best, self.progress = (saved[1], saved[2]) if saved else ([], Progress())
+        self._callbacks = [call("train.callbacks", target) for target in config.train.callbacks]
+        for callback in self._callbacks:
+            if not isinstance(callback, Callback):
+                raise InputError(
+                    f"train.callbacks: {type(callback).__name__} is no pipeline.training.callbacks.Callback."
+                )
 
     @property
     def streams(self) -> bool:
@@ -88,96 +94,100 @@ class Trial:
         return self.splits.streamed or self.augment is not None
 
     def objective(self) -> Objective:
-        return Objective(self.config["sweep"]["metric"], self.config["sweep"]["direction"])
+        return Objective(self.config.sweep.metric, self.config.sweep.direction)
 
     def member(self) -> Member:
-        config = self.config
-        stopping, epochs = config["train"]["early_stopping"], config["train"]["epochs"]
-        base = config["optimizer"]["learning_rate"]
-
-        def rates(epoch: int) -> np.ndarray:
-            return base * factors(config["schedule"], epoch, epochs, self.steps)
-
+        stopping = self.config.train.early_stopping
+        callbacks: list[Callback] = list(self._callbacks)
+        if self.config.train.diagnostics:
+            callbacks.insert(0, Diagnostics(self._diagnosis(), self.emit))
         return Member(
             self.number,
-            rates,
-            stopping["patience"] if stopping else None,
+            self._rates,
+            stopping.patience if stopping else None,
             self.folder / "state.h5",
             self.identity,
             self.emit,
             self.progress,
             self.best,
-            self._diagnosis() if config["train"]["diagnostics"] else None,
+            Watch(callbacks, partial(Moment, self.number, self.config, self.splits)),
         )
 
-    def _diagnosis(self) -> Diagnosis:
-        own = {"head": self.config["model"]["head"], "batch_size": self.config["train"]["batch_size"]}
-        make = partial(build_model, self.config, self.splits)
-        return Diagnosis(self.model, make, self.splits.train, seed=self.config["seed"], **own)
+    def _rates(self, epoch: int) -> np.ndarray:
+        config = self.config
+        return config.optimizer.learning_rate * factors(config.schedule, epoch, config.train.epochs, self.steps)
 
-    def started(self, **details: Any) -> None:
+    def _diagnosis(self) -> Diagnosis:
+        config = self.config
+        make = partial(build_model, config, self.splits)
+        return Diagnosis(
+            self.model,
+            make,
+            self.splits.train,
+            head=self.head,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+        )
+
+    def started(self, cohort: int) -> None:
         self.emit(
-            {
-                "event": "started",
-                "pid": os.getpid(),
-                "parameters": self.model.count_params(),
-                "resumed_after": self.progress.epoch,
-                "data_fingerprint": self.splits.fingerprint,
-                "data_attributes": dict(self.splits.attributes),
-                **details,
-            }
+            Started(
+                time.time(),
+                os.getpid(),
+                self.model.count_params(),
+                self.progress.epoch,
+                self.splits.fingerprint,
+                dict(self.splits.attributes),
+                cohort,
+            )
         )
 
     def ended(self, member: Member, outcome: Outcome) -> None:
+        if outcome.error:
+            self.failed(outcome.error)
+            return
         progress = member.progress
-        self.emit(
-            {
-                "event": "paused" if outcome.status == "paused" else "ended",
-                "status": outcome.status,
-                "reason": outcome.reason,
-                "epochs": progress.epoch,
-                "best_epoch": progress.best_epoch,
-                "metrics": progress.best_metrics,
-                "seconds": progress.seconds,
-            }
-        )
+        reached = (progress.epoch, progress.best_epoch, progress.best_metrics, progress.seconds)
+        if outcome.status == "paused":
+            self.emit(Paused(time.time(), *reached))
+        else:
+            self.emit(Ended(time.time(), outcome.status, outcome.reason, *reached))
 
     def failed(self, error: Exception) -> None:
         """Nothing is raised further: a trial that fails costs itself only."""
         reason, user = reason_of(error)
         if not user:
             (self.folder / "traceback.txt").write_text("".join(traceback.format_exception(error)))
-        self.emit({"event": "ended", "status": "failed", "reason": reason, "input_error": user})
+        self.emit(Ended(time.time(), "failed", reason, input_error=user))
 
 
-def identity(config: Job, splits: Splits) -> str:
+def identity(config: Config, splits: Splits) -> str:
     """What a state.h5 belongs to: all that decides how the trial trains, not where, nor what else might be tried."""
-    groups = {
-        name: {key: value for key, value in config[name].items() if key != "search"}
-        for name in ("dataset", "model", "optimizer", "schedule", "train")
-    }
-    for key in ("checkpoint_seconds", "diagnostics"):
-        groups["train"].pop(key, None)
-    precision = config["device"]["precision"]  # not its name: a sweep may be resumed on another device
-    aim = [config["sweep"][name] for name in ("metric", "direction")]
+    plain = config.plain()
+    groups = {name: plain[name] for name in ("dataset", "model", "optimizer", "schedule", "train")}
+    for key in ("checkpoint_seconds", "diagnostics", "callbacks"):
+        groups["train"].pop(key)
+    groups["heads"] = {config.model.head: config.heads[config.model.head]}
+    groups = compatibility.original(compatibility.reduced(groups))
+    precision = config.device.precision  # not its name: a sweep may be resumed on another device
+    aim = [config.sweep.metric, config.sweep.direction]
     data = [splits.fingerprint, splits.train.streamed]  # whole data and blocks are shuffled into other batches
-    groups = compatibility.original(groups)
-    text = json.dumps([config["seed"], groups, precision, aim, *data], sort_keys=True)
+    text = json.dumps([config.seed, groups, precision, aim, *data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def export(job: Job) -> str:
+def export(task: TrialTask) -> str:
     """Writes model.h5, the best epoch's model, from the trial's state.h5; returns its path.
 
     Raises InputError if there are no weights, or they were not trained with this config on these data.
     """
-    folder, config = Path(job["folder"]), job["config"]
+    folder, config = Path(task.folder), task.config
     splits = load_splits(config)
     weights, progress = checkpoint.load_best(folder / "state.h5", identity(config, splits))
     model = build_model(config, splits)
     model.set_weights(weights)
     attributes = {
-        "caviar_config": job["record"],
+        "caviar_config": task.record,
         "metrics": progress.best_metrics,
         "epoch": progress.best_epoch,
         "class_names": list(splits.class_names),
@@ -188,11 +198,13 @@ def export(job: Job) -> str:
         "library_versions": library_versions(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    save_model(with_probabilities(model, config["model"]["head"]), folder / "model.h5", attributes)
+    if splits.encoding:
+        attributes["table_encoding"] = splits.encoding.to_json()
+    save_model(head_of(config).for_use(model), folder / "model.h5", attributes)
     return str(folder / "model.h5")
 
 
-def build_model(config: dict[str, Any], splits: Splits, strategy: tf.distribute.Strategy | None = None) -> keras.Model:
+def build_model(config: Config, splits: Splits, strategy: tf.distribute.Strategy | None = None) -> keras.Model:
     """The Keras model of a config, from raw inputs to what its head needs, with the weights that follow from its seed;
     on the devices of `strategy` if there is one.
 
@@ -200,27 +212,12 @@ def build_model(config: dict[str, Any], splits: Splits, strategy: tf.distribute.
     """
     # A worker builds many models: without this layer names count up, and structures would not compare.
     keras.backend.clear_session(free_memory=False)
-    keras.utils.set_random_seed(config["seed"])
-    keras.config.set_dtype_policy(config["device"]["precision"])
-    head, n_classes = config["model"]["head"], splits.n_classes
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.device.precision)
+    head, n_classes = head_of(config), splits.n_classes
     with strategy.scope() if strategy else contextlib.nullcontext():  # clear_session() would lose it
         inputs = keras.Input(splits.input_shape, name="inputs")
-        x = normalized(inputs, *splits.normalization()) if heads.of(config).classifies else inputs
-        outputs = call("model", config["model"], x, heads.n_outputs(head, n_classes))
-        heads.check_outputs(head, outputs.shape, n_classes)
+        x = normalized(inputs, *splits.normalization()) if head.normalizes else inputs
+        outputs = call("model", config.model, x, head.n_outputs(n_classes))
+        head.check_outputs(outputs.shape, n_classes)
         return keras.Model(inputs, outputs)
-
-
-def reason_of(error: Exception) -> tuple[str, bool]:
-    """One line that says why a trial failed, and whether its config is to blame."""
-    if isinstance(error, InputError):
-        return str(error), True
-    if out_of_memory(error):
-        return "out of memory; try a smaller train.batch_size or model", False
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename or ''}".rstrip(": "), False
-    return in_one_line(error), False
-
-
-def out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -4,35 +4,40 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pipeline import memory as memory_
 from pipeline.errors import InputError
-from pipeline.limits import LEAST_GPUS, TOGETHER
+from pipeline.limits import LEAST_GPUS, MULTI_DEVICE
+from pipeline.schema import Config
 
 MAX_WORKERS = 8  # a worker holds TensorFlow in memory, about 600 MB
-_before: list[str] | None = None  # what gpus() was when this process became a worker
+BEFORE = "CAVIAR_GPUS"  # of the environment: what gpus() was when this process became a worker
 
 
 def gpus() -> list[str]:
     """Indices of the GPUs this process may use, as CUDA_VISIBLE_DEVICES wants them."""
-    if _before is not None:
-        return _before
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get(BEFORE, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if visible is not None:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    if shutil.which("nvidia-smi") is None:
+    return [str(i) for i in range(len(_gpu_megabytes(shutil.which("nvidia-smi"))))]
+
+
+@cache
+def _gpu_megabytes(nvidia_smi: str | None) -> list[str]:
+    """The memory of each GPU that a driver's tool lists, once a process: it takes up to seconds to answer. Some GPUs
+    have no memory of their own, and a text in its place."""
+    if nvidia_smi is None:
         return []
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return [str(i) for i in range(sum(line.startswith("GPU ") for line in listing.stdout.splitlines()))]
+    query = [nvidia_smi, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    listing = subprocess.run(query, capture_output=True, text=True, check=False, timeout=30)
+    return [] if listing.returncode else [line.strip() for line in listing.stdout.splitlines() if line.strip()]
 
 
 def become(environment: dict[str, str]) -> None:
     """Makes this process a worker, of one of plan()'s environments; gpus() stays what it was."""
-    global _before
-    _before = gpus()
-    os.environ.update(environment)
+    os.environ.update({BEFORE: ",".join(gpus()), **environment})
 
 
 def tpu() -> bool:
@@ -75,10 +80,8 @@ def cores() -> int:
 
 def memory(device: str, workers: int) -> float:
     """Bytes that a worker's cohort may take: half of its share of the memory, or most of its GPU's."""
-    if device != "cpu" and gpus() and shutil.which("nvidia-smi"):
-        query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-        listing = subprocess.run(query, capture_output=True, text=True, check=False, timeout=30).stdout.split()
-        totals = [int(word) for word in listing if word.isdigit()]
+    if device != "cpu" and gpus():
+        totals = [int(line) for line in _gpu_megabytes(shutil.which("nvidia-smi")) if line.isdigit()]
         if totals:
             return 0.7 * min(totals) * 2**20
     return 0.5 * memory_.total() / workers
@@ -91,15 +94,14 @@ def workers(device: str, asked: int | None, visible: Sequence[int] | None = None
     worker has all of several that a model trains on at once.
     """
     found = chosen(device, visible)
-    if device in TOGETHER:
+    if device in MULTI_DEVICE:
         return 1
     return min(asked or len(found), len(found)) if found else asked or min(cores(), MAX_WORKERS)
 
 
-def workers_of(config: dict[str, Any]) -> int:
+def workers_of(config: Config) -> int:
     """workers() of a trial's config."""
-    device = config["device"]
-    return workers(device["name"], config["executor"]["workers"], device.get("visible"))
+    return workers(config.device.name, config.executor.workers, config.device.visible)
 
 
 def plan(device: str, asked: int | None, n_jobs: int, visible: Sequence[int] | None = None) -> list[dict[str, str]]:
@@ -109,7 +111,7 @@ def plan(device: str, asked: int | None, n_jobs: int, visible: Sequence[int] | N
     have the cores of a worker among so many.
     """
     found = chosen(device, visible)
-    leases = [",".join(found)] if device in TOGETHER else found
+    leases = [",".join(found)] if device in MULTI_DEVICE else found
     limit = workers(device, asked, visible)
     count = max(1, min(limit, n_jobs))
     environments = []

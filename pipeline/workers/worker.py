@@ -1,10 +1,10 @@
-"""The worker process: `python -m pipeline.workers.worker FD`, warm from job to job.
+"""The worker process: `python -m pipeline.workers.worker FD NOTE`, warm from job to job.
 
-It speaks over the inherited socket FD, in pickled dicts. From the parent: a job, `{"stop": True}`. To the parent:
-`{"job": number, "trial": number, "event": {...}}`, `{"job": number, "cohort": {...}}`, and at last
-`{"job": number, "done": result}`, with `"worn": True` if it ends then: TensorFlow keeps every program that XLA has
-compiled, some 50 MB each, until the process is gone. When the parent goes away the socket closes and the worker,
-once it has imported Keras, ends at once, wherever it is.
+It speaks over the inherited socket FD, in pickled records. From the parent: a Job, or None, which asks to stop. To the
+parent: Messages, of which the last of a job is Done. Into the inherited file NOTE it writes which file it reads: see
+crash. A worker retires once it has grown: TensorFlow keeps every program that XLA has compiled, some 50 MB each, until
+the process is gone. When the parent goes away the socket closes and the worker, once it has imported Keras, ends at
+once, wherever it is.
 """
 
 import os
@@ -12,44 +12,81 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
+from pipeline import crash
+from pipeline.errors import reason_of
 from pipeline.keras_import import import_keras
+from pipeline.records import (
+    Answer,
+    DataFacts,
+    Done,
+    ExportJob,
+    Failure,
+    Job,
+    LoadJob,
+    MeasureJob,
+    Measurement,
+    Message,
+    PredictJob,
+    Report,
+    TestJob,
+    TestResult,
+    TrainJob,
+)
 
 MOST_GROWTH = int(os.environ.get("CAVIAR_WORKER_GROWTH", 1.5 * 2**30))  # bytes since its first job, at which it ends
 
 
-def main(connection: Connection) -> None:
+def main(connection: Connection, note: int) -> None:
     # Ctrl-C, and often SIGTERM, goes to the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
+    crash.make_disposable(note)
+    jobs: queue.Queue[Job | None] = queue.Queue()
     stop = threading.Event()
 
     def listen() -> None:
         try:
             while True:
-                message = connection.recv()
-                if message.get("stop"):
+                job = connection.recv()
+                if job is None:
                     stop.set()
-                jobs.put(message)
+                jobs.put(job)
         except (EOFError, OSError):
             os._exit(1)
 
-    import_keras()  # while the parent checks data and store; no job is unpickled meanwhile: see import_keras()
-    threading.Thread(target=listen, daemon=True).start()
-    first, worn = None, False  # memory after the first job, which has brought the data
-    while not worn:
-        job = jobs.get()
-        if job.get("stop"):
+    first: int | None = None  # memory after the first job, which has brought the data
+
+    def do(job: Job) -> None:
+        nonlocal first
+        number = job.number
+        answer = perform(job, lambda report: connection.send(Message(number, report)), stop.is_set)
+        if isinstance(job, LoadJob):  # the data are no growth
+            connection.send(Message(number, Done(answer)))
             return
-        number = job["number"]
-        result = perform(job, lambda message, n=number: connection.send({"job": n, **message}), stop.is_set)
         first = memory() if first is None else first
-        worn = memory() - first > MOST_GROWTH
-        connection.send({"job": number, "done": result, "worn": worn})
+        retiring = memory() - first > MOST_GROWTH
+        connection.send(Message(number, Done(answer, retiring)))
+        if retiring:
+            sys.exit()
+
+    try:
+        while connection.poll():  # data are loaded before Keras is imported, which takes seconds
+            if (job := connection.recv()) is None:
+                return
+            if not isinstance(job, LoadJob):
+                jobs.put(job)
+                break
+            do(job)
+    except EOFError:
+        return
+    import_keras()  # no job is unpickled meanwhile: see import_keras()
+    threading.Thread(target=listen, daemon=True).start()
+    while (job := jobs.get()) is not None:
+        do(job)
 
 
 def memory() -> int:
@@ -60,57 +97,84 @@ def memory() -> int:
         return 0
 
 
-def perform(job: dict[str, Any], send: Any, should_stop: Any) -> Any:
-    """Does one job of any kind, in this process: `executor=inline` calls it too. The result of a job that is not
-    training is what it found, or `{"error": reason, "input_error": whether the config is to blame}`."""
-    if job["kind"] == "train":
+def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], bool]) -> Answer:
+    """Does one job of any kind, in this process: `executor=inline` calls it too. Raises nothing: a job that is not
+    training answers what it has come to, or a Failure."""
+    if isinstance(job, TrainJob):
         from pipeline.training.cohort import run_trials
 
-        return run_trials(job, send, should_stop)
-    from pipeline.training.trial import reason_of
-
+        run_trials(job, send, should_stop)
+        return None
     try:
-        return _KINDS[job["kind"]](job)
+        match job:
+            case LoadJob():
+                return _load(job)
+            case TestJob():
+                return _test(job)
+            case PredictJob():
+                return _predict(job)
+            case ExportJob():
+                from pipeline.training.trial import export
+
+                return export(job.trial)
+            case MeasureJob():
+                return _measure(job)
     except Exception as error:
         reason, user = reason_of(error)
-        return {"error": reason, "input_error": user}
+        return Failure(reason, user)
 
 
-def _test(job: dict[str, Any]) -> dict[str, Any]:
+def _load(job: LoadJob) -> tuple[DataFacts, ...]:
+    from pipeline.data import augment
+    from pipeline.data.sources import load_splits
+    from pipeline.heads.lookup import head_of
+
+    facts = []
+    for config in job.configs:  # arms mostly share one data set
+        splits = load_splits(config, check=True)
+        head_of(config).n_outputs(splits.n_classes)
+        augment.check(config.train.augment, splits.input_shape)
+        attributes = dict(splits.attributes)
+        columns = attributes.get("columns")
+        facts.append(
+            DataFacts(
+                splits.fingerprint,
+                splits.describe(),
+                dict(columns) if isinstance(columns, dict) else {},
+                attributes,
+            )
+        )
+    return tuple(facts)
+
+
+def _test(job: TestJob) -> TestResult:
     from pipeline.data.sources import load_splits
     from pipeline.evaluation import evaluate
+    from pipeline.heads.lookup import head_of
     from pipeline.saving import load_model
 
-    splits = load_splits(job["config"])
-    head = job["config"]["model"]["head"]
-    return evaluate(load_model(Path(job["folder"]) / "model.h5"), splits.test, splits.n_classes, head)
+    config = job.trial.config
+    splits, head = load_splits(config), head_of(config)
+    result = evaluate(load_model(Path(job.trial.folder) / "model.h5"), splits.test, splits.n_classes, head)
+    return TestResult({metric.name: result[metric.name] for metric in reversed(head.metrics)}, result["n"])
 
 
-def _predict(job: dict[str, Any]) -> dict[str, Any]:
-    from pipeline.evaluation import outputs, probabilities
-    from pipeline.models import heads
+def _predict(job: PredictJob) -> Answer:
+    from pipeline.evaluation import outputs
+    from pipeline.heads.lookup import head_of
     from pipeline.saving import load_model
     from pipeline.training.trial import export
 
-    path = Path(job["folder"]) / "model.h5"
-    ask = probabilities if heads.of(job["config"]).classifies else outputs
-    return {"outputs": ask(load_model(path if path.exists() else Path(export(job))), job["inputs"])}
+    path = Path(job.trial.folder) / "model.h5"
+    model = load_model(path if path.exists() else Path(export(job.trial)))
+    return head_of(job.trial.config).predictions(outputs(model, job.inputs))
 
 
-def _export(job: dict[str, Any]) -> dict[str, Any]:
-    from pipeline.training.trial import export
-
-    return {"model": export(job)}
-
-
-def _measure(job: dict[str, Any]) -> dict[str, Any]:
+def _measure(job: MeasureJob) -> Measurement:
     from pipeline.training.cohort import measure
 
     return measure(job)
 
 
-_KINDS = {"test": _test, "predict": _predict, "export": _export, "measure": _measure}
-
-
 if __name__ == "__main__":
-    main(Connection(int(sys.argv[1])))
+    main(Connection(int(sys.argv[1])), int(sys.argv[2]))

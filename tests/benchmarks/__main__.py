@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import cohorts, streaming
+from tests.benchmarks import cohorts, modes, streaming
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
 from tests.benchmarks.rounding import rounding
@@ -21,7 +21,7 @@ from tests.benchmarks.stopwatch import Contest, Failed, ready_store, timed
 from tests.benchmarks.sweeps import JOBS, SWEEPS
 
 CONTESTS: dict[str, Contest] = {**SWEEPS, **EPOCHS, **SINGLE}
-REPORTS = {**cohorts.REPORTS, **streaming.REPORTS, "rounding": rounding}
+REPORTS = {**cohorts.REPORTS, **streaming.REPORTS, **modes.REPORTS, "rounding": rounding}
 TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
 LIBRARIES = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner", "hydra-core", "hydra-joblib-launcher")
 
@@ -64,7 +64,7 @@ def main() -> int:
     names = list(dict.fromkeys(n for name in options.names for n in (TABLE if name == "all" else [name])))
     try:
         with tempfile.TemporaryDirectory(prefix="caviar-bench-") as temporary:
-            os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # the first sweep of a kind probes, as on a new machine
+            os.environ["XDG_CACHE_HOME"] = f"{temporary}/cache"  # nothing is remembered, as on a new machine
             store = ready_store(Path(temporary))
             for name in names:
                 measure(name, Path(temporary) / name, store, options)

@@ -17,7 +17,7 @@ from tests.benchmarks.sweeps import caviar_command, peer_command, variant
 RANDOM_DATA = (
     "--config-dir=tests/benchmarks/conf",
     "dataset=random",
-    "allowed_targets=[pipeline.data.,pipeline.models.,pipeline.training.schedules.,keras.optimizers.,tests.benchmarks.]",
+    "allowed_targets=[pipeline.,keras.optimizers.,tests.benchmarks.]",
 )
 
 

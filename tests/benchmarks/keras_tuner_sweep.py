@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 import mlflow
 
+from pipeline.search.scales import LOG
 from pipeline.search.space import Choice, Distribution
 from tests.benchmarks import peer, recipe
 from tests.benchmarks.sweeps import SWEEPS
@@ -24,7 +25,7 @@ def suggested(hp: keras_tuner.HyperParameters, name: str, values: Distribution) 
     if isinstance(values, Choice):
         return hp.Choice(name, list(values.values))
     suggest = hp.Int if values.integer else hp.Float
-    return suggest(name, values.low, values.high, sampling="log" if values.scale == "log" else "linear")
+    return suggest(name, values.low, values.high, sampling="log" if values.scale == LOG else "linear")
 
 
 class Searched(keras_tuner.HyperModel):

@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 import optuna
 
+from pipeline.search.scales import LOG
 from pipeline.search.space import Choice, Distribution
 from tests.benchmarks import peer, recipe
 from tests.benchmarks.sweeps import SWEEPS
@@ -23,7 +24,7 @@ def suggested(trial: optuna.Trial, name: str, values: Distribution) -> Any:
     if isinstance(values, Choice):
         return trial.suggest_categorical(name, values.values)
     suggest: Any = trial.suggest_int if values.integer else trial.suggest_float
-    return suggest(name, values.low, values.high, log=values.scale == "log")  # uniform in 1 - value is Caviar's own
+    return suggest(name, values.low, values.high, log=values.scale == LOG)  # uniform in 1 - value is Caviar's own
 
 
 def objective(trial: optuna.Trial) -> float:

@@ -77,7 +77,7 @@ def fitted(
     model: keras.Model, splits: Splits, *, batch_size: int = BATCH_SIZE, epochs: int, plain: bool, **options: Any
 ) -> History:
     """Trains the model; returns its metrics, a value an epoch."""
-    train, validation = ((part.inputs, part.labels) for part in (splits.train, splits.validation))
+    train, validation = ((part.inputs.load(), part.labels) for part in (splits.train, splits.validation))
     if plain:
         options |= {"x": train[0], "y": train[1], "batch_size": batch_size, "validation_data": validation}
     else:
@@ -90,7 +90,7 @@ def fitted(
 def whole_validation(splits: Splits) -> tf.data.Dataset:
     """The validation part as one batch, kept from epoch to epoch."""
     part = splits.validation
-    return tf.data.Dataset.from_tensor_slices((part.inputs, part.labels)).batch(len(part)).cache()
+    return tf.data.Dataset.from_tensor_slices((part.inputs.load(), part.labels)).batch(len(part)).cache()
 
 
 def trained(point: dict[str, Any], *, model: str, epochs: int, plain: bool) -> tuple[keras.Model, History]:

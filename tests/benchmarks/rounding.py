@@ -59,6 +59,8 @@ def _solo(splits: Any, rate: float, *, permuted: bool) -> Any:
     import tensorflow as tf
 
     from pipeline.data.input_pipeline import evaluation_batches, training_batches
+    from pipeline.heads.metrics import Loss
+    from pipeline.heads.softmax import Softmax
     from pipeline.training.solo import SoloTrainer
 
     batches = training_batches(splits.train, batch_size=BATCH_SIZE, seed=0)
@@ -66,14 +68,15 @@ def _solo(splits: Any, rate: float, *, permuted: bool) -> Any:
         batches = batches.map(lambda inputs, labels: (tf.reverse(inputs, [0]), tf.reverse(labels, [0])))
     validation = evaluation_batches(splits.validation, batch_size=len(splits.validation))
     optimizer = keras.optimizers.Adam(rate)
-    return SoloTrainer(
-        _model(splits), optimizer, batches=batches, validation=validation, validation_steps=1, label_smoothing=0.0
-    )
+    head = Softmax("softmax", (Loss("loss"),))
+    return SoloTrainer(_model(splits), optimizer, batches=batches, validation=validation, validation_steps=1, head=head)
 
 
 def _fused(splits: Any, rate: float) -> Any:
     import keras
 
+    from pipeline.heads.metrics import Loss
+    from pipeline.heads.softmax import Softmax
     from pipeline.training.fused.trainer import FusedTrainer
 
     return FusedTrainer(
@@ -83,4 +86,5 @@ def _fused(splits: Any, rate: float) -> Any:
         seeds=[0] * TRIALS,
         batch_size=BATCH_SIZE,
         label_smoothing=[0.0] * TRIALS,
+        head=Softmax("softmax", (Loss("loss"),)),
     )

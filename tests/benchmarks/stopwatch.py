@@ -8,8 +8,6 @@ What makes the seconds comparable:
 - All start in an empty folder with a copy of one ready, empty MLflow store. Making its tables takes two seconds once
   in the life of a store, and Caviar, which does that beside other work, would gain by counting them.
 - The libraries are imported once, untimed, so that nobody pays for a cold disk.
-- Caviar keeps what it has measured of the machine. Here it begins without: the first sweep of a kind of model pays
-  for the measurement, which the largest of its seconds shows, and later ones do not.
 - All run on the CPU.
 """
 

@@ -71,6 +71,8 @@ def trainer_on(batches: Any, units: int) -> Any:
     import keras
 
     from pipeline.data.splits import Split
+    from pipeline.heads.metrics import Accuracy, Loss
+    from pipeline.heads.softmax import Softmax
     from pipeline.training.solo import SoloTrainer
 
     keras.utils.set_random_seed(0)
@@ -82,7 +84,8 @@ def trainer_on(batches: Any, units: int) -> Any:
     few = Split(images(8), np.zeros(8, np.int32))
     validation = evaluation_batches(few, batch_size=8)
     optimizer = keras.optimizers.SGD(0.01)
-    return SoloTrainer(model, optimizer, batches=batches, validation=validation, validation_steps=1)
+    head = Softmax("softmax", (Loss("loss"), Accuracy("accuracy")))
+    return SoloTrainer(model, optimizer, batches=batches, validation=validation, validation_steps=1, head=head)
 
 
 def seconds_of_an_epoch(batches: Any, steps: int, units: int = 128) -> Callable[[], float]:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Distribution, Interval
 from tests.benchmarks import readings
 from tests.benchmarks.stopwatch import Contender, Failed, Process, Run
@@ -107,8 +108,8 @@ def peer_command(output: Path, *, module: str, epochs: str, plain: bool, argumen
 
 
 RATE_BETA: dict[str, Distribution] = {
-    "optimizer.learning_rate": Interval(1e-4, 1e-1, "log"),
-    "optimizer.beta_1": Interval(0.5, 0.999, "one_minus_log"),
+    "optimizer.learning_rate": Interval(1e-4, 1e-1, LOG),
+    "optimizer.beta_1": Interval(0.5, 0.999, ONE_MINUS_LOG),
 }
 MIXED: dict[str, Distribution] = {
     **RATE_BETA,
@@ -117,8 +118,8 @@ MIXED: dict[str, Distribution] = {
     "train.batch_size": Choice((32, 64, 128)),
 }
 DEFAULT: dict[str, Distribution] = {  # what conf/ searches
-    "optimizer.learning_rate": Interval(1e-4, 1e-1, "log"),
-    "model.hidden_units": Interval(16, 256, "log", integer=True),
+    "optimizer.learning_rate": Interval(1e-4, 1e-1, LOG),
+    "model.hidden_units": Interval(16, 256, LOG, integer=True),
     "train.batch_size": Choice((16, 32, 64, 128)),
 }
 SWEEPS = {

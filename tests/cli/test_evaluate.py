@@ -12,6 +12,7 @@ from pipeline.data.stream.stored import Stored
 from pipeline.evaluation import measures
 from pipeline.saving import model_attributes
 from tests.cli.conftest import POINTS, wrong
+from tests.conftest import head
 
 
 def evaluated(run, *arguments):
@@ -56,7 +57,7 @@ def test_files(run, model, tmp_path, names, suffix):
 def test_measures():
     """Two of four right; class 2 is there but never predicted, class 3 neither."""
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.6, 0.1, 0.1], [0.6, 0.2, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1]])
-    found = measures(probs, np.array([0, 1, 1, 2]), 4)
+    found = measures(head(), probs, np.array([0, 1, 1, 2]), 4)
     assert found["loss"] == pytest.approx(-np.log([0.7, 0.6, 0.2, 0.1]).mean())
     assert (found["accuracy"], found["n"]) == (0.5, 4)
     assert found["confusion"] == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
@@ -73,7 +74,7 @@ def test_many_classes_show_the_largest_confusions(capsys):
     confusion = np.eye(30, dtype=int)
     confusion[3, 4] = 9
     names = [f"kind {c}" for c in range(30)]
-    _show("x", {"accuracy": 0.9, "loss": 1.0, "n": 39, "confusion": confusion, "classes": []}, names)
+    _show({"confusion": confusion, "classes": []}, names)
     out = capsys.readouterr().out
     assert "the 1 most frequent confusions" in out and "kind 3" in out
 

@@ -92,6 +92,10 @@ BAD = {
         changed("_target_: pipeline.data.sets.planar.blobs", "_target_: pipeline.data.splits.stratified"),
         "no file in conf/dataset names that",
     ),
+    "a stranger's head": (
+        changed("softmax: pipeline.heads.softmax.Softmax", "softmax: pipeline.heads.cost.Cost"),
+        "heads.softmax=pipeline.heads.cost.Cost: the map `heads` of conf/config.yaml does not say so",
+    ),
     "another target": (changed("_target_: keras.optimizers.Adam", "_target_: os.system"), "is not allowed"),
 }
 

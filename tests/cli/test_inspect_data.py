@@ -10,7 +10,8 @@ import pyarrow.parquet
 import pytest
 from matplotlib.image import imread
 
-from pipeline.data.stream.stored import SAMPLE_BYTES, Stored
+from pipeline.data.rows import SAMPLE_BYTES
+from pipeline.data.stream.stored import Stored
 from tests.cli.conftest import wrong
 
 CSV = "length,colour,good,class\n1.5,red,true,b\n2.5,blue,false,a\n,red,true,b\n"

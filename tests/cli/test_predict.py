@@ -125,7 +125,8 @@ WRONG = [
     ("blobs:test[one]", "is not understood. Write [i] or [a:b]"),
     ("blobs:test[1", "is not understood. It is FILE.npy"),
     ("blobs", "is not understood"),
-    ("photo.png", "is not understood"),
+    ("photo.xyz", "is not understood"),
+    ("photo.png", "there is no such file"),
     ("../secret:test", "is not understood"),
     (
         "digits:test",

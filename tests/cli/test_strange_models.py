@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from pipeline import user_folder
 from pipeline.cli.sources import datasets
 from tests.cli.conftest import wrong
 from tests.cli.test_evaluate import evaluated
@@ -48,6 +49,10 @@ STRANGE_MODELS = [
     ({"caviar_config": recorded(n_classes=1)}, "must be"),
     ({"caviar_config": recorded(n_classes=5)}, "this model's 3"),
     ({"caviar_config": recorded(noise={"_target_": "os.system"})}, "is not allowed"),
+    (
+        {"caviar_config": '{"model": {"head": "mine"}}'},
+        "its head is mine, which the map `heads` of conf/config.yaml lacks",
+    ),
     ({"class_names": '["a", "b"]'}, "this model's 2 classes"),
     ({"class_names": '["a", "b", "c", "d"]'}, "its description (4 classes, input 2) is not that of its layers"),
     ({"model_config": None}, "not a Keras model (it has no model_config)"),
@@ -67,11 +72,12 @@ def test_description_of_no_use_is_replaced_by_the_layers(run, altered):
     assert (found["class_names"], found["n"]) == (["0", "1", "2"], 180)
 
 
-def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(monkeypatch):
-    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "pipeline.data.sets.planar.blobs"}
-    monkeypatch.setattr(datasets, "_yaml", lambda name: own)
-    monkeypatch.setattr(datasets, "_build", lambda model, config: config["dataset"])
-    monkeypatch.setattr(datasets, "names", lambda: ["mine"])
+def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(monkeypatch, tmp_path):
+    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "pipeline.data.sets.planar.mine"}
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/mine.yaml").write_text(json.dumps(own))
+    monkeypatch.setattr(user_folder, "_theirs", [tmp_path])
+    monkeypatch.setattr(datasets, "_build", lambda model, config: config.dataset.arguments)
     monkeypatch.setenv("CAVIAR_DATA", "/data")
     recorded_config = {"dataset": own | {"other": "${oc.env:HOME}"}, "seed": 0}
     found = datasets.load("mine", Path("m.h5"), {"caviar_config": recorded_config})

@@ -6,18 +6,19 @@ from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import training_batches
 from pipeline.data.splits import Split
 from pipeline.errors import InputError
+from pipeline.schema import Augment
 
 IMAGES = np.random.default_rng(0).random((64, 6, 5, 2), np.float32)
 SEED = tf.constant([0, 0])
 
 
 def test_nothing_is_done_unless_asked_for():
-    assert augmentation({"flip": False, "shift": 0}, (8, 8, 1)) is None
-    assert augmentation({"flip": False, "shift": 0}, (8,)) is None
+    assert augmentation(Augment(False, 0), (8, 8, 1)) is None
+    assert augmentation(Augment(False, 0), (8,)) is None
 
 
 def test_about_half_of_the_images_are_mirrored_and_the_others_stay():
-    found = augmentation({"flip": True, "shift": 0}, IMAGES.shape[1:])(IMAGES, SEED).numpy()
+    found = augmentation(Augment(True, 0), IMAGES.shape[1:])(IMAGES, SEED).numpy()
     mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(found, IMAGES)]
     same = [np.array_equal(new, old) for new, old in zip(found, IMAGES)]
     assert all(a != b for a, b in zip(mirrored, same))
@@ -25,7 +26,7 @@ def test_about_half_of_the_images_are_mirrored_and_the_others_stay():
 
 
 def test_every_shift_occurs_and_what_comes_in_repeats_the_edge():
-    found = augmentation({"flip": False, "shift": 1}, IMAGES.shape[1:])(IMAGES, SEED).numpy()
+    found = augmentation(Augment(False, 1), IMAGES.shape[1:])(IMAGES, SEED).numpy()
     seen = set()
     for new, old in zip(found, IMAGES):
         padded = np.pad(old, ((1, 1), (1, 1), (0, 0)), mode="edge")
@@ -36,14 +37,14 @@ def test_every_shift_occurs_and_what_comes_in_repeats_the_edge():
 
 
 def test_it_is_a_pure_function_of_its_seed():
-    augment = augmentation({"flip": True, "shift": 2}, IMAGES.shape[1:])
+    augment = augmentation(Augment(True, 2), IMAGES.shape[1:])
     np.testing.assert_array_equal(augment(IMAGES, SEED), augment(IMAGES, SEED))
     assert not np.array_equal(augment(IMAGES, SEED), augment(IMAGES, tf.constant([0, 1])))
 
 
 def test_each_epoch_has_images_of_its_own_and_a_resumed_one_the_same():
     split = Split(IMAGES, np.zeros(64, np.int32))
-    augment = augmentation({"flip": True, "shift": 1}, IMAGES.shape[1:])
+    augment = augmentation(Augment(True, 1), IMAGES.shape[1:])
 
     def batches(start, n):
         found = training_batches(split, batch_size=10, seed=3, start_epoch=start, augment=augment)
@@ -60,8 +61,8 @@ def test_each_epoch_has_images_of_its_own_and_a_resumed_one_the_same():
 @pytest.mark.parametrize(
     ("settings", "shape", "message"),
     [
-        ({"flip": True, "shift": 0}, (64,), r"train.augment is for images .*an example here is \(64,\)"),
-        ({"flip": False, "shift": 8}, (8, 8, 1), "train.augment.shift=8 moves images of 8 x 8 out of view"),
+        (Augment(True, 0), (64,), r"train.augment is for images .*an example here is \(64,\)"),
+        (Augment(False, 8), (8, 8, 1), "train.augment.shift=8 moves images of 8 x 8 out of view"),
     ],
 )
 def test_what_can_not_be_augmented(settings, shape, message):

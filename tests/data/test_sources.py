@@ -10,7 +10,9 @@ import pytest
 from pipeline.data.sources import load_splits, make_splits
 from pipeline.data.splits import Split, Splits
 from pipeline.errors import InputError
+from pipeline.schema import Dataset
 from tests.conftest import files, here
+from tests.workers.jobs import config
 
 N = 30
 
@@ -28,12 +30,12 @@ def train(**changes):
 
 
 def with_nan(part):
-    inputs = part.inputs.copy()
+    inputs = part.inputs.load().copy()
     inputs[5, 1] = np.nan
     return replace(part, inputs=inputs)
 
 
-INPUTS, LABELS = GOOD.train.inputs, GOOD.train.labels
+INPUTS, LABELS = GOOD.train.inputs.load(), GOOD.train.labels
 # what a source returns, what is said of it
 WRONG = [
     ((INPUTS, LABELS), " returns a tuple; a data set is Splits, which pipeline.data.splits.stratified makes."),
@@ -72,7 +74,7 @@ def source(monkeypatch):
         module = types.ModuleType("own_source")
         module.own = lambda *, seed: returned
         monkeypatch.setitem(sys.modules, "own_source", module)
-        return {"dataset": {"_target_": "own_source.own"}, "seed": 0}
+        return replace(config(), dataset=Dataset("own_source.own"))
 
     return make
 
@@ -99,10 +101,10 @@ def test_what_can_be_trained_on_is_returned_as_it_is(source, returned):
 
 
 def test_a_data_set_is_made_once(source):
-    config = source(GOOD) | {"seed": 12345}
-    assert load_splits(config, check=True) is GOOD
+    made = replace(source(GOOD), seed=12345)
+    assert load_splits(made, check=True) is GOOD
     source(None)
-    assert load_splits(config) is GOOD
+    assert load_splits(made) is GOOD
 
 
 OWN = """

@@ -8,8 +8,11 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.study import result
+from pipeline.records import Trial
+from pipeline.schema import Experiment, Target
+from pipeline.study import figure
 from pipeline.targets import locate
+from pipeline.tracking.recorder import NoRecorder
 from tests.conftest import ROOT, caviar, here
 
 FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
@@ -143,10 +146,16 @@ def test_whatever_keeps_a_figure_from_being_drawn_is_one_line(error, said, tmp_p
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(result, "_draw", fails)
-    trials = {0: SimpleNamespace(status="completed")}
+    monkeypatch.setattr(figure, "call", fails)
+    trials = {0: Trial(0, "grid", 0, {}, status="completed")}
+    (tmp_path / "0").mkdir()
+    experiment = Experiment("a title", {}, Target("pipeline.experiments.decay.figure"))
     study = SimpleNamespace(
-        config={"experiment": {"ranges": {}}}, folder=tmp_path, ledger=SimpleNamespace(trials=trials), plan=None
+        config=SimpleNamespace(experiment=experiment),
+        folder=tmp_path,
+        ledger=SimpleNamespace(trials=trials),
+        plan=SimpleNamespace(arms=[SimpleNamespace(space={})]),
+        trial_folder=lambda trial: tmp_path / str(trial.number),
     )
-    result._figure(study, None, None)
+    figure.draw_figure(study, None, NoRecorder())
     assert capsys.readouterr().out.strip() == f"figure: not drawn, {said}".strip()

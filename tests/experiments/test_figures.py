@@ -9,16 +9,17 @@ from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
 from pipeline.experiments.bn_batch_size import gap, trend
 from pipeline.experiments.bn_learning_rate import good_decades
-from pipeline.experiments.results import Results, Trial
 from pipeline.experiments.scales import by_decade
 from pipeline.experiments.softmax_boundaries import bent_share
 from pipeline.experiments.table import Table, paired_verdict, verdict
-from pipeline.search.space import Interval, window
+from pipeline.search.scales import LOG, ONE_MINUS_LOG, window
+from pipeline.search.space import Interval
+from tests.experiments.made_up import epochs_of, finished, results
+from tests.workers.jobs import config
 
 
 def trial(number=0, status="completed", losses=(), metrics=None, **params):
-    epochs = [{"epoch": i, "loss": loss} for i, loss in enumerate(losses, start=1)]
-    return Trial(number, "grid", params, status, metrics or {}, len(epochs), epochs)
+    return finished(number, params, status, metrics, epochs_of([{"loss": loss} for loss in losses]))
 
 
 RATES = np.array([1e-3, 1e-2, 1e-1, 1.0])
@@ -112,7 +113,7 @@ def test_pairs_are_compared_with_their_partner_and_few_of_them_prove_little(ours
 def search(stage, *losses, seed=0):
     """Trials of a stage with these validation losses; None: it diverged."""
     return [
-        Trial(n, stage, {"seed": seed, "o.rate": 10.0**-n, "o.momentum": 0.9}, *ended(loss), 1, [])
+        finished(n, {"seed": seed, "o.rate": 10.0**-n, "o.momentum": 0.9}, *ended(loss), stage=stage)
         for n, loss in enumerate(losses)
     ]
 
@@ -135,9 +136,9 @@ def test_coarse_to_fine_is_compared_with_its_control_seed_by_seed():
         trials += search("random", *random, seed=seed) + search("coarse", *coarse, seed=seed)
         trials += search("fine", fine, seed=seed)
     stages = {"random": {"epochs": 2}, "coarse": {"epochs": 1}, "fine": {"epochs": None}}
-    config = {"train": {"epochs": 2}, "sweep": {"stages": stages, "keep": 0.25, "margin": 0.1}}
-    space = {"o.rate": RATE, "o.momentum": Interval(0, 0.999, "one_minus_log")}
-    canvas, finding = coarse_to_fine.figure(Results(trials, config, space, lambda n, x: x))
+    of = config({"train.epochs": 2, "sweep.stages": stages, "sweep.keep": 0.25, "sweep.margin": 0.1})
+    space = {"o.rate": RATE, "o.momentum": Interval(0, 0.999, ONE_MINUS_LOG)}
+    canvas, finding = coarse_to_fine.figure(results(trials, space, of))
     assert finding.startswith("Lowest validation loss in 4 epochs, 3 repetitions: coarse to fine 0.2000 (")
     assert "random search 0.4000 (" in finding
     assert finding.endswith("Coarse to fine is better in 100% of 3 pairs: the claim does not show on this data.")
@@ -207,19 +208,17 @@ def test_what_float32_tells_of_a_parabola(coefficients):
 )
 def test_an_optimizer_that_fails_is_named(weight, lost, said):
     trials = [
-        Trial(
+        finished(
             n,
-            "grid",
             {"optimizer": name, "optimizer.learning_rate": rate},
             "diverged" if name in lost else "completed",
             {},
-            1,
-            [{"val_loss": None if name in lost else loss} for loss in (4.0, 1e-5)],
+            epochs_of([{"val_loss": None if name in lost else loss} for loss in (4.0, 1e-5)]),
         )
         for n, (name, rate) in enumerate((o, r) for o in ("sgd", "adam") for r in (0.1, 1.0))
     ]
-    config = {"dataset": {"coefficients": [1, -4, 4]}}
-    canvas, finding = quadratic.figure(Results(trials, config, {}, lambda n, x: np.full((len(x), 1), weight)))
+    of = config({"dataset.coefficients": [1, -4, 4]})
+    canvas, finding = quadratic.figure(results(trials, {}, of, lambda n, x: np.full((len(x), 1), weight)))
     assert canvas.axes[0].get_ylabel().startswith("|W - 2|")
     assert said in finding
     assert len(canvas.axes) == 2
@@ -227,16 +226,13 @@ def test_an_optimizer_that_fails_is_named(weight, lost, said):
         assert "adam" in finding and "(0.1 to 1)" in finding
 
 
-RATE = Interval(1e-4, 1.0, "log")
+RATE = Interval(1e-4, 1.0, LOG)
 
 
 def table(losses):
     """Trials at 1e-4, 1e-3, … with these validation losses by epoch."""
-    trials = [
-        Trial(n, "s", {"o.rate": 10.0 ** (n - 4)}, "completed", {}, 1, [{"val_loss": x} for x in row])
-        for n, row in enumerate(losses)
-    ]
-    return Table(Results(trials, {}, {"o.rate": RATE}, lambda n, x: x))
+    trials = [trial_of(row, n, {"o.rate": 10.0 ** (n - 4)}) for n, row in enumerate(losses)]
+    return Table(results(trials, {"o.rate": RATE}))
 
 
 def test_a_draw_has_the_result_of_the_nearest_trial_on_the_scale():
@@ -257,8 +253,8 @@ def test_the_lowest_loss_so_far(losses, lowest):
     assert table_module.lowest(trial_of(losses), 3, worst=2.0).tolist() == lowest
 
 
-def trial_of(losses):
-    return Trial(0, "s", {}, "completed", {}, 1, [{"val_loss": loss} for loss in losses])
+def trial_of(losses, number=0, params=None):
+    return finished(number, params or {}, epochs=epochs_of([{"val_loss": loss} for loss in losses]))
 
 
 @pytest.mark.parametrize(
@@ -270,8 +266,8 @@ def trial_of(losses):
             [0.25, 0.5, 0, 0.25],
             ["0.0001 to 0.001", "0.001 to 0.01", "0.01 to 0.1", "0.1 to 1"],
         ),
-        (Interval(0.9, 0.999, "one_minus_log"), [0.95, 0.98, 0.995], [2 / 3, 1 / 3], ["0.9 to 0.99", "0.99 to 0.999"]),
-        (Interval(5e-3, 0.5, "log"), [6e-3, 0.2], [0.5, 0, 0.5], ["0.005 to 0.01", "0.01 to 0.1", "0.1 to 0.5"]),
+        (Interval(0.9, 0.999, ONE_MINUS_LOG), [0.95, 0.98, 0.995], [2 / 3, 1 / 3], ["0.9 to 0.99", "0.99 to 0.999"]),
+        (Interval(5e-3, 0.5, LOG), [6e-3, 0.2], [0.5, 0, 0.5], ["0.005 to 0.01", "0.01 to 0.1", "0.1 to 0.5"]),
     ],
     ids=["log", "one_minus_log", "no whole decades"],
 )
@@ -282,9 +278,9 @@ def test_shares_by_decade(dist, values, shares, labels):
 
 
 def test_a_search_without_its_control_is_said():
-    config = {"train": {"epochs": 2}, "sweep": {"stages": {"coarse": {"epochs": 1}}}}
+    of = config({"sweep.stages": {"coarse": {"epochs": 1}}})
     with pytest.raises(InputError, match="it needs trials of stage random and of others"):
-        coarse_to_fine.figure(Results(search("coarse", 0.5), config, {}, lambda n, x: x))
+        coarse_to_fine.figure(results(search("coarse", 0.5), of=of))
 
 
 def test_without_a_score_there_is_no_best_trial():
@@ -293,7 +289,7 @@ def test_without_a_score_there_is_no_best_trial():
 
 def test_results_by_a_key():
     trials = [trial(n, **{"a.b": value}) for n, value in enumerate([2, 1, 2])]
-    found = {value: [t.number for t in some] for value, some in Results(trials, {}, {}, lambda n, x: x).by("a.b")}
+    found = {value: [t.number for t in some] for value, some in results(trials).by("a.b")}
     assert list(found.items()) == [(2, [0, 2]), (1, [1])]
 
 
@@ -308,8 +304,8 @@ def test_results_by_a_key():
     ],
 )
 def test_the_gap_at_a_training_loss(losses, expected):
-    epochs = [{"probe_loss": probe, "val_loss": validation} for probe, validation in losses]
-    assert gap(epochs, 0.1) == pytest.approx(expected)
+    rows = [{"probe_loss": probe, "val_loss": validation} for probe, validation in losses]
+    assert gap(epochs_of(rows), 0.1) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,14 @@ from pipeline.experiments import (
     scales,
     softmax_boundaries,
 )
-from pipeline.experiments.results import NOT_SHOWN, RATE, SEED, Results, Trial
 from pipeline.experiments.table import Table
+from pipeline.experiments.wording import NOT_SHOWN, RATE
+from pipeline.search import scales as scales_of_ranges
 from pipeline.search.space import Choice, Interval
+from pipeline.study.finished import SEED
 from pipeline.training.diagnostics.diagnosis import PROBE
+from tests.experiments.made_up import epochs_of, finished, results
+from tests.workers.jobs import config
 
 PLACEMENT, DEPTH, MOMENTUM, SIZE = (
     "model.norm_placement",
@@ -28,24 +32,17 @@ PLACEMENT, DEPTH, MOMENTUM, SIZE = (
     "optimizer.momentum",
     "train.batch_size",
 )
-LOG = Interval(1e-4, 1.0, "log")
+LOG = Interval(1e-4, 1.0, scales_of_ranges.LOG)
 
 
 def trial(params, score=None, epochs=6, diagnoses=None, number=0):
     """One that completed with `score` as its validation accuracy and loss; None: it diverged in its first epoch."""
     if score is None:
-        return Trial(number, "s", params, "diverged", {}, 1, [{"epoch": 1, "loss": None, "val_loss": None}])
-    events = [
-        {"epoch": i + 1, "loss": 1 / (i + 1), "val_loss": score, "probe_loss": 1 / (i + 1)}
-        | {"learning_rate": params.get(RATE, 0.1), "seconds": 0.1}
-        for i in range(epochs)
-    ]
+        return finished(number, params, "diverged", epochs=epochs_of([{"loss": None, "val_loss": None}]))
+    rows = [{"loss": 1 / (i + 1), "val_loss": score, "probe_loss": 1 / (i + 1)} for i in range(epochs)]
     metrics = {"val_accuracy": score, "val_loss": score, "loss": score}
-    return Trial(number, "s", params, "completed", metrics, epochs, events, diagnoses or {})
-
-
-def results(trials, space=None, config=None):
-    return Results(trials, config or {}, space or {}, lambda n, x: x)
+    history = epochs_of(rows, learning_rate=params.get(RATE, 0.1), seconds=0.1)
+    return finished(number, params, "completed", metrics, history, diagnoses=diagnoses)
 
 
 def by_rate(key, scores):
@@ -146,7 +143,7 @@ def test_a_diverged_trial_costs_its_cell(lost, said):
 
 def scattered(n, seeds=(0, 1), good=0.01):
     """n trials a seed, at random; the loss is the distance from the rate `good`, whatever epsilon is."""
-    space = {RATE: LOG, "optimizer.epsilon": Interval(1e-9, 1e-6, "log")}
+    space = {RATE: LOG, "optimizer.epsilon": Interval(1e-9, 1e-6, scales_of_ranges.LOG)}
     rng = np.random.default_rng(0)
     trials = []
     for seed in seeds:
@@ -184,7 +181,7 @@ def test_searches_are_compared_within_their_split(ours, others, text):
 
 RANGES = {RATE: LOG}
 ROW = trial({RATE: 0.1}, 0.9)
-LINEAR = {"model": {"hidden_layers": 2, "activation": "linear"}}
+LINEAR = config({"model.hidden_layers": 2, "model.activation": "linear"})
 BLIND = [trial({PLACEMENT: p, SIZE: 4}, 0.9) for p in ("none", "before_activation")]
 BARE = {epoch: {"dense": {"weight_norm": 1.0}} for epoch in range(3)}
 PLACED = [trial({PLACEMENT: p, SEED: 0, SIZE: s}, 0.9, 2, BARE) for p in ("none", "before_activation") for s in (4, 8)]
@@ -195,7 +192,7 @@ PLACED = [trial({PLACEMENT: p, SEED: 0, SIZE: s}, 0.9, 2, BARE) for p in ("none"
     [
         (scales, results([ROW], {RATE: Choice((0.1, 0.2))}), "optimizer.learning_rate=choice(0.1, 0.2) has no scale"),
         (scales, results([ROW], {RATE: Interval(0, 1)}), "optimizer.learning_rate=interval(0, 1) must have a scale"),
-        (scales, results([ROW], {RATE: Interval(0.1, 0.1, "log")}), "has no scale"),
+        (scales, results([ROW], {RATE: Interval(0.1, 0.1, scales_of_ranges.LOG)}), "has no scale"),
         (scales, results([ROW], {RATE: LOG, "optimizer.beta_1": LOG}), "It must be 1 range: pin the others."),
         (scales, results([trial({RATE: 0.1})], RANGES), "no trial has a validation loss"),
         (random_vs_grid, results([ROW], {"optimizer.epsilon": LOG}), "optimizer.learning_rate has a list of values"),
@@ -205,8 +202,8 @@ PLACED = [trial({PLACEMENT: p, SEED: 0, SIZE: s}, 0.9, 2, BARE) for p in ("none"
         (batch_size, results([trial({SIZE: 8}, 0.9, 2)]), "train.epochs=2 must be at least 5"),
         (covariate_shift, results(BLIND), "train.diagnostics=false"),
         (covariate_shift, results([trial({PLACEMENT: "none"}, 0.9)]), "lacks 'before_activation'"),
-        (covariate_shift, results(PLACED, config=LINEAR), "model.activation=linear"),
-        (bn_batch_size, results(PLACED, config=LINEAR), "model.activation=linear"),
+        (covariate_shift, results(PLACED, of=LINEAR), "model.activation=linear"),
+        (bn_batch_size, results(PLACED, of=LINEAR), "model.activation=linear"),
         (bn_batch_size, results(BLIND), "train.diagnostics=false"),
         (bn_batch_size, batches(("none", 4, 0), ("none", 4, 1), sizes=(4, 8)), "train.batch_size=4,8"),
         (bn_depth, results([trial({PLACEMENT: "after_activation", DEPTH: 2, RATE: 0.1}, 0.9)]), "lacks 'none'"),
@@ -227,5 +224,5 @@ def test_a_sweep_that_a_figure_cant_draw_is_said_by_the_key(module, found, messa
 
 
 def test_a_trial_without_an_epoch_is_no_row_of_a_table():
-    found = Table(results([ROW, Trial(1, "s", {RATE: 0.2}, "failed", {}, 0, [])], RANGES))
+    found = Table(results([ROW, finished(1, {RATE: 0.2}, "failed")], RANGES))
     assert [params[RATE] for params in found.params] == [0.1]

@@ -1,4 +1,4 @@
-"""Real processes killed in the middle of a sweep; the numbers are the rows of the fault matrix.
+"""Real processes killed in the middle of a sweep.
 
 "Equal" means the same trials, parameters, epochs' losses and best as a sweep that nothing disturbed.
 """
@@ -9,14 +9,13 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
-from tests.conftest import ROOT, caviar, command
+from tests.conftest import PATIENCE, ROOT, caviar, children, command, wait_for
 
 pytestmark = pytest.mark.slow
 SEED = 20
@@ -24,7 +23,7 @@ EPOCHS = 120  # a second or two: time for four ends on the way, on a machine tha
 LINE = [
     "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", f"train.epochs={EPOCHS}",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=16",
-    "executor.fuse=always", "executor.xla=always",  # not what a probe finds on a busy machine
+    "executor.fuse=always", "executor.xla=always",
 ]  # fmt: skip
 # For what is not compared with another sweep.
 QUICK = ("executor.xla=never", "executor.workers=1", "tracking=none")
@@ -41,23 +40,11 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     )
 
 
-def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]
-
-
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def events(folder: Path) -> list[dict]:
@@ -96,7 +83,7 @@ def mlflow_rows(folder: Path) -> list[tuple[int, str, int]]:
     )
 
 
-def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
+def test_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
     process = start(tmp_path)
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
@@ -104,14 +91,14 @@ def test_1_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
         seen = len(events(folder)) if folder.exists() else 0
         wait_for(lambda seen=seen: folder.exists() and len(events(folder)) > seen + 20)
         os.kill(rng.choice(children(process.pid)), signal.SIGKILL)
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, output
     assert "starts again: its worker process was killed by SIGKILL" in output
     assert result(folder) == undisturbed
     assert mlflow_rows(tmp_path) == [(n, "FINISHED", EPOCHS) for n in range(4)]
 
 
-def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(tmp_path, undisturbed):
+def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(tmp_path, undisturbed):
     """First the parent alone is killed, whose workers must go too, then the whole process group, which had another
     start beside it; then it is stopped by Ctrl-C, and by SIGTERM. The same command finishes it."""
     folder = tmp_path / "outputs/sweeps/s"
@@ -126,7 +113,7 @@ def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the
 
     def gone(process: subprocess.Popen[str], workers: list[int]) -> None:
         process.communicate()
-        wait_for(lambda: not any(map(alive, workers)), seconds=5)
+        wait_for(lambda: not any(map(alive, workers)))
 
     process = begun(rng.randrange(1, 30))
     workers = children(process.pid)
@@ -144,11 +131,10 @@ def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         process = begun(20)
-        workers, began = children(process.pid), time.monotonic()
+        workers = children(process.pid)
         os.kill(process.pid, signum)
-        output = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=PATIENCE)[0]
         assert process.returncode == 130, output
-        assert time.monotonic() - began < 10
         assert not any(map(alive, workers))
         assert "the same command with sweep.name=s goes on" in output
         assert {status for _, status, _ in mlflow_rows(tmp_path)} == {"KILLED"}
@@ -163,20 +149,22 @@ def test_2_3_16_and_19_a_sweep_killed_and_stopped_again_and_again_resumes_to_the
     assert not ever, "a run of the killed process is said to go on"
 
 
-def test_19_ctrl_c_twice_ends_at_once(tmp_path):
-    process = start(tmp_path, "executor.xla=never", "executor.workers=1")
+def test_ctrl_c_twice_does_not_wait_for_a_worker(tmp_path):
+    process = start(tmp_path, *QUICK)
     folder = tmp_path / "outputs/sweeps/s"
-    wait_for(lambda: folder.exists() and len(events(folder)) > 5)
+    wait_for(lambda: folder.exists() and len(events(folder)) > 5, process)
+    workers = children(process.pid)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)  # one that takes for ever to save its state
     process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
+    assert any(line.startswith("stopping:") for line in process.stdout)
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert time.monotonic() - began < 2
+    wait_for(lambda: not any(map(alive, workers)))
 
 
-def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_path):
+def test_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_path):
     """The memory limit is the kind of death that a restart does not mend."""
     process = start(tmp_path, *QUICK, "executor.max_restarts=1")
     log = tmp_path / "outputs/sweeps/s/0/events.jsonl"
@@ -189,7 +177,7 @@ def test_6_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_pat
     for killed in range(4):  # in its cohort, in half of it, and twice alone
         wait_for(lambda killed=killed: len(pids()) > killed)
         os.kill(pids()[-1], signal.SIGKILL)
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, output
     assert len(pids()) == 4
     ended = [e for e in map(json.loads, log.read_text().splitlines()) if e["event"] == "ended"]
@@ -203,26 +191,30 @@ RECORDS = """
 import sys, time
 from pathlib import Path
 import mlflow.tracking
+from pipeline.records import Ended, EpochEnded, HandedOut, Trial
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.recorder import MlflowRecorder
 while not Path("outputs/mlflow.lock").exists():
     time.sleep(0.001)
-recorder = MlflowRecorder(MlflowWriter("sqlite:///outputs/mlflow.db", "caviar", Path("outputs/mlartifacts")))
-recorder.open(TrackedRun("run", {"rate": 0.1}, {"kind": "run"}, number=0))
-recorder.event(0, {"event": "epoch", "epoch": 1, "loss": 1.0, "time": time.time()})
-recorder.event(0, {"event": "ended", "status": "completed", "epochs": 1, "metrics": {}, "best_epoch": 1})
+recorder = MlflowRecorder(
+    MlflowWriter("sqlite:///outputs/mlflow.db", "caviar", Path("outputs/mlartifacts")),
+    lambda trial: TrackedRun("run", {"rate": 0.1}, {"kind": "run"}, number=trial.number),
+)
+now = time.time()
+for event in (HandedOut(now), EpochEnded(now, 1, {"loss": 1.0}), Ended(now, "completed", None, 1, 1)):
+    recorder.on(Trial(0, "run", 0, {}), event)
 sys.exit(recorder.close())
 """
 
 
-def test_7_and_16_eight_processes_on_an_absent_store(tmp_path):
+def test_eight_processes_on_an_absent_store(tmp_path):
     """Two are whole runs, started at once, that get folders of their own; six come when the store is being made."""
     line = ["dataset=blobs", "train.epochs=1", "model=softmax_regression"]
     script = [sys.executable, "-c", RECORDS]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     others = [subprocess.Popen(script, cwd=tmp_path, env=environment) for _ in range(6)]
     runs = [subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [p.wait(300) for p in (*runs, *others)] == [0] * 8
+    assert [p.wait(PATIENCE) for p in (*runs, *others)] == [0] * 8
     folders = list((tmp_path / "outputs/runs").iterdir())
     assert len(folders) == 2
     assert all((folder / "model.h5").exists() for folder in folders)

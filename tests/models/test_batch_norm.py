@@ -8,16 +8,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hydra import compose, initialize_config_dir
 
-from pipeline import config as configs
 from pipeline.data.sources import load_splits
 from pipeline.models.cnn import cnn
 from pipeline.models.layers import dense_block, normed_activation
 from pipeline.models.mlp import mlp
 from pipeline.saving import load_model, save_model
 from pipeline.training.trial import build_model
-from tests.conftest import ROOT
+from tests.conftest import composed
 
 EPSILON, MOMENTUM = 0.01, 0.8
 M, N, UNITS = 32, 5, 7
@@ -244,11 +242,9 @@ def test_gamma_and_beta_are_learned_by_the_gradients_of_the_equations(batch, num
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_config_says_placement_epsilon_and_momentum_and_the_default_is_before_the_activation(model):
-    configs.register()
     words = [f"model={model}", "model.norm_epsilon=0.25", "model.norm_momentum=0.5"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = configs.plain(compose("config", words))
-        other = configs.plain(compose("config", [*words, "model.norm_placement=after_activation"]))
+    config = composed(*words).config
+    other = composed(*words, "model.norm_placement=after_activation").config
     splits = load_splits(config)
     kinds = {
         name: [type(layer).__name__ for layer in build_model(one, splits).layers]

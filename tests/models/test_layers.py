@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.models.heads import n_outputs
-from pipeline.models.layers import activation, dense_block, normalized, with_probabilities
+from pipeline.models.layers import activation, dense_block, normalized
 from pipeline.models.softmax_regression import softmax_regression
+from tests.conftest import head
 
 SETTINGS = {
     "activation_name": "relu",
@@ -129,50 +129,51 @@ def softmax(z):
     return e / e.sum(-1, keepdims=True)
 
 
-@pytest.mark.parametrize(("head", "n_classes"), [("softmax", 3), ("softmax", 2), ("sigmoid", 2)])
+@pytest.mark.parametrize(("name", "n_classes"), [("softmax", 3), ("softmax", 2), ("sigmoid", 2)])
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 2)])
-def test_softmax_regression_on_raw_inputs_is_the_numpy_formula(head, n_classes, shape):
+def test_softmax_regression_on_raw_inputs_is_the_numpy_formula(name, n_classes, shape):
     rng = np.random.default_rng(0)
     mean, variance = rng.normal(50, 10, shape[-1]), rng.uniform(1, 100, shape[-1])
     inputs = keras.Input(shape)
     x = normalized(inputs, mean.astype(np.float32), variance.astype(np.float32))
-    model = keras.Model(inputs, softmax_regression(x, n_outputs(head, n_classes)))
-    w, b = rng.normal(size=(np.prod(shape), n_outputs(head, n_classes))), rng.normal(size=n_outputs(head, n_classes))
+    model = keras.Model(inputs, softmax_regression(x, head(name).n_outputs(n_classes)))
+    n_outputs = head(name).n_outputs(n_classes)
+    w, b = rng.normal(size=(np.prod(shape), n_outputs)), rng.normal(size=n_outputs)
     model.get_layer("logits").set_weights([w, b])
     raw = rng.normal(50, 30, (20, *shape)).astype(np.float32)
 
     z = ((raw - mean) / np.sqrt(variance)).reshape(20, -1) @ w + b
     np.testing.assert_allclose(model(raw), z, rtol=1e-4, atol=1e-4)
-    probabilities = softmax(z) if head == "softmax" else 1 / (1 + np.exp(-z))
-    use = with_probabilities(model, head)
+    probabilities = softmax(z) if name == "softmax" else 1 / (1 + np.exp(-z))
+    use = head(name).for_use(model)
     np.testing.assert_allclose(use(raw), probabilities, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(use.predict(raw, verbose=0), probabilities, rtol=1e-3, atol=1e-6)
 
 
 def test_softmax_of_two_logits_is_the_sigmoid_of_their_difference():
     z = keras.Input((2,))
-    two = with_probabilities(keras.Model(z, z), "softmax")
+    two = head("softmax").for_use(keras.Model(z, z))
     d = keras.Input((1,))
-    one = with_probabilities(keras.Model(d, d), "sigmoid")
+    one = head("sigmoid").for_use(keras.Model(d, d))
     logits = np.random.default_rng(0).normal(0, 5, (50, 2)).astype(np.float32)
     np.testing.assert_allclose(two(logits)[:, 1], one(logits[:, 1:] - logits[:, :1])[:, 0], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("name", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float32"])
-def test_probabilities_are_float32_and_sum_to_one_in_any_precision(head, policy):
+def test_probabilities_are_float32_and_sum_to_one_in_any_precision(name, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
         inputs = keras.Input((5,))
-        logits = keras.layers.Dense(n_outputs(head, 2))(inputs)
-        model = with_probabilities(keras.Model(inputs, logits), head)
+        logits = keras.layers.Dense(head(name).n_outputs(2))(inputs)
+        model = head(name).for_use(keras.Model(inputs, logits))
     finally:
         keras.config.set_dtype_policy(before)
     probabilities = np.asarray(model(np.random.default_rng(0).normal(0, 9, (50, 5)).astype(np.float32)))
     assert probabilities.dtype == np.float32
     assert probabilities.min() >= 0 and probabilities.max() <= 1
-    if head == "softmax":
+    if name == "softmax":
         np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
@@ -181,7 +182,7 @@ def test_probabilities_are_float32_and_sum_to_one_in_any_precision(head, policy)
 def test_probabilities_of_any_number_of_classes_sum_to_one(n_classes, scale):
     z = keras.Input((n_classes,))
     logits = np.random.default_rng(0).uniform(-scale, scale, (20, n_classes)).astype(np.float32)
-    found = np.asarray(with_probabilities(keras.Model(z, z), "softmax")(logits))
+    found = np.asarray(head("softmax").for_use(keras.Model(z, z))(logits))
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(found, softmax(logits.astype(float)), rtol=2e-3, atol=1e-6)
 
@@ -196,8 +197,8 @@ ENORMOUS = [
 ]
 
 
-@pytest.mark.parametrize(("head", "logits", "probabilities"), ENORMOUS)
-def test_probabilities_of_enormous_logits_are_finite_and_exact(head, logits, probabilities):
+@pytest.mark.parametrize(("name", "logits", "probabilities"), ENORMOUS)
+def test_probabilities_of_enormous_logits_are_finite_and_exact(name, logits, probabilities):
     z = keras.Input((len(logits),))
-    found = with_probabilities(keras.Model(z, z), head)(np.float32([logits]))
+    found = head(name).for_use(keras.Model(z, z))(np.float32([logits]))
     np.testing.assert_allclose(found, [probabilities], rtol=2e-4)  # float32 has 1e4 to 0.001

@@ -62,7 +62,7 @@ def test_other_inputs_are_refused(shape):
 def test_the_coefficients_are_the_examples():
     splits = data(coefficients=[1, -10, 25], examples=4, seed=0)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [4, 1, 1]
-    assert splits.train.inputs.tolist() == [[1, -10, 25]] * 4
+    assert splits.train.inputs.load().tolist() == [[1, -10, 25]] * 4
     assert (splits.train.inputs.dtype, splits.train.labels.dtype) == (np.float32, np.int32)
     assert (splits.n_classes, splits.input_shape) == (0, (3,))
     other = data(coefficients=[1, -4, 4], examples=4, seed=0)

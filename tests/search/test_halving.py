@@ -8,14 +8,16 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.jsonl import read
 from pipeline.objective import Objective
-from pipeline.search.halving import losers, rungs
-from pipeline.study.ledger import Trial
+from pipeline.records import Trial
+from pipeline.schema import Halving
+from pipeline.search.halving import pruned, rungs
 from tests.conftest import TINY, caviar, command
 
 
@@ -24,10 +26,10 @@ from tests.conftest import TINY, caviar, command
     [(3, 3, 27, [3, 9]), (3, 3, 28, [3, 9, 27]), (1, 2, 8, [1, 2, 4]), (5, 3, 5, []), (9, 3, 5, [])],
 )
 def test_rungs_grow_by_the_factor_up_to_the_last_epoch(min_epochs, factor, epochs, expected):
-    assert rungs({"min_epochs": min_epochs, "factor": factor}, epochs) == expected
+    assert rungs(Halving(min_epochs, factor), epochs) == expected
 
 
-@pytest.mark.parametrize("halving", [None, {"min_epochs": None, "factor": 3}])
+@pytest.mark.parametrize("halving", [None, Halving(None, 3)])
 def test_without_min_epochs_there_is_no_rung(halving):
     assert rungs(halving, 100) == []
 
@@ -56,7 +58,7 @@ def trial(number, accuracy, reached=3, status=None):
     ],
 )
 def test_the_best_of_all_go_on(trials, factor, expected):
-    found = losers(trials, 3, factor, Objective())
+    found = pruned(trials, 3, factor, Objective())
     assert [t.number for t, _ in found] == expected
     assert all("pruned after 3 epochs: place" in reason for _, reason in found)
 
@@ -77,13 +79,14 @@ def test_the_best_of_all_go_on(trials, factor, expected):
 @pytest.mark.parametrize("accuracies", [[0.1 * n for n in range(9)], [0.5] * 9], ids=["different", "equal"])
 def test_a_rung_asked_again_after_a_resume_stops_who_was_to_stop(accuracies, written, later):
     trials = [trial(n, accuracy) for n, accuracy in enumerate(accuracies)]
-    first = [t for t, _ in losers(trials, 3, 3, Objective())]
+    first = [t for t, _ in pruned(trials, 3, 3, Objective())]
     assert len(first) == 6
+    now = {t.number: t for t in trials}
     for t in first[:written]:
-        t.status = "pruned"
+        now[t.number] = replace(t, status="pruned")
     for t, status in zip([t for t in trials if t not in first], later, strict=True):  # those that went on
-        t.status, t.reached = status, 9 if status else 3
-    again = losers(trials, 3, 3, Objective())
+        now[t.number] = replace(t, status=status, reached=9 if status else 3)
+    again = pruned(list(now.values()), 3, 3, Objective())
     assert [t.number for t, _ in again] == [t.number for t in first[written:]]
 
 

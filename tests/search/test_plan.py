@@ -7,35 +7,39 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from pipeline import config as configs
-from pipeline.config import differences, plain
+from pipeline.building import built
+from pipeline.config import Composed, differences
 from pipeline.errors import InputError
-from pipeline.search.plan import header, make_plan, trial_config, trial_overrides
+from pipeline.hydra_schema import register
+from pipeline.search.plan import composed_trial, header, make_plan, sizes, trial_overrides
 from pipeline.search.ranges import parse
-from pipeline.search.space import Choice, Interval
-from pipeline.search.stages import random_points
+from pipeline.search.samplers.random import Random
+from pipeline.search.samplers.sampler import Search
+from pipeline.search.scales import LOG
+from pipeline.search.space import Choice, Interval, params_at
 
 CONF = Path(__file__).parents[2] / "conf"
 LOSS = ["sweep.metric=val_loss", "sweep.direction=minimize"]
+GRID = "pipeline.search.samplers.grid.Grid"
 UNITS, RATE, BATCH = "model.hidden_units", "optimizer.learning_rate", "train.batch_size"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def hydra():
-    configs.register()
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 
 
 @functools.cache
 def composed(overrides):
-    return compose("config", list(overrides))
+    return Composed(compose("config", list(overrides)))
 
 
 def plan_of(*lines):
     return make_plan(
         parse(lines, GlobalHydra.instance().config_loader()),
-        lambda overrides: composed(tuple(overrides)).copy(),
+        lambda overrides: composed(tuple(overrides)),
         lambda override: [getattr(value, "text", value) for value in override.sweep_iterator()],
     )
 
@@ -91,9 +95,9 @@ def test_arms_and_their_spaces(lines, arms):
 @pytest.mark.parametrize(
     ("lines", "key", "dist"),
     [
-        ([], RATE, Interval(1e-4, 0.1, "log")),
-        (["optimizer=sgd"], RATE, Interval(1e-3, 1.0, "log")),
-        ([], UNITS, Interval(16, 256, "log", integer=True)),
+        ([], RATE, Interval(1e-4, 0.1, LOG)),
+        (["optimizer=sgd"], RATE, Interval(1e-3, 1.0, LOG)),
+        ([], UNITS, Interval(16, 256, LOG, integer=True)),
         ([], BATCH, Choice((16, 32, 64, 128))),
         ([f"{RATE}=interval(0.1, 0.2)"], RATE, Interval(0.1, 0.2)),
         ([f"{BATCH}=int(interval(10, 20))"], BATCH, Interval(10, 20, integer=True)),
@@ -111,10 +115,10 @@ def test_an_arm_is_composed_with_its_pins_and_its_values():
     plan = plan_of("optimizer=sgd,adam", "train.epochs=3", f"{UNITS}=[7]", "+optimizer.global_clipnorm=1.0")
     assert plan.pins == ["train.epochs=3", f"{UNITS}=[7]", "+optimizer.global_clipnorm=1.0"]
     for arm, target in zip(plan.arms, ("keras.optimizers.SGD", "keras.optimizers.Adam"), strict=True):
-        config = plain(arm.config)
-        assert config["optimizer"]["_target_"] == target
-        assert (config["train"]["epochs"], config["model"]["hidden_units"]) == (3, [7])
-        assert config["optimizer"]["global_clipnorm"] == 1
+        config = arm.config
+        assert config.optimizer.target == target
+        assert (config.train.epochs, config.model.arguments["hidden_units"]) == (3, [7])
+        assert config.optimizer.arguments["global_clipnorm"] == 1
     assert [arm.crossed for arm in plan.arms] == [{"optimizer": "sgd"}, {"optimizer": "adam"}]
 
 
@@ -209,10 +213,13 @@ def test_each_arm_has_its_seed(lines, seeds):
         (["sweep.n_trials=null"], "sweep.n_trials is null: random search needs the number of trials"),
         (["sweep.n_trials=0"], "sweep.n_trials=0 must be a whole number at least 1 and at most 100000"),
         (["sweep=coarse_to_fine", "sweep.n_trials=2"], "sweep.n_trials=2 is the total of all stages (coarse, medium"),
-        (["sweep=coarse_to_fine", "sweep.strategy=grid"], "a sweep of several stages needs sweep.strategy=random"),
-        (["sweep=coarse_to_fine", "sweep.keep=null"], "needs sweep.strategy=random, sweep.keep and sweep.margin."),
+        (
+            ["sweep=coarse_to_fine", f"sweep.sampler._target_={GRID}"],
+            "a sweep of several stages can't have the sampler",
+        ),
+        (["sweep=coarse_to_fine", "sweep.keep=null"], "several stages needs sweep.keep and sweep.margin."),
         (["sweep=coarse_to_fine", "sweep.stages.fine.refine=false", "sweep.keep=null"], "sweep.keep and sweep.margin."),
-        (["sweep=coarse_to_fine", "sweep.margin=null"], "needs sweep.strategy=random, sweep.keep and sweep.margin."),
+        (["sweep=coarse_to_fine", "sweep.margin=null"], "several stages needs sweep.keep and sweep.margin."),
         (["sweep=grid", "sweep.n_trials=99"], "sweep=grid has 100 trials (model.hidden_units (5) x optimizer.learning"),
     ],
 )
@@ -222,22 +229,64 @@ def test_make_plan_refuses(lines, message):
     assert message in str(raised.value)
 
 
+# --- stages
+
+
+@pytest.mark.parametrize(
+    ("stages", "n_trials", "expected"),
+    [
+        ({"a": None}, 24, {"a": 24}),
+        ({"a": None, "b": None, "c": None}, 36, {"a": 12, "b": 12, "c": 12}),
+        ({"a": None, "b": None, "c": None}, 38, {"a": 13, "b": 13, "c": 12}),
+        ({"a": None, "b": None, "c": None}, 3, {"a": 1, "b": 1, "c": 1}),
+        ({"a": 20, "b": None, "c": None}, 30, {"a": 20, "b": 5, "c": 5}),
+        ({"a": None, "b": 7, "c": None}, 12, {"a": 3, "b": 7, "c": 2}),
+        ({"a": 10, "b": 5}, 15, {"a": 10, "b": 5}),
+        ({"a": 10, "b": 5}, None, {"a": 10, "b": 5}),
+        ({"a": 10, "b": None}, None, {"a": 10, "b": None}),
+        ({"a": None}, None, {"a": None}),
+    ],
+)
+def test_sizes(stages, n_trials, expected):
+    assert sizes(stages, n_trials) == expected
+    assert list(sizes(stages, n_trials)) == list(stages)  # in the order of the stages
+
+
+@pytest.mark.parametrize(
+    ("stages", "n_trials", "message"),
+    [
+        ({"a": 10, "b": 5}, 16, "sweep.n_trials=16 is the total of all stages (a, b), of which 15 are given"),
+        ({"a": 10, "b": 5}, 16, "It must be 15."),
+        ({"a": 10, "b": 5}, 14, "It must be 15."),
+        ({"a": 10, "b": None}, 10, "It must be at least 11."),
+        ({"a": 10, "b": None, "c": None}, 11, "It must be at least 12."),
+        ({"a": 10, "b": None}, 5, "It must be at least 11."),
+        ({"a": None, "b": None}, 1, "It must be at least 2."),
+    ],
+)
+def test_sizes_refuses(stages, n_trials, message):
+    with pytest.raises(InputError) as raised:
+        sizes(stages, n_trials)
+    assert message in str(raised.value)
+
+
 # --- trials
 
 
-def test_trial_config_sets_the_parameters_and_leaves_the_arm_alone():
+def test_composed_trial_sets_the_parameters_and_leaves_the_arm_alone():
     plan = plan_of("optimizer=sgd,adam", f"{UNITS}=choice([8,4],[2])")
     arm = plan.arms[0]
-    before = plain(arm.config)
+    before = arm.composed.record
     params = {"optimizer": "sgd", UNITS: [8, 4], RATE: 0.25, BATCH: 16}
-    config = plain(trial_config(arm, params, epochs=3))
-    assert plain(arm.config) == before
+    trial = composed_trial(arm, params, epochs=3)
+    assert arm.composed.record == before
     expected = copy.deepcopy(before)
     expected["model"]["hidden_units"] = [8, 4]
     expected["optimizer"]["learning_rate"] = 0.25
     expected["train"] |= {"batch_size": 16, "epochs": 3}
-    assert config == expected
-    assert plain(trial_config(arm, params, epochs=None))["train"]["epochs"] == before["train"]["epochs"]
+    assert trial.record == expected
+    assert trial.config.plain() == built(expected).plain()
+    assert composed_trial(arm, params, epochs=None).config.train.epochs == before["train"]["epochs"]
 
 
 @pytest.mark.parametrize(
@@ -260,11 +309,11 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
     spaces = [arm.space for arm in plan.arms]
     count = 0
     for epochs in {stage.epochs for stage in plan.stages}:
-        for index, params in random_points(spaces, len(spaces), [0] * len(spaces), stage=0):
-            arm = plan.arms[index]
-            params = {**arm.crossed, **params}
+        for point in Random(Search(tuple(spaces), (0,) * len(spaces), 0, None)).ask(len(spaces)):
+            arm = plan.arms[point.arm]
+            params = {**arm.crossed, **params_at(arm.space, point.coordinates)}
             overrides = trial_overrides(plan, arm, params, epochs)
-            alone, trial = plain(composed(tuple(overrides))), plain(trial_config(arm, params, epochs))
+            alone, trial = composed(tuple(overrides)).record, composed_trial(arm, params, epochs).record
             assert alone["sweep"]["metric"] == trial["sweep"]["metric"]
             assert alone["sweep"]["direction"] == trial["sweep"]["direction"]
             for config in (alone, trial):
@@ -364,5 +413,5 @@ def test_header_tells_other_data_and_other_arms():
 def test_header_keeps_secrets_out(monkeypatch):
     monkeypatch.setenv("CAVIAR_SECRET", "hunter2")
     lines = ["+model.token='${oc.env:CAVIAR_SECRET}'"]
-    assert plain(plan_of(*lines).arms[0].config)["model"]["token"] == "hunter2"
+    assert plan_of(*lines).config.model.arguments["token"] == "hunter2"
     assert "hunter2" not in json.dumps(header_of(*lines))

@@ -1,10 +1,17 @@
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.errors import InputError
-from pipeline.search.ranges import declared, distribution, is_arm, parse, to_text
+from pipeline.overrides import to_text
+from pipeline.search.ranges import declared, distribution, is_arm, parse
+from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Interval
+from tests.workers.jobs import config
+
+SCALES = yaml.safe_load((Path(__file__).parents[2] / "conf/config.yaml").read_text())["scales"]
 
 
 def only(text):
@@ -20,11 +27,11 @@ def only(text):
         ("interval(-1e-3, 1e3)", Interval(-0.001, 1000.0)),
         ("int(interval(1, 4))", Interval(1, 4, integer=True)),
         ("interval(start=1, end=4)", Interval(1.0, 4.0)),
-        ("tag(log, interval(1e-4, 1))", Interval(1e-4, 1.0, "log")),
+        ("tag(log, interval(1e-4, 1))", Interval(1e-4, 1.0, LOG)),
         ("tag(linear, interval(0, 1))", Interval(0.0, 1.0)),
-        ("tag(one_minus_log, interval(0.9, 0.999))", Interval(0.9, 0.999, "one_minus_log")),
-        ("tag(log, int(interval(16, 256)))", Interval(16, 256, "log", integer=True)),
-        ("int(tag(log, interval(16, 256)))", Interval(16, 256, "log", integer=True)),
+        ("tag(one_minus_log, interval(0.9, 0.999))", Interval(0.9, 0.999, ONE_MINUS_LOG)),
+        ("tag(log, int(interval(16, 256)))", Interval(16, 256, LOG, integer=True)),
+        ("int(tag(log, interval(16, 256)))", Interval(16, 256, LOG, integer=True)),
         ("choice(16, 32)", Choice((16, 32))),
         ("choice(relu, tanh)", Choice(("relu", "tanh"))),
         ("choice(true, 1, 1.5, a, 'b c')", Choice((True, 1, 1.5, "a", "b c"))),
@@ -42,7 +49,7 @@ def only(text):
     ],
 )
 def test_distribution(text, dist):
-    found = distribution(only(f"key={text}"))
+    found = distribution(only(f"key={text}"), SCALES)
     assert found == dist
     values = (lambda d: d.values if isinstance(d, Choice) else (d.low, d.high))(found)
     expected = (lambda d: d.values if isinstance(d, Choice) else (d.low, d.high))(dist)
@@ -71,7 +78,7 @@ def test_distribution(text, dist):
 )
 def test_distribution_refuses(text, message):
     with pytest.raises(InputError) as raised:
-        distribution(only(f"a.b={text}"))
+        distribution(only(f"a.b={text}"), SCALES)
     assert message in str(raised.value)
 
 
@@ -126,24 +133,18 @@ def test_arms_and_sampled_ranges(text, sweeps, arm):
     assert is_arm(override) == arm
 
 
-CONFIG = {
-    "optimizer": {
-        "_target_": "keras.optimizers.Adam",
-        "learning_rate": 0.001,
-        "beta_1": 0.9,
-        "search": {
-            "learning_rate": {"tier": 1, "range": "tag(log, interval(1e-4, 1))"},
-            "beta_1": {"tier": 4, "range": "tag(one_minus_log, interval(0.5, 0.999))"},
-        },
+SEARCHED = {
+    "optimizer.beta_1": 0.9,
+    "optimizer.search": {
+        "learning_rate": {"tier": 1, "range": "tag(log, interval(1e-4, 1))"},
+        "beta_1": {"tier": 4, "range": "tag(one_minus_log, interval(0.5, 0.999))"},
     },
-    "train": {"batch_size": 32, "search": {"batch_size": {"tier": 2, "range": "choice(16, 32)"}}},
-    "model": {"units": 3, "search": None},
-    "schedule": {"search": {}},
-    "device": {"name": "cpu"},
-    "seed": 0,
+    "train.search": {"batch_size": {"tier": 2, "range": "choice(16, 32)"}},
+    "model.search": None,
+    "schedule.search": {},
 }
-LEARNING_RATE = ("optimizer.learning_rate", Interval(1e-4, 1.0, "log"))
-BETA_1 = ("optimizer.beta_1", Interval(0.5, 0.999, "one_minus_log"))
+LEARNING_RATE = ("optimizer.learning_rate", Interval(1e-4, 1.0, LOG))
+BETA_1 = ("optimizer.beta_1", Interval(0.5, 0.999, ONE_MINUS_LOG))
 BATCH_SIZE = ("train.batch_size", Choice((16, 32)))
 
 
@@ -158,7 +159,7 @@ BATCH_SIZE = ("train.batch_size", Choice((16, 32)))
     ],
 )
 def test_declared_ranges_up_to_a_tier(max_tier, found):
-    assert list(declared(CONFIG, max_tier).items()) == found
+    assert list(declared(config(SEARCHED), max_tier).items()) == found
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_declared_ranges_up_to_a_tier(max_tier, found):
 )
 def test_declared_refuses(key, entry, message):
     with pytest.raises(InputError) as raised:
-        declared({"model": {"units": 3, "search": {key: entry}}}, 4)
+        declared(config({"model.units": 3, "model.search": {key: entry}}), 4)
     assert message in str(raised.value)
 
 

@@ -1,11 +1,14 @@
 """Which trials of a stage train together."""
 
-import copy
 import itertools
 
 import pytest
 
-from pipeline.study.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, settings, width
+from pipeline.building import built
+from pipeline.records import Conditions
+from pipeline.schema import ExecutorSettings
+from pipeline.study.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, conditions, width
+from tests.workers.jobs import VALUES, with_value
 
 BASE = {
     "seed": 0,
@@ -20,13 +23,14 @@ BASE = {
         "dropout_rate": 0.1,
         "l2": 0.0,
         "widths": ["hidden_units"],
+        "head": "softmax",
         "search": {"l2": {"tier": 3, "range": "interval(0.0, 1.0)"}},
     },
     "optimizer": {"_target_": "keras.optimizers.Adam", "learning_rate": 0.001, "beta_1": 0.9, "clipnorm": None},
     "schedule": {"_target_": "pipeline.training.schedules.constant"},
     "train": {"batch_size": 32, "epochs": 20, "label_smoothing": 0.0, "early_stopping": {"patience": 10}},
     "device": {"name": "cpu", "precision": "float32"},
-    "sweep": {"n_trials": 24},
+    "sweep": VALUES["sweep"],
     "executor": {"workers": 4},
     "tracking": {"kind": "none"},
 }
@@ -34,22 +38,19 @@ BASE = {
 
 def config(**changes):
     """BASE with `name=value` changed, or `group__name=value` in a group."""
-    made = copy.deepcopy(BASE)
+    made = BASE
     for name, value in changes.items():
         group, _, key = name.partition("__")
-        if key:
-            assert key in made[group]
-            made[group][key] = value
-        else:
-            made[group] = value
-    return made
+        assert not key or key in made[group]
+        made = with_value(made, name.replace("__", ".", 1), value)
+    return built(made)
 
 
 TOGETHER = {
     "learning rate": {"optimizer__learning_rate": 0.1},
     "beta": {"optimizer__beta_1": 0.5},
     "a clipnorm and none": {"optimizer__clipnorm": 1.0},
-    "schedule": {"schedule": {"_target_": "pipeline.training.schedules.cosine", "warmup": 2}},
+    "schedule": {"schedule": {"_target_": "pipeline.training.schedules.cosine", "warmup_epochs": 2}},
     "seed": {"seed": 1},
     "label smoothing": {"train__label_smoothing": 0.1},
     "patience": {"train__early_stopping": {"patience": 3}},
@@ -60,7 +61,7 @@ TOGETHER = {
     "output_dir": {"output_dir": "elsewhere"},
     "tracking": {"tracking__kind": "mlflow"},
     "executor": {"executor__workers": 1},
-    "sweep": {"sweep__n_trials": 4},
+    "sweep": {"sweep__metric": "val_loss"},
 }
 APART = {
     "dropout 0 and 0.1": {"model__dropout_rate": 0.0},
@@ -117,9 +118,7 @@ def test_width_is_the_product_of_what_widths_names(units, total):
 
 
 def test_a_model_without_widths_has_one():
-    made = config()
-    del made["model"]["widths"]
-    assert width(made) == 1
+    assert width(config(model__widths=None)) == 1
 
 
 def alike(n, **changes):
@@ -128,7 +127,7 @@ def alike(n, **changes):
 
 
 def executor(cohort_size=None):
-    return {"fuse": "auto", "cohort_size": cohort_size}
+    return ExecutorSettings(cohort_size=cohort_size)
 
 
 S, C = SMALLEST_SHARE, COHORT_SIZE
@@ -158,7 +157,7 @@ def test_sizes(n, workers, most, sizes):
 
 def test_what_never_fuses_is_a_job_a_trial():
     """So that every worker takes part, not one that would train them in turn."""
-    assert cohorts(alike(3), 1, {"fuse": "never", "cohort_size": None}) == [[0], [1], [2]]
+    assert cohorts(alike(3), 1, ExecutorSettings(fuse="never")) == [[0], [1], [2]]
 
 
 def test_the_largest_comes_first_then_the_earliest():
@@ -201,17 +200,10 @@ def test_every_trial_is_in_one_cohort_of_trials_of_its_kind(workers, most):
     assert [len(c) for c in found] == sorted((len(c) for c in found), reverse=True)
 
 
-# workers asked, cohorts of the stage -> workers free for trials one by one
-SPREAD = [(4, 1, 4), (4, 2, 2), (4, 3, 1), (4, 9, 1), (1, 1, 1), (4, 0, 4)]
-
-
-@pytest.mark.parametrize(("workers", "n_cohorts", "spread"), SPREAD)
-def test_settings_of_a_job(workers, n_cohorts, spread):
-    made = config()
-    made["executor"] = {"workers": workers, "fuse": "auto", "xla": "never", "cohort_size": 8}
-    found = settings(made, n_cohorts)
-    assert found.pop("memory") > 0
-    assert found == {"fuse": "auto", "xla": "never", "cohort_size": 8, "spread": spread}
+def test_conditions_of_a_job():
+    made = conditions(config(executor={"workers": 4, "xla": "never", "cohort_size": 8}))
+    assert 0 < made.memory < float("inf")
+    assert made == Conditions("auto", "never", 8, made.memory)
 
 
 def test_nothing_to_train_is_no_cohort():

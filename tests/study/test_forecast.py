@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.schema import Halving
 from pipeline.search.halving import rungs
 from pipeline.study.forecast import Cost, mean_epochs, spread
 from tests.conftest import caviar
@@ -25,15 +26,15 @@ def test_the_longest_goes_first_to_a_free_worker(seconds, workers, expected):
 # epochs, halving -> epochs of a trial on the average
 MEAN = [
     (20, None, 20.0),
-    (27, {"min_epochs": 3, "factor": 3}, 3 + 6 / 3 + 18 / 9),
-    (3, {"min_epochs": 3, "factor": 3}, 3.0),
-    (8, {"min_epochs": 1, "factor": 2}, 1 + 1 / 2 + 2 / 4 + 4 / 8),
+    (27, Halving(3, 3), 3 + 6 / 3 + 18 / 9),
+    (3, Halving(3, 3), 3.0),
+    (8, Halving(1, 2), 1 + 1 / 2 + 2 / 4 + 4 / 8),
 ]
 
 
 @pytest.mark.parametrize(("epochs", "halving", "expected"), MEAN)
 def test_halving_spares_most_epochs(epochs, halving, expected):
-    factor = halving["factor"] if halving else 1
+    factor = halving.factor if halving else 1
     assert mean_epochs(epochs, rungs(halving, epochs), factor) == pytest.approx(expected)
 
 

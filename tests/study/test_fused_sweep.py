@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from tests.conftest import ROOT, TINY, caviar
+from tests.conftest import PATIENCE, ROOT, TINY, caviar
 
 LINE = (*TINY, "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
 TRIALS = range(6)
@@ -128,7 +128,7 @@ def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 trials, 0 to 1: one by one, its graph can't be fused" in done.stdout

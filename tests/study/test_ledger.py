@@ -4,17 +4,13 @@ import sys
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.study.ledger import Ledger, Trial
+from pipeline.jsonl import read
+from pipeline.records import Ended, EpochEnded, Interrupted, Paused, Trial
+from pipeline.study.ledger import Ledger
+from tests.conftest import PATIENCE
 
 HEADER = {"data": "abc", "arms": {"0": {"space": {"optimizer/learning_rate": "interval(0, 1)"}, "config": {}}}}
-COMPLETED = {
-    "record": "ended",
-    "status": "completed",
-    "reason": None,
-    "best_epoch": 3,
-    "metrics": {"val_accuracy": 0.9, "val_loss": 0.3},
-}
-FAILED = {"record": "ended", "status": "failed", "reason": "why", "best_epoch": 0, "metrics": {}}
+BEST = {"val_accuracy": 0.9, "val_loss": 0.3}
 
 
 def trial(number, **changes):
@@ -26,22 +22,42 @@ def facts(ledger):
 
 
 STEPS = [
-    lambda ledger: ledger.add({"record": "study", "header": HEADER}),
-    lambda ledger: ledger.add({"record": "tracking", "run_id": "parent"}),
+    lambda ledger: ledger.begin(HEADER),
+    lambda ledger: ledger.note_parent_run("parent"),
     lambda ledger: ledger.ask([trial(0), trial(1)]),
-    lambda ledger: ledger.add({"record": "started", "trial": 0}),
-    lambda ledger: ledger.add({**COMPLETED, "trial": 0}),
-    lambda ledger: ledger.add({"record": "recorded", "trial": 0, "run_id": "r0"}),
-    lambda ledger: ledger.add({"record": "started", "trial": 1}),
-    lambda ledger: ledger.add({**FAILED, "trial": 1}),
-    lambda ledger: ledger.add({"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}]}),
+    lambda ledger: ledger.hand_out([0]),
+    lambda ledger: ledger.on(trial(0), Paused(1.0, 2, 1, {"val_loss": 0.4})),
+    lambda ledger: ledger.on(trial(0), Ended(2.0, "completed", None, 5, 3, BEST)),
+    lambda ledger: ledger.note_recorded(0, "r0"),
+    lambda ledger: ledger.hand_out([1]),
+    lambda ledger: ledger.on(trial(1), Ended(3.0, "failed", "why")),
+    lambda ledger: ledger.note_region("coarse", [{"a": "interval(0, 1)"}, {}]),
     lambda ledger: ledger.ask([trial(2)]),
 ]
+# What they leave on disk, which every later version reads.
+RECORDS = [
+    {"record": "study", "header": HEADER},
+    {"record": "tracking", "run_id": "parent"},
+    {"record": "asked", "trial": 0, "stage": "coarse", "arm": 0, "params": trial(0).params},
+    {"record": "asked", "trial": 1, "stage": "coarse", "arm": 1, "params": trial(1).params},
+    {"record": "started", "trial": 0},
+    {"record": "reached", "trial": 0, "epoch": 2, "best_epoch": 1, "metrics": {"val_loss": 0.4}},
+    {"record": "ended", "trial": 0, "status": "completed", "reason": None, "best_epoch": 3, "metrics": BEST},
+    {"record": "recorded", "trial": 0, "run_id": "r0"},
+    {"record": "started", "trial": 1},
+    {"record": "ended", "trial": 1, "status": "failed", "reason": "why", "best_epoch": 0, "metrics": {}},
+    {"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}]},
+    {"record": "asked", "trial": 2, "stage": "coarse", "arm": 0, "params": trial(2).params},
+]
+
+
+def opened(folder):
+    return Ledger(folder, what=f"sweep.name={folder.name}", otherwise="Use another name.")
 
 
 def filled(folder, n=None):
     """The facts of a ledger after its first n steps."""
-    ledger = Ledger(folder)
+    ledger = opened(folder)
     for step in STEPS[:n]:
         step(ledger)
     ledger.close()
@@ -54,7 +70,7 @@ def test_a_new_ledger_knows_nothing(tmp_path):
 
 
 def test_facts_are_true_once_added(tmp_path):
-    done = {"metrics": {"val_accuracy": 0.9, "val_loss": 0.3}, "best_epoch": 3, "run_id": "r0"}
+    done = {"metrics": BEST, "best_epoch": 3, "reached": 2, "run_id": "r0"}
     assert filled(tmp_path) == (
         HEADER,
         "parent",
@@ -65,12 +81,49 @@ def test_facts_are_true_once_added(tmp_path):
             2: trial(2),
         },
     )
+    assert list(read(tmp_path / "ledger")) == RECORDS
+
+
+def test_what_neither_ends_nor_pauses_a_trial_is_no_fact(tmp_path):
+    ledger = opened(tmp_path)
+    ledger.ask([trial(0)])
+    before = (tmp_path / "ledger").read_bytes()
+    for event in (EpochEnded(0.0, 1, {}), Interrupted(0.0)):
+        ledger.on(trial(0), event)
+    ledger.on(None, Ended(0.0, "completed"))
+    ledger.close()
+    assert (tmp_path / "ledger").read_bytes() == before
+
+
+def test_a_record_of_no_kind_that_is_known_changes_nothing_and_one_without_its_keys_is_named(tmp_path):
+    filled(tmp_path)
+    whole = (tmp_path / "ledger").read_bytes()
+    (tmp_path / "ledger").write_bytes(whole + b'{"record": "of a later version", "x": 1}\n')
+    ledger = opened(tmp_path)
+    assert list(ledger.trials) == [0, 1, 2]
+    ledger.close()
+    (tmp_path / "ledger").write_bytes(whole + b'{"record": "asked", "trial": 3}\n')
+    with pytest.raises(InputError, match=rf"ledger: record {len(RECORDS) + 1} is none of a ledger's"):
+        opened(tmp_path)
+    (tmp_path / "ledger").write_bytes(whole)
+    opened(tmp_path).close()  # the one refused has let go of the lock
+
+
+def test_a_trial_by_itself_has_its_lock_and_no_file(tmp_path):
+    ledger = Ledger(tmp_path, what="resume=x", otherwise="Wait for it, or end it.", file=None)
+    ledger.ask([trial(0)])
+    ledger.on(trial(0), Ended(0.0, "completed"))
+    assert ledger.trials[0].status == "completed"
+    assert not (tmp_path / "ledger").exists()
+    with pytest.raises(InputError, match=r"^resume=y is running in another process\. Wait for it, or end it\.$"):
+        Ledger(tmp_path, what="resume=y", otherwise="Wait for it, or end it.", file=None)
+    ledger.close()
 
 
 @pytest.mark.parametrize("n", range(len(STEPS) + 1))
 def test_replay_equals_what_was_added_and_goes_on(tmp_path, n):
     known = filled(tmp_path, n)
-    replayed = Ledger(tmp_path)
+    replayed = opened(tmp_path)
     assert facts(replayed) == known
     for step in STEPS[n:]:
         step(replayed)
@@ -87,18 +140,18 @@ def test_a_ledger_torn_at_any_byte_keeps_its_whole_records(tmp_path):
     known = []
     for end in [0, *(i + 1 for i, byte in enumerate(whole) if byte == ord("\n"))]:
         (tmp_path / "ledger").write_bytes(whole[:end])
-        ledger = Ledger(tmp_path)
+        ledger = opened(tmp_path)
         known.append(facts(ledger))
         ledger.close()
     assert len(known) == len(STEPS) + 2
     for size in range(0, len(whole) + 1, 3):
         (tmp_path / "ledger").write_bytes(whole[:size])
-        ledger = Ledger(tmp_path)
+        ledger = opened(tmp_path)
         lines = whole[:size].count(b"\n")
         assert facts(ledger) == known[lines], size
-        ledger.add({"record": "tracking", "run_id": "after the crash"})
+        ledger.note_parent_run("after the crash")
         ledger.close()
-        again = Ledger(tmp_path)
+        again = opened(tmp_path)
         assert facts(again) == (known[lines][0], "after the crash", *known[lines][2:]), size
         again.close()
 
@@ -106,26 +159,31 @@ def test_a_ledger_torn_at_any_byte_keeps_its_whole_records(tmp_path):
 def test_a_second_opener_is_refused(tmp_path):
     folder = tmp_path / "first"
     folder.mkdir()
-    ledger = Ledger(folder)
-    ledger.add({"record": "study", "header": HEADER})
+    ledger = opened(folder)
+    ledger.begin(HEADER)
     before = (folder / "ledger").read_bytes()
     with pytest.raises(InputError, match=r"sweep\.name=first is running in another process\. Use another name\."):
-        Ledger(folder)
+        opened(folder)
     assert (folder / "ledger").read_bytes() == before
-    ledger.add({"record": "tracking", "run_id": "still mine"})
+    ledger.note_parent_run("still mine")
     ledger.close()
-    again = Ledger(folder)
+    again = opened(folder)
     assert again.parent_run == "still mine"
     again.close()
 
 
+OPEN = "import os, sys; from pathlib import Path; from pipeline.study.ledger import Ledger"
+
+
 def test_another_process_is_refused_until_this_one_closes(tmp_path):
-    code = "import sys; from pathlib import Path; from pipeline.study.ledger import Ledger; Ledger(Path(sys.argv[1]))"
+    code = f"{OPEN}; Ledger(Path(sys.argv[1]), what='x')"
 
     def opens():
-        return subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE
+        )
 
-    ledger = Ledger(tmp_path)
+    ledger = opened(tmp_path)
     refused = opens()
     assert refused.returncode == 1
     assert "is running in another process" in refused.stderr
@@ -134,11 +192,8 @@ def test_another_process_is_refused_until_this_one_closes(tmp_path):
 
 
 def test_a_killed_holder_leaves_no_lock_behind(tmp_path):
-    code = (
-        "import os, sys; from pathlib import Path; from pipeline.study.ledger import Ledger\n"
-        "ledger = Ledger(Path(sys.argv[1])); ledger.add({'record': 'tracking', 'run_id': 'r'}); os.kill(os.getpid(), 9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60).returncode == -9
-    ledger = Ledger(tmp_path)
+    code = f"{OPEN}\nledger = Ledger(Path(sys.argv[1]), what='x'); ledger.note_parent_run('r'); os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=PATIENCE).returncode == -9
+    ledger = opened(tmp_path)
     assert ledger.parent_run == "r"
     ledger.close()

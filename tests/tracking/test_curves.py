@@ -6,7 +6,9 @@ import matplotlib.image
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking.curves import diagnoses_of, measure
+from pipeline.eventlog import diagnoses_of
+from pipeline.records import Diagnosed, EpochEnded
+from pipeline.tracking.curves import measure
 from pipeline.tracking.diagnostics_picture import PANELS, diagnostics_picture
 from tests.conftest import TINY, caviar, here
 
@@ -54,7 +56,7 @@ def test_a_mistake_is_explained(value, message, tmp_path):
 
 
 def write(folder, *events):
-    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (folder / "events.jsonl").write_text("".join(json.dumps(event.to_json()) + "\n" for event in events))
 
 
 def layers(value):
@@ -66,8 +68,8 @@ def layers(value):
 
 
 def test_a_restart_repeats_epochs_that_are_drawn_once(tmp_path):
-    first = {"event": "diagnosed", "epoch": 0, "diagnostics": layers(1.0)}
-    write(tmp_path, first, first, {"event": "epoch", "epoch": 1, "diagnostics": layers(None)})
+    first = Diagnosed(0.0, 0, diagnostics=layers(1.0))
+    write(tmp_path, first, first, EpochEnded(1.0, 1, {}, diagnostics=layers(None)))
     recorded = diagnoses_of(tmp_path)
     assert list(recorded) == [0, 1]
     assert measure(recorded, "dense", "gradient_norm") == pytest.approx([1.0, float("nan")], nan_ok=True)
@@ -81,6 +83,5 @@ def test_a_restart_repeats_epochs_that_are_drawn_once(tmp_path):
     ids=["nothing", "no layers", "no hidden layer", "nine"],
 )  # fmt: skip
 def test_whatever_there_is_is_drawn(recorded, tmp_path):
-    event = {"event": "epoch", "epoch": 1}
-    write(tmp_path, event if recorded is None else {**event, "diagnostics": recorded})
+    write(tmp_path, EpochEnded(1.0, 1, {}, diagnostics=recorded))
     assert (diagnostics_picture(tmp_path, "title") is not None) == bool(recorded)

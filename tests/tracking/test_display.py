@@ -2,13 +2,14 @@
 
 import pytest
 
+from pipeline.records import EpochEnded, Trial, Undiagnosed, event_from_json
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, WaitHint
 
 HINT = "training waits for data for 60% of an epoch. If they are streamed from a file: hold them in memory"
 
 
 def epoch(number=2, wait=0.6, seconds=3.0, **more):
-    return {"event": "epoch", "epoch": number, "data_wait": wait, "seconds": seconds, **more}
+    return EpochEnded(0.0, number, {}, data_wait=wait, seconds=seconds, **more)
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def said(capsys):
     def said(*events):
         hint = WaitHint()
         for event in events:
-            hint.event(event)
+            hint.on(event)
         return capsys.readouterr().out.splitlines()
 
     return said
@@ -36,7 +37,7 @@ def test_it_is_said_once(said):
         ("an epoch of less than a second", epoch(seconds=0.9)),
         ("a wait that matters little", epoch(wait=0.33)),
         ("data on the device", epoch(wait=0.0)),
-        ("an event of an earlier version", epoch(wait=None)),
+        ("an event of an earlier version", event_from_json({"event": "epoch", "epoch": 2, "seconds": 3.0})),
     ],
 )
 def test_it_is_not_said_of(said, what, event):
@@ -53,7 +54,6 @@ def test_an_epoch_of_a_cohort_counts_as_the_whole(said):
 @pytest.mark.parametrize("display", [TrialDisplay(3, ["loss"]), SweepDisplay("val_loss")], ids=["run", "sweep"])
 def test_why_layers_are_not_measured_is_said_once(display, capsys):
     for number in range(3):
-        event = {"event": "undiagnosed", "reason": "ValueError: [no] tensor"}
-        display.event(*([number, {}] if isinstance(display, SweepDisplay) else []), event)
+        display.on(Trial(number, "s", 0, {}), Undiagnosed(0.0, "ValueError: [no] tensor"))
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "training goes on without train.diagnostics, which failed: ValueError: [no] tensor"

@@ -2,10 +2,12 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from pipeline.records import Ended, EpochEnded, Interrupted, Started
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 
 
@@ -16,12 +18,11 @@ def store(tmp_path_factory):
 
 
 def epoch(n):
-    return {"event": "epoch", "epoch": n, "time": 1000.0 + n, "seconds": 1.0, "loss": 1 / n}
+    return EpochEnded(1000.0 + n, n, {"loss": 1 / n}, seconds=1.0)
 
 
 def ended(status):
-    best = {"metrics": {"loss": 0.2}, "best_epoch": 5}
-    return {"event": "ended", "status": status, "reason": None, "time": 1010.0, **best}
+    return Ended(1010.0, status, None, 5, 5, {"loss": 0.2})
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def ended(status):
         ([ended("completed")], "FINISHED", "completed"),
         ([ended("pruned")], "FINISHED", "pruned"),
         ([ended("diverged")], "FAILED", "diverged"),
-        ([{"event": "interrupted", "time": 1010.0}], "KILLED", "interrupted"),
+        ([Interrupted(1010.0)], "KILLED", "interrupted"),
         ([], "KILLED", "interrupted"),  # paused at a rung when the sweep was stopped
     ],
     ids=["completed", "pruned", "diverged", "interrupted", "paused"],
@@ -43,11 +44,11 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
     parent = writer.stored(None)
     with (tmp_path / "events.jsonl").open("a") as log:
         for event in [*map(epoch, range(1, 6)), *last]:
-            if event.get("epoch") in opened_before:
+            if getattr(event, "epoch", None) in opened_before:
                 tags = {"kind": "trial", "trial": "0", "status": "running"}
                 writer.open(TrackedRun("trial 000", {"optimizer": "adam"}, tags, number=0, folder=tmp_path))
-                writer.take(0, {"event": "started", "time": time.time()})
-            print(json.dumps(event), file=log, flush=True)
+                writer.take(0, Started(time.time(), 1))
+            print(json.dumps(event.to_json()), file=log, flush=True)
             writer.take(0, event)
             writer.flush_all()  # as its thread does when it waits
     writer.summary({}, {}, "FINISHED" if status == "FINISHED" else "KILLED")
@@ -65,9 +66,9 @@ def test_layers_of_any_name_are_stored(store, tmp_path):
     writer = MlflowWriter(store, "names", tmp_path)
     writer.connect()
     writer.open(TrackedRun("trial", {}, {}, number=0))
-    writer.take(0, {**epoch(1), "diagnostics": {name: {"pre_activation_mean": 2.0} for name in names}})
+    writer.take(0, replace(epoch(1), diagnostics={name: {"pre_activation_mean": 2.0} for name in names}))
     writer.flush_all()
     metrics = MlflowClient(store).get_run(writer.runs[0].run_id).data.metrics
-    assert metrics == {"loss": 1.0, "seconds": 1.0} | {
+    assert metrics == {"loss": 1.0, "seconds": 1.0, "learning_rate": 0.0, "data_wait": 0.0} | {
         f"diagnostics/{name}/pre_activation_mean": 2.0 for name in names.values()
     }

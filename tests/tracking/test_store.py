@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.schema import Tracking
 from pipeline.tracking import store
 
 
@@ -33,7 +34,7 @@ def test_a_file_that_is_no_store_is_refused_by_name(kind, tmp_path):
     make(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(InputError, match=reason) as refused:
-        store.check(f"sqlite:///{path}", tmp_path)
+        store.check_store(f"sqlite:///{path}", tmp_path)
     assert "mlflow.db" in str(refused.value)
     assert before is None or path.read_bytes() == before
 
@@ -45,25 +46,25 @@ def test_a_read_only_store_is_refused(tmp_path, monkeypatch):
     # Root, as whom tests may run, is let through whatever the file's mode says.
     monkeypatch.setattr(os, "access", lambda p, mode: p != path or not mode & os.W_OK)
     with pytest.raises(InputError, match="can't be read and written"):
-        store.check(f"sqlite:///{path}", tmp_path)
+        store.check_store(f"sqlite:///{path}", tmp_path)
 
 
 def test_an_absent_store_is_fine_where_it_can_be_made(tmp_path):
-    store.check(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
-    store.check(f"sqlite:///{tmp_path}/new/mlflow.db", tmp_path / "new")
+    store.check_store(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    store.check_store(f"sqlite:///{tmp_path}/new/mlflow.db", tmp_path / "new")
     with pytest.raises(InputError, match="there is no folder"):
-        store.check(f"sqlite:///{tmp_path}/wrong/mlflow.db", tmp_path / "new")
+        store.check_store(f"sqlite:///{tmp_path}/wrong/mlflow.db", tmp_path / "new")
 
 
 @pytest.mark.parametrize("uri", [None, "", "mlruns", "file:///srv/mlruns", "ftp://host/x", "http://"])
 def test_what_is_no_store_address_is_refused(uri, tmp_path):
     with pytest.raises(InputError, match="is not a tracking store"):
-        store.check(uri, tmp_path)
+        store.check_store(uri, tmp_path)
 
 
 def test_a_server_that_does_not_answer_is_refused(tmp_path):
     with pytest.raises(InputError, match="no tracking server answers there"):
-        store.check("http://127.0.0.1:9", tmp_path)
+        store.check_store("http://127.0.0.1:9", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_server_that_does_not_answer_is_refused(tmp_path):
     ],
 )
 def test_the_printed_address_is_that_of_the_store(uri, address, hint):
-    tracking = {"uri": uri, "ui": "http://127.0.0.1:5000"}
+    tracking = Tracking("mlflow", uri, ui="http://127.0.0.1:5000")
     assert (store.ui(tracking), store.ui_hint(tracking)) == (address, hint)
 
 
@@ -99,7 +100,7 @@ def test_a_store_whose_writer_was_killed_is_used_again(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, path])
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "mlflow.db-journal").stat().st_size
-    store.check(f"sqlite:///{path}", tmp_path)
+    store.check_store(f"sqlite:///{path}", tmp_path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (200,)
 
@@ -112,11 +113,11 @@ def test_a_store_that_another_program_holds_is_not_taken_for_garbage(tmp_path, m
         connection.execute("CREATE TABLE runs (a)")
         connection.execute("BEGIN EXCLUSIVE")
         with pytest.raises(InputError, match=r"can't be read and written \(database is locked\)"):
-            store.check(f"sqlite:///{path}", tmp_path)
+            store.check_store(f"sqlite:///{path}", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["50%25.db", "a b.db", "what?.db", "#1.db", "é.db"])
 def test_any_name_of_a_file_is_looked_up_as_it_is(tmp_path, name):
     (tmp_path / name).write_bytes(b"hello" * 99)
     with pytest.raises(InputError, match="is not a SQLite database"):
-        store.check(f"sqlite:///{tmp_path / name}", tmp_path)
+        store.check_store(f"sqlite:///{tmp_path / name}", tmp_path)

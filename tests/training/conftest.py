@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.sets.planar import blobs
-from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
 from pipeline.training.solo import SoloTrainer
+from tests.conftest import head
 
 BATCH_SIZE = 16
 
@@ -43,12 +43,14 @@ def steps(splits):
 def make_model():
     """A network from raw inputs to logits with weights that follow from `seed`."""
 
-    def make(splits, *, seed=0, head="softmax", hidden_layers=1, dropout_rate=0.0, norm_placement="before_activation"):
+    def make(
+        splits, *, seed=0, head_name="softmax", hidden_layers=1, dropout_rate=0.0, norm_placement="before_activation"
+    ):
         keras.utils.set_random_seed(seed)
         inputs = keras.Input(splits.input_shape)
         logits = mlp(
             normalized(inputs, *splits.normalization()),
-            n_outputs(head, splits.n_classes),
+            head(head_name).n_outputs(splits.n_classes),
             hidden_units=8,
             hidden_layers=hidden_layers,
             activation="relu",
@@ -77,13 +79,14 @@ def batches(splits, start_epoch=0):
 def make_trainer():
     """A SoloTrainer of `model` on `splits`."""
 
-    def make(model, optimizer, splits, *, start_epoch=0, **settings):
+    def make(model, optimizer, splits, *, start_epoch=0, head_name="softmax", **settings):
         return SoloTrainer(
             model,
             optimizer,
             batches=batches(splits, start_epoch),
             validation=plain(evaluation_batches(splits.validation, batch_size=BATCH_SIZE)),
             validation_steps=steps_per_epoch(len(splits.validation), BATCH_SIZE),
+            head=head(head_name),
             **settings,
         )
 

@@ -21,14 +21,15 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.sets.planar import blobs
 from pipeline.data.splits import Splits, stratified
-from pipeline.models.heads import n_outputs
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
+from pipeline.records import CohortPlanned, Report, Requeued, TrialEvent
 from pipeline.training import distributed
 from pipeline.training.cohort import run_trials
 from pipeline.training.distributed import DistributedTrainer
 from pipeline.training.solo import SoloTrainer
-from tests.workers.jobs import job
+from tests.conftest import head
+from tests.workers.jobs import job, together
 
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
     "sgd": lambda: keras.optimizers.SGD(),
@@ -49,12 +50,12 @@ def images() -> Splits:
     return stratified(inputs, labels, ("a", "b", "c"), **FRACTIONS, seed=0)
 
 
-def network(splits: Splits, head: str = "softmax", **settings: Any) -> keras.Model:
+def network(splits: Splits, n_outputs: int = 3, **settings: Any) -> keras.Model:
     inputs = keras.Input(splits.input_shape)
     shape = {"hidden_units": 8, "hidden_layers": 1, "activation": "relu", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
     settings = {**shape, "norm_placement": "before_activation", "dropout_rate": 0.0, **settings}
     x = normalized(inputs, *splits.normalization())
-    return keras.Model(inputs, mlp(x, n_outputs(head, splits.n_classes), **settings))
+    return keras.Model(inputs, mlp(x, n_outputs, **settings))
 
 
 def convolutional(splits: Splits) -> keras.Model:
@@ -90,7 +91,7 @@ CASES: dict[str, tuple[Any, ...]] = {
         0.1,
         "float32",
     ),
-    "momentum and sigmoid": (TWO, lambda s: network(s, head="sigmoid"), "momentum", 16, 0.1, "float32"),
+    "momentum and sigmoid": (TWO, lambda s: network(s, n_outputs=1), "momentum", 16, 0.1, "float32"),
     # the last batch has 2; more of them, and batch norm of 2 is the rounding of their difference
     "fewer examples than replicas": (CLOUDS, lambda s: network(s, dropout_rate=0.2), "sgd", 8, 0.0, "float32"),
     "rmsprop and convolutions": (images(), convolutional, "rmsprop", 8, 0.0, "float32"),
@@ -114,6 +115,7 @@ def trainer(name: str, strategy: tf.distribute.Strategy | None, epoch: int = 0) 
         "validation": evaluation_batches(splits.validation, batch_size=7),
         "validation_steps": steps_per_epoch(len(splits.validation), 7),
         "label_smoothing": smoothing,
+        "head": head("softmax" if splits.n_classes > 2 else "sigmoid"),
     }
     return DistributedTrainer(*parts, strategy=strategy, **settings) if strategy else SoloTrainer(*parts, **settings)
 
@@ -138,7 +140,7 @@ def compare(name: str, strategy: tf.distribute.Strategy, epochs: int = 3) -> dic
         "weights": apart(one.weights(), several.weights()),
         "state": apart(one.state().values(), state.values()),
         "moved": apart(before.values(), state.values()),
-        "traced": several._run_steps.experimental_get_tracing_count(),
+        "traced": several.run_steps.experimental_get_tracing_count(),
     }
 
 
@@ -172,23 +174,29 @@ def handed_over(name: str, strategy: tf.distribute.Strategy) -> dict[str, float]
     return {"metrics": max(metrics), "state": apart(stays.state().values(), state.values())}
 
 
+def as_json(report: Report) -> dict[str, Any]:
+    """What the test asks of a report."""
+    match report:
+        case TrialEvent(event=event):
+            return {"event": event.to_json()}
+        case CohortPlanned(summary=summary):
+            return {"mode": summary.mode, "reason": summary.reason}
+        case Requeued(trials=trials):
+            return {"alone": trials}
+    raise TypeError(report)
+
+
 def jobs(folder: Path) -> dict[str, Any]:
     """A job of two trials with device=multi_gpu, and the first of them with device=cpu, early stopping and all."""
     told: dict[str, list[dict[str, Any]]] = {}
     for device in ("multi_gpu", "cpu"):
-        (folder / device).mkdir()
-        one, two = (job(folder / device, number, epochs=6) for number in (0, 1))
-        for trial in (one, two):
-            config = trial["trials"][0]["config"]
-            config["device"]["name"] = device
-            config["train"]["early_stopping"] = {"patience": 2}
-            config["model"]["norm_placement"] = "before_activation"
-            config["train"]["augment"] = {"flip": False, "shift": 0}
-        together = {**one, "trials": one["trials"] + two["trials"], "fuse": "auto"}
-        told[device] = []
+        changes = {"train.early_stopping": {"patience": 2}, "model.norm_placement": "before_activation"}
+        one, two = (job(folder / device, number, 6, {"device.name": device, **changes}) for number in (0, 1))
+        reports: list[Report] = []
         if device == "multi_gpu":
-            run_trials(together, told[device].append, lambda: False)
-        run_trials(one, told[device].append, lambda: False)
+            run_trials(together(one, two), reports.append, lambda: False)
+        run_trials(one, reports.append, lambda: False)
+        told[device] = [as_json(report) for report in reports]
     models = [keras.models.load_model(folder / d / "0/model.h5", compile=False) for d in ("multi_gpu", "cpu")]
     return {**told, "model": apart(*(model.get_weights() for model in models))}
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.training import checkpoint
 from pipeline.training.progress import Progress
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 STATE = {
     "model/0000": np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
@@ -158,5 +158,5 @@ except OSError as error:
 def test_a_full_disk_is_an_error_and_the_state_before_it_stays(path, limit):
     """A limit on the size of files fails writes as a full disk does, on which HDF5 itself crashes."""
     line = [sys.executable, "-c", FULL, str(path), str(limit)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
     assert done.stdout == "File too large 1 ['state.h5']\n", done.stderr

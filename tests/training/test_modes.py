@@ -1,11 +1,13 @@
-"""The size of a cohort and the estimate of its seconds."""
+"""How a cohort trains: the rule, the size that fits into memory, what is remembered of a failure, and the timing."""
 
+import keras
 import pytest
 
-from pipeline.training import modes
+from pipeline.records import Conditions, MeasureJob
 from pipeline.training.cohort import measure
-from pipeline.training.modes import Choice, estimate
-from tests.workers.jobs import config_of, job
+from pipeline.training.modes import XLA_WEIGHTS, FusionPlan, fused_modes, note_failure, plan_fusion
+from pipeline.training.trial import TrainedTrial
+from tests.workers.jobs import config, task
 
 GB = 10**9
 # trials, cohort_size, bytes a trial, bytes of memory -> at once
@@ -24,55 +26,77 @@ LARGEST = [
 
 @pytest.mark.parametrize(("n_trials", "most", "each", "memory", "largest"), LARGEST)
 def test_cohorts_are_of_about_one_size_and_fit_into_memory(n_trials, most, each, memory, largest):
-    choice = Choice("fused", "a reason", bytes_a_trial=each, memory=memory, most=most)
-    assert choice.largest(n_trials) == largest
-    assert choice.largest(n_trials) <= most
+    plan = FusionPlan("fused", "a reason", resident=True, bytes_a_trial=each, memory=memory, most=most)
+    assert plan.largest(n_trials) == largest
+    assert plan.largest(n_trials) <= most
 
 
-# seconds until the first step, of a step, mode, trials, steps -> seconds
-ESTIMATES = [
-    (2.0, 0.01, "solo", 1, 100, 3.0),
-    (2.0, 0.01, "solo", 10, 100, 30.0),  # each alone compiles its own
-    (2.0, 0.01, "fused", 10, 100, 12.0),  # a step is a trial's share of it
-    (2.0, 0.01, "fused_xla", 10, 100, 12.0),
-    (20.0, 0.001, "fused_xla", 10, 100, 21.0),
-    (2.0, 0.01, "fused", 10, 0, 2.0),
+BOTH, XLA, PLAIN = ["fused_xla", "fused"], ["fused_xla"], ["fused"]
+MB = 10**6
+# fuse, xla, steps, weights, bytes of the cohort -> modes in the order in which they are tried, why
+MODES = [
+    ("auto", "auto", 2500, 1000, 0, BOTH, "2,500 steps repay compiling"),
+    ("auto", "auto", 2499, 1000, 0, PLAIN, "2,499 steps do not repay compiling with XLA"),
+    ("auto", "auto", 1250, 1000, 10 * MB, BOTH, "1,250 steps repay compiling"),
+    ("auto", "auto", 1249, 1000, 10 * MB, PLAIN, "1,249 steps do not repay compiling with XLA"),
+    ("auto", "auto", 100, 1000, 240 * MB, BOTH, "100 steps repay compiling"),
+    ("auto", "auto", 10**6, XLA_WEIGHTS, MB, BOTH, "1,000,000 steps repay compiling"),
+    ("auto", "auto", 10**6, XLA_WEIGHTS + 1, MB, PLAIN, "XLA saves nothing at 4,000,001 weights"),
+    ("auto", "always", 1, 1000, 0, XLA, "executor.xla=always"),
+    ("auto", "never", 10**6, 1000, 0, PLAIN, "executor.xla=never"),
+    ("always", "auto", 1, 1000, 0, BOTH, "executor.fuse=always"),
+    ("always", "never", 1, 1000, 0, PLAIN, "executor.fuse=always"),
 ]
 
 
-@pytest.mark.parametrize(("start", "step", "mode", "n_trials", "steps", "seconds"), ESTIMATES)
-def test_estimate(start, step, mode, n_trials, steps, seconds):
-    assert estimate({"start": start, "step": step}, mode, n_trials, steps) == pytest.approx(seconds)
+@pytest.mark.parametrize(("fuse", "xla", "steps", "weights", "cohort_bytes", "modes", "reason"), MODES)
+def test_xla_is_used_where_its_steps_repay_compiling(fuse, xla, steps, weights, cohort_bytes, modes, reason):
+    assert fused_modes(fuse, xla, steps, weights, cohort_bytes) == (modes, reason)
 
 
-@pytest.mark.parametrize(("n_trials", "spread", "seconds"), [(10, 1, 30.0), (10, 4, 9.0), (8, 4, 6.0), (2, 4, 3.0)])
-def test_trials_one_by_one_are_spread_over_workers(n_trials, spread, seconds):
-    assert estimate({"start": 2.0, "step": 0.01}, "solo", n_trials, 100, spread) == pytest.approx(seconds)
+def trial_of(folder):
+    trial = TrainedTrial(task(folder, 0, config()), lambda event: None)
+    trial.build({})
+    return trial
 
 
-ONE = {"start": 1.0, "step": 0.01}
-# what is known, trials -> whether it is to be measured (again)
-UNKNOWN = [
-    ({}, 16, True),
-    ({"solo": ONE}, 16, True),
-    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 16}, "fused": None}, 16, False),
-    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 8}, "fused": None}, 16, False),
-    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 2}, "fused": None}, 16, True),
-    ({"solo": {**ONE, "trials": 1}, "fused_xla": {**ONE, "trials": 2}, "fused": None}, 4, False),
+# settings, trials planned, obstacle -> mode, reason; two steps of an epoch
+PLANS = [
+    ({}, 8, None, "fused", "2 steps do not repay compiling with XLA"),
+    ({}, 1, None, "solo", "it is the only one of its kind"),
+    ({"fuse": "always"}, 1, None, "fused_xla", "executor.fuse=always"),
+    ({"fuse": "never"}, 8, None, "solo", "executor.fuse=never"),
+    ({}, 8, "a reason", "solo", "a reason"),
+    ({"fuse": "always"}, 8, "a reason", "solo", "a reason"),
 ]
 
 
-@pytest.mark.parametrize(("known", "n_trials", "again"), UNKNOWN)
-def test_a_probe_of_few_trials_says_little_of_many(known, n_trials, again):
-    assert modes._unknown(known, ["fused_xla", "fused"], n_trials) is again
+@pytest.mark.parametrize(("settings", "planned", "obstacle", "mode", "reason"), PLANS)
+def test_trials_fuse_unless_something_stands_against_it(tmp_path, settings, planned, obstacle, mode, reason):
+    plan = plan_fusion([trial_of(tmp_path)], planned, obstacle, Conditions(**settings))
+    assert (plan.mode, plan.reason) == (mode, reason)
+
+
+def test_a_graph_that_failed_is_tried_in_the_next_mode_and_then_no_more(tmp_path):
+    def plan(trial):
+        return plan_fusion([trial], 8, None, Conditions("always"))
+
+    trial, inputs = trial_of(tmp_path), keras.Input((3, 2))
+    trial.model = keras.Model(inputs, keras.layers.LSTM(4)(inputs))
+    assert plan(trial).mode == "fused_xla"
+    note_failure(trial, "fused_xla", ValueError("no kernel\nand more"))
+    assert plan(trial).mode == "fused"
+    assert plan(trial).reason == "with XLA its graph can't be fused (ValueError: no kernel)"
+    note_failure(trial, "fused", TypeError("a variant"))
+    assert (plan(trial).mode, plan(trial).reason) == ("solo", "its graph can't be fused (TypeError: a variant)")
+    trial.model = keras.Model(inputs, keras.layers.LSTM(4, unroll=True)(inputs))
+    assert plan(trial).mode == "fused_xla"  # the same class of layers, with another setting
 
 
 @pytest.mark.parametrize("batch_size", [32, 128], ids=["last", "only"])
 @pytest.mark.parametrize(("xla", "mode"), [("never", "fused"), ("always", "fused_xla")])
-def test_an_epoch_is_measured_in_which_the_last_or_only_batch_is_not_full(tmp_path, monkeypatch, batch_size, xla, mode):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    config = config_of(job(tmp_path, 0))  # 54 examples
-    config["train"]["batch_size"] = batch_size
-    found = measure({"config": config, "planned": 1, "fuse": "always", "xla": xla})
-    assert found["mode"] == mode
-    assert found["epoch"] > 0
+def test_an_epoch_is_measured_in_which_the_last_or_only_batch_is_not_full(batch_size, xla, mode):
+    of = config({"train.batch_size": batch_size})  # 54 examples
+    measured = measure(MeasureJob(0, of, 1, Conditions("always", xla)))
+    assert measured.summary.mode == mode
+    assert measured.epoch > 0

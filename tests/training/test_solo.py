@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
+from pipeline.building import target
 from pipeline.targets import call
 from pipeline.training import solo
 
@@ -40,14 +41,14 @@ def keras_loss(head, label_smoothing, n_classes):
 )
 def test_it_trains_as_fit_does(make_model, make_trainer, batches_of, rates, request, name, head, label_smoothing):
     splits = request.getfixturevalue("two_classes" if head == "sigmoid" else "splits")
-    model = make_model(splits, head=head)
-    trainer = make_trainer(model, OPTIMIZERS[name](), splits, label_smoothing=label_smoothing)
+    model = make_model(splits, head_name=head)
+    trainer = make_trainer(model, OPTIMIZERS[name](), splits, label_smoothing=label_smoothing, head_name=head)
     steps = -(-len(splits.train) // 16)
     ours = []
     for _ in range(EPOCHS):
         ours.append({**trainer.train_epoch(np.full(steps, RATE[name], np.float32)), **trainer.evaluate()})
 
-    reference = make_model(splits, head=head)
+    reference = make_model(splits, head_name=head)
     loss, accuracy, shaped = keras_loss(head, label_smoothing, splits.n_classes)
     reference.compile(OPTIMIZERS[name](), loss, metrics=[accuracy], run_eagerly=True)
     batches = batches_of(splits).map(shaped)
@@ -118,7 +119,8 @@ def test_every_optimizer_file_is_trained_below(conf):
 @pytest.mark.parametrize("name", OPTIMIZER_FILES)
 def test_every_optimizer_of_conf_lowers_the_loss(make_model, make_trainer, splits, rates, conf, name):
     node = OmegaConf.to_container(OmegaConf.load(conf / "optimizer" / f"{name}.yaml"))
-    trainer = make_trainer(make_model(splits, norm_placement="none"), call("optimizer", node), splits)
+    del node["search"]
+    trainer = make_trainer(make_model(splits, norm_placement="none"), call("optimizer", target(node)), splits)
     before = trainer.evaluate()["val_loss"]
     first = trainer.train_epoch(rates(node["learning_rate"]))["loss"]
     assert trainer.evaluate()["val_loss"] < before

@@ -1,23 +1,21 @@
 """A worker stays warm for hundreds of trials: what one leaves behind must not add up, or be taken for another's."""
 
-import functools
 import gc
 import json
 import shutil
 
 import pytest
 
+from pipeline.records import Ended, EpochEnded, Started
 from pipeline.training.cohort import run_trials
-from pipeline.training.trial import Trial
-from tests.workers.jobs import config_of, job
+from pipeline.training.trial import TrainedTrial
+from tests.workers.jobs import collector, job
 
 
-def trained(folder, number, change=lambda config: None):
-    one = job(folder, number, epochs=2)
-    change(config_of(one))
+def trained(folder, number, changes=None):
     events = []
-    run_trials(one, lambda message: events.append(message["event"]), lambda: False)
-    assert events[-1]["status"] == "completed", events[-1]
+    run_trials(job(folder, number, 2, changes), collector(events), lambda: False)
+    assert events[-1].status == "completed", events[-1]
     return events
 
 
@@ -39,15 +37,13 @@ def test_another_trials_state_is_not_taken_for_this_ones(tmp_path):
     (tmp_path / "1").mkdir()
     shutil.copy(tmp_path / "0/state.h5", tmp_path / "1/state.h5")
 
-    def slower(config):
-        config["optimizer"]["learning_rate"] = 1e-6
-
+    slower = {"optimizer.learning_rate": 1e-6}
     events = trained(tmp_path, 1, slower)
-    assert [event["event"] for event in events] == ["started", "epoch", "epoch", "ended"]
+    assert [type(event) for event in events] == [Started, EpochEnded, EpochEnded, Ended]
     # its own state, though, is gone on from: all epochs are done
     again = trained(tmp_path, 1, slower)
-    assert [event["event"] for event in again] == ["started", "ended"]
-    assert again[0]["resumed_after"] == 2
+    assert [type(event) for event in again] == [Started, Ended]
+    assert again[0].resumed_after == 2
     assert json.loads((tmp_path / "1/events.jsonl").read_text().splitlines()[0])["resumed_after"] == 0
 
 
@@ -68,7 +64,7 @@ RANGE = {"tier": 3, "range": "choice(1, 2)"}
         ("dataset.search", {"spread": RANGE}, 2),
         ("model.search", {"hidden_units": RANGE}, 2),
         ("optimizer.search", {"learning_rate": RANGE}, 2),
-        ("schedule.search", {"decay": RANGE}, 2),
+        ("schedule.search", {"warmup_epochs": RANGE}, 2),
         ("train.search", {"batch_size": RANGE}, 2),
         ("train.checkpoint_seconds", 1, 2),
         ("seed", 1, 0),
@@ -85,9 +81,7 @@ RANGE = {"tier": 3, "range": "choice(1, 2)"}
     ],
 )
 def test_a_state_is_a_trials_as_long_as_it_trains_the_same(ended, key, value, epoch):
-    one = job(ended, 0, epochs=2)
-    *path, last = key.split(".")
-    functools.reduce(dict.__getitem__, path, config_of(one))[last] = value
-    trial = Trial(one["trials"][0], lambda event: None)
+    (task,) = job(ended, 0, 2, {key: value}).trials
+    trial = TrainedTrial(task, lambda event: None)
     trial.build({})
     assert trial.progress.epoch == epoch

@@ -89,9 +89,7 @@ def test_a_tpu_that_is_there_is_listed(monkeypatch):
 
 
 def test_a_process_that_becomes_a_worker_still_knows_all_gpus(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    monkeypatch.setattr(devices, "_before", None)
-    monkeypatch.setattr(devices.os, "environ", dict(devices.os.environ))
+    monkeypatch.setattr(devices.os, "environ", {**devices.os.environ, "CUDA_VISIBLE_DEVICES": "0,1,2"})
     devices.become(devices.plan("gpu", None, 1, [2])[0])
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == "2"
     assert devices.workers("gpu", None, [1, 2]) == 2
@@ -123,11 +121,35 @@ def test_how_many_train_side_by_side(device, asked, visible, cores, expected, mo
     assert devices.workers(device, asked) == expected
 
 
-def test_gpus_are_asked_of_the_driver(monkeypatch, tmp_path):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho '  MIG 1g'\necho 'GPU 1: A (UUID: y)'\n")
-    tool.chmod(0o755)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+@pytest.fixture
+def driver(monkeypatch, tmp_path):
+    """Puts a tool of a driver into the place of nvidia-smi; returns a file with a line for each time it was started."""
+
+    def put(script):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\necho >> {tmp_path}/started\n{script}\n")
+        tool.chmod(0o755)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+        return tmp_path / "started"
+
+    return put
+
+
+def test_gpus_and_their_memory_are_asked_of_the_driver_once(driver):
+    started = driver("echo 24000; echo 16000")
     assert devices.gpus() == ["0", "1"]
     assert devices.plan("gpu", None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # the order of that tool
+    assert devices.memory("gpu", 1) == 0.7 * 16000 * 2**20
+    assert len(started.read_text()) == 1
+
+
+def test_a_gpu_without_memory_of_its_own_counts(driver):
+    driver("echo '[N/A]'")
+    assert devices.gpus() == ["0"]
+    assert devices.memory("gpu", 1) == devices.memory("cpu", 1)
+
+
+def test_a_driver_that_fails_has_no_gpus(driver):
+    driver("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9")
+    assert devices.gpus() == []

@@ -5,8 +5,22 @@ import signal
 
 import pytest
 
-from pipeline.workers.executors import InlineExecutor, LocalExecutor
-from tests.workers.jobs import config_of, job
+from pipeline.records import (
+    CohortPlanned,
+    Done,
+    Ended,
+    EpochEnded,
+    ExportJob,
+    Interrupted,
+    Requeued,
+    Restarting,
+    Started,
+    TrialEvent,
+)
+from pipeline.workers.inline import InlineExecutor
+from pipeline.workers.local import LocalExecutor
+from tests.conftest import children
+from tests.workers.jobs import events_of, job, together
 
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
@@ -18,8 +32,13 @@ def pool():
     executor.close()
 
 
-def events_of(messages, number):
-    return [m["event"] for m in messages if m["job"] == number and "event" in m]
+def kinds(events):
+    return [type(event) for event in events]
+
+
+def pids(messages):
+    """Of the processes that trials began in, a trial each."""
+    return [event.pid for event in events_of(messages) if isinstance(event, Started)]
 
 
 def test_jobs_are_pulled_one_a_free_worker_and_workers_stay_warm(pool, tmp_path):
@@ -33,30 +52,26 @@ def test_jobs_are_pulled_one_a_free_worker_and_workers_stay_warm(pool, tmp_path)
     def receive(message):
         nonlocal most
         messages.append(message)
-        done = sum("done" in m for m in messages)
+        done = sum(isinstance(m.report, Done) for m in messages)
         most = max(most, len(begun) - done)
 
     pool.run(hand_out(), receive)
     assert begun == [0, 1, 2, 3, 4]
     assert most <= 3  # two at work, and the next one handed to the worker that has just become free
-    pids = {event["pid"] for n in range(5) for event in events_of(messages, n) if event["event"] == "started"}
-    assert len(pids) == 2
+    assert len(set(pids(messages))) == 2
     for number in range(5):
-        kinds = [event["event"] for event in events_of(messages, number)]
-        assert kinds == ["started", "epoch", "ended"]
+        assert kinds(events_of(messages, number)) == [Started, EpochEnded, Ended]
         assert (tmp_path / str(number) / "model.h5").exists()
 
 
 def test_a_failing_job_says_why_and_the_others_go_on(pool, tmp_path):
     messages = []
-    bad = job(tmp_path, 0)
-    config_of(bad)["model"]["activation"] = "rleu"
-    worse = job(tmp_path, 1)
-    config_of(worse)["dataset"]["_target_"] = "pipeline.data.sets.planar.nothing"
+    bad = job(tmp_path, 0, changes={"model.activation": "rleu"})
+    worse = job(tmp_path, 1, changes={"dataset._target_": "pipeline.data.sets.planar.nothing"})
     pool.run([bad, worse, job(tmp_path, 2)], messages.append)
-    assert "Did you mean 'relu'?" in events_of(messages, 0)[-1]["reason"]
-    assert "has no callable 'nothing'" in events_of(messages, 1)[-1]["reason"]
-    assert events_of(messages, 2)[-1]["status"] == "completed"
+    assert "Did you mean 'relu'?" in events_of(messages, 0)[-1].reason
+    assert "has no callable 'nothing'" in events_of(messages, 1)[-1].reason
+    assert events_of(messages, 2)[-1].status == "completed"
 
 
 def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_path):
@@ -64,40 +79,40 @@ def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_pa
 
     def receive(message):
         messages.append(message)
-        event = message.get("event", {})
-        if message["job"] == 0 and event.get("event") == "started":
-            os.kill(event["pid"], signal.SIGKILL)
+        match message.report:
+            case TrialEvent(0, Started(pid=pid)):
+                os.kill(pid, signal.SIGKILL)
 
     slow = job(tmp_path, 0, epochs=10_000)
     pool.run([slow, job(tmp_path, 1)], receive)
-    kinds = [event["event"] for event in events_of(messages, 0) if event["event"] != "epoch"]
-    assert kinds == ["started", "restarting", "started", "ended"]
-    last = events_of(messages, 0)[-1]
-    assert (last["status"], last["reason"].split(" (")[0]) == ("failed", "its worker process was killed by SIGKILL")
-    assert events_of(messages, 1)[-1]["status"] == "completed"
+    events = [event for event in events_of(messages, 0) if not isinstance(event, EpochEnded)]
+    assert kinds(events) == [Started, Restarting, Started, Ended]
+    last = events[-1]
+    assert (last.status, last.reason.split(" (")[0]) == ("failed", "its worker process was killed by SIGKILL")
+    assert events_of(messages, 1)[-1].status == "completed"
 
 
-def together(folder, n):
+def unfused(folder, n):
     """A job of `n` trials that do not fuse."""
-    jobs = [job(folder, number) for number in range(n)]
-    return {**jobs[0], "trials": [one["trials"][0] for one in jobs], "planned": n, "fuse": "never"}
+    return together(*(job(folder, number) for number in range(n)), fuse="never")
 
 
 def test_what_trains_one_by_one_does_so_on_every_worker(pool, tmp_path):
     messages = []
-    pool.run([together(tmp_path, 4)], messages.append)
-    (told,) = [m for m in messages if "alone" in m]
-    assert (told["alone"], told["cohort"]["mode"]) == ([0, 1, 2, 3], "solo")
-    events = [m["event"] for m in messages if "event" in m]
-    assert len({event["pid"] for event in events if event["event"] == "started"}) == 2
-    assert [event["status"] for event in events if event["event"] == "ended"] == ["completed"] * 4
+    pool.run([unfused(tmp_path, 4)], messages.append)
+    cohort, requeued = (m.report for m in messages[:2])
+    assert (cohort.trials, cohort.summary.mode) == ((0, 1, 2, 3), "solo")
+    assert requeued == Requeued((0, 1, 2, 3))
+    assert not [m for m in messages[2:] if isinstance(m.report, CohortPlanned | Requeued)]
+    assert len(set(pids(messages))) == 2
+    assert [event.status for event in events_of(messages) if isinstance(event, Ended)] == ["completed"] * 4
     assert all((tmp_path / f"{n}/model.h5").exists() for n in range(4))
 
 
 def test_in_one_process_it_does_so_in_turn(tmp_path):
     messages = []
-    InlineExecutor().run([together(tmp_path, 2), job(tmp_path, 2)], messages.append)
-    ended = [m["trial"] for m in messages if m.get("event", {}).get("event") == "ended"]
+    InlineExecutor().run([unfused(tmp_path, 2), job(tmp_path, 2)], messages.append)
+    ended = [m.report.trial for m in messages if isinstance(m.report, TrialEvent) and isinstance(m.report.event, Ended)]
     assert ended == [0, 1, 2]
 
 
@@ -106,10 +121,9 @@ def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path
     messages = []
     executor.run([job(tmp_path, number) for number in range(2)], messages.append)
     executor.close()
-    pids = [event["pid"] for n in range(2) for event in events_of(messages, n) if event["event"] == "started"]
-    assert len(set(pids)) == 2
-    assert [events_of(messages, n)[-1]["status"] for n in range(2)] == ["completed"] * 2
-    assert [m["done"] for m in messages if "done" in m] == [None] * 2
+    assert len(set(pids(messages))) == 2
+    assert [events_of(messages, n)[-1].status for n in range(2)] == ["completed"] * 2
+    assert [m.report.answer for m in messages if isinstance(m.report, Done)] == [None] * 2
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +137,10 @@ def three():
 def test_a_small_job_starts_no_further_worker(three, tmp_path):
     """Writing the models of a sweep's best trials takes less than importing TensorFlow once more."""
     three.run([job(tmp_path, 0)], lambda message: None)
-    answers = []
-    small = [{"kind": "export", **job(tmp_path, 0)["trials"][0]} for _ in range(4)]
-    three.run(small, lambda message: answers.append(message["done"]))
-    assert answers == [{"model": str(tmp_path / "0/model.h5")}] * 4
-    assert len(three._workers) == 1
+    messages, workers = [], children(os.getpid())
+    three.run([ExportJob(n, job(tmp_path, 0).trials[0]) for n in range(4)], messages.append)
+    assert [m.report for m in messages] == [Done(str(tmp_path / "0/model.h5"))] * 4
+    assert children(os.getpid()) == workers
 
 
 def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(three, tmp_path):
@@ -136,11 +149,12 @@ def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(three, tmp_p
 
     def receive(message):
         messages.append(message)
-        if message.get("event", {}).get("event") == "epoch":
-            three.stop()
+        match message.report:
+            case TrialEvent(event=EpochEnded()):
+                three.stop()
 
-    waiting = {"kind": "export", **job(tmp_path, 1)["trials"][0]}  # for the worker that trains
+    waiting = ExportJob(1, job(tmp_path, 1).trials[0])  # for the worker that trains
     three.run([job(tmp_path, 0, epochs=10_000), waiting], receive)
-    assert events_of(messages, 0)[-1]["event"] == "interrupted"
-    assert [message for message in messages if message["job"] == 1] == []
+    assert isinstance(events_of(messages, 0)[-1], Interrupted)
+    assert [message for message in messages if message.job == 1] == []
     assert (tmp_path / "0/state.h5").exists()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pipeline.cli.views.text import size, warn
-from pipeline.data.stream.stored import Rows
+from pipeline.data.rows import InMemory, Rows, as_rows
 from pipeline.errors import InputError
 
 BLOCK = 1024  # examples that are looked at together
@@ -27,7 +27,7 @@ class Fitted:
         return _cast(block.reshape(len(block), *self._example), self._dtype)
 
 
-def fit(title: str, inputs: Rows, shape: Shape, dtype: str) -> Fitted:
+def fit(title: str, inputs: np.ndarray | Rows, shape: Shape, dtype: str) -> Fitted:
     """`inputs` as [n, *shape] for a model whose inputs are `dtype`; a single example may lack the batch axis.
 
     Values become an integer `dtype` only where every one survives it, else float32: what Caviar's models compute with,
@@ -36,7 +36,7 @@ def fit(title: str, inputs: Rows, shape: Shape, dtype: str) -> Fitted:
     A None in `shape` stands for any length, and is never reshaped to. Raises InputError for other shapes, and for
     values that are not finite. Warns of fractions within 0..1 where the model learned from whole numbers.
     """
-    rows, example = _shaped(title, inputs, shape)
+    rows, example = _shaped(title, as_rows(inputs), shape)
     if 0 in (len(rows), *example):
         raise InputError(f"{title}: there is no example in it.")
     fitted = Fitted(rows, example, dtype)
@@ -80,18 +80,17 @@ def _check(title: str, fitted: Fitted, dtype: str) -> None:
 
 def _shaped(title: str, rows: Rows, shape: Shape) -> tuple[Rows, tuple[int, ...]]:
     """Rows, one an example, and the shape that each is to have."""
-    if isinstance(rows, np.ndarray):
-        rows = np.atleast_1d(rows)
+    rows = rows if rows.shape else InMemory(rows.load()[None])
     if _agree(rows.shape[1:], shape):
         return rows, rows.shape[1:]
     if _agree(rows.shape, shape):
-        return rows[:][None], rows.shape
+        return InMemory(rows.load()[None]), rows.shape
     known = tuple(length for length in shape if length is not None)
     if len(known) == len(shape):
         if _same_elements(rows.shape[1:], known):
             return rows, known
         if _same_elements(rows.shape, known):
-            return rows[:][None], known
+            return InMemory(rows.load()[None]), known
     raise InputError(
         f"{title}: its shape is {size(rows.shape)}, which does not fit this model: "
         f"an example is {size(shape)}, n examples are n x {size(shape)}."
@@ -109,17 +108,3 @@ def _agree(example: tuple[int, ...], shape: Shape) -> bool:
 def _same_but_for_ones(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     flat = len(a) == 1 or len(b) == 1
     return flat or [length for length in a if length != 1] == [length for length in b if length != 1]
-
-
-def labels(title: str, found: np.ndarray, n: int, n_classes: int) -> np.ndarray:
-    """Labels as int64 [n], from [n] or [n, 1]. Raises InputError unless each is one of 0..n_classes-1."""
-    if found.shape not in ((n,), (n, 1)):
-        raise InputError(f"{title}: {n} inputs need {n} labels, one number each; their shape is {size(found.shape)}.")
-    found = found.reshape(n)
-    bad = ~((found >= 0) & (found < n_classes) & (found == np.floor(found)))
-    if bad.any():
-        raise InputError(
-            f"{title}: the label of example {bad.argmax()} is {found[bad.argmax()]}; this model's {n_classes} classes "
-            f"have the labels 0 to {n_classes - 1}."
-        )
-    return found.astype(np.int64)

@@ -1,6 +1,6 @@
-"""MODEL on the command line: a saved model that gives class probabilities, or costs."""
+"""MODEL on the command line: a saved model and its head."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 
 from pipeline import hdf5
+from pipeline.cli.sources import datasets
 from pipeline.cli.sources.arrays import Fitted, Shape, fit
-from pipeline.cli.sources.examples import Examples
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
-from pipeline.data.probe import opened
-from pipeline.errors import InputError
-from pipeline.evaluation import outputs, probabilities
-from pipeline.models.heads import HEADS
+from pipeline.data.encoding import Encoding, of_model
+from pipeline.data.rows import Rows
+from pipeline.errors import InputError, first_line
+from pipeline.evaluation import outputs
+from pipeline.hdf5 import opened
+from pipeline.heads.head import Head
+from pipeline.heads.lookup import make_head
 from pipeline.saving import load_model, model_attributes
 
 
-def saved_model(path: Path) -> "Classifier | CostModel":
-    """The model in a file, as what its head makes it; one that Caviar did not write is taken for a classifier.
+def saved_model(path: Path, words: Sequence[str] = ()) -> "SavedModel":
+    """The model in a file with its head; one that Caviar did not write is taken for a classifier. words: what the
+    user's command adds to the maps of names.
 
     The file is checked at once; TensorFlow is imported when the model is first needed, so that input which does not
     fit a model of Caviar's is told about sooner. Raises InputError if the file is no intact model or the model has
@@ -39,14 +43,15 @@ def saved_model(path: Path) -> "Classifier | CostModel":
             hint = " It is a training state; the model is the model.h5 beside it." if state else ""
             raise InputError(f"{path}: not a Keras model (it has no model_config).{hint}")
         description = model_attributes(path)
-    return (Classifier if _classifies(description) else CostModel)(path, description)
+    return SavedModel(path, description, _head(path, description, words))
 
 
-class _SavedModel:
-    """Raw inputs in. class_names: of the C classes; input_shape: of one example; dtype: of the inputs."""
+class SavedModel:
+    """Raw inputs in, the head's predictions out. class_names: of the C classes; input_shape: of one example; dtype: of
+    the inputs."""
 
-    def __init__(self, path: Path, description: dict[str, Any]) -> None:
-        self.path, self.description = path, description
+    def __init__(self, path: Path, description: dict[str, Any], head: Head) -> None:
+        self.path, self.description, self.head = path, description, head
         self.class_names, self.input_shape, self.dtype = _recorded(description) or self._found()
 
     @cached_property
@@ -63,19 +68,29 @@ class _SavedModel:
 
     def _labels(self, n_outputs: int) -> list[str]:
         """What classes are called that have no names: by their labels."""
-        return []
+        # A single output is the probability of class 1.
+        return [str(label) for label in range(max(2, n_outputs))] if self.head.classifies else []
 
     def _found(self) -> tuple[list[str], Shape, str]:
         """What the layers say."""
         (inputs,), (outputs,) = self._model.inputs, self._model.outputs
         return self._labels(outputs.shape[1]), tuple(inputs.shape[1:]), str(inputs.dtype)
 
-    def fitted(self, examples: Examples) -> Fitted:
-        """The inputs of `examples` as [n, *input_shape]."""
-        return fit(examples.title, examples.inputs, self.input_shape, self.dtype)
+    @property
+    def encoding(self) -> Encoding | None:
+        """Of the columns of the table that it learned from, if it was one."""
+        return of_model(self.path, self.description)
 
-    def _ask(self, question: Callable[[Any, Any], np.ndarray], inputs: Fitted) -> np.ndarray:
-        """`question` of the model. Raises InputError if the model is not what its description says, or fails."""
+    def fitted(self, title: str, inputs: Rows) -> Fitted:
+        """Inputs as [n, *input_shape]."""
+        return fit(title, inputs, self.input_shape, self.dtype)
+
+    def predictions(self, inputs: Fitted) -> np.ndarray:
+        """[n, *input_shape] -> float [n, C] of probabilities, each row summing to 1, or what else the head predicts.
+
+        Raises InputError if the model is not what its description says, or fails, or its outputs are no probabilities,
+        as those of a model that was saved without its softmax.
+        """
         labels, shape, _ = self._found()
         if len(labels) != len(self.class_names) or shape != self.input_shape:
             raise InputError(
@@ -83,43 +98,29 @@ class _SavedModel:
                 f"not that of its layers ({len(labels)} classes, input {size(shape)})."
             )
         try:
-            return question(self._model, inputs)
+            result = self.head.predictions(outputs(self._model, inputs))
         except InputError:  # of a file that is read meanwhile
             raise
         # TensorFlow's errors have no base class of their own: an index that a layer refuses, no memory left.
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise InputError(f"{self.path}: can't predict ({clean(reason)}).") from None
-
-
-class Classifier(_SavedModel):
-    """Class probabilities out."""
-
-    def _labels(self, n_outputs: int) -> list[str]:
-        return [str(label) for label in range(max(2, n_outputs))]  # a single output is the probability of class 1
-
-    def probabilities(self, inputs: Fitted) -> np.ndarray:
-        """[n, *input_shape] -> float [n, C], each row summing to 1. Raises InputError if they don't, as those of a
-        model that was saved without its softmax."""
-        result = self._ask(probabilities, inputs)
-        if not ((result >= -1e-6).all() and np.allclose(result.sum(axis=1), 1, atol=1e-2)):
+        if self.head.classifies and not ((result >= -1e-6).all() and np.allclose(result.sum(axis=1), 1, atol=1e-2)):
             raise InputError(f"{self.path}: its outputs are not probabilities (not all within 0..1 with the sum 1).")
         return result
 
 
-class CostModel(_SavedModel):
-    """Costs out: a model whose head is `cost`."""
-
-    def costs(self, inputs: Fitted) -> np.ndarray:
-        """[n, *input_shape] -> float [n]"""
-        return self._ask(outputs, inputs)[:, 0]
-
-
-def _classifies(description: dict[str, Any]) -> bool:
-    config: Any = description.get("caviar_config")
-    model = config.get("model") if isinstance(config, dict) else None
-    head = HEADS.get(str(model.get("head"))) if isinstance(model, dict) else None
-    return head is None or head.classifies
+def _head(path: Path, description: dict[str, Any], words: Sequence[str]) -> Head:
+    """The head that the description names, as the user's own conf/config.yaml has it: the file may be a stranger's."""
+    config, own = description.get("caviar_config"), datasets.maps(words)
+    model, train = (config.get(key) if isinstance(config, dict) else None for key in ("model", "train"))
+    name = model.get("head") if isinstance(model, dict) else None
+    asked = train.get("metrics") if isinstance(train, dict) else None
+    if isinstance(name, str) and name not in own["heads"]:
+        raise InputError(f"{path}: its head is {clean(name)}, which the map `heads` of conf/config.yaml lacks.")
+    known = [metric for metric in own["metrics"] if isinstance(asked, list) and metric in asked]
+    name = name if isinstance(name, str) else "softmax"
+    return make_head(name, heads=own["heads"], metrics=own["metrics"], asked=known)
 
 
 def _recorded(description: dict[str, Any]) -> tuple[list[str], Shape, str] | None:

@@ -8,34 +8,39 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline import compatibility
-from pipeline import config as configs
+from pipeline.building import built
+from pipeline.checks import MAPS, check
 from pipeline.cli.views.text import warn
+from pipeline.config import Composed, differences
 from pipeline.data.sources import make_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError, one_of
-from pipeline.explain import CONF
+from pipeline.hydra_schema import register
+from pipeline.schema import Config
+from pipeline.user_folder import OURS, conf_folders, search_path
 
 Description = dict[str, Any]  # what a model.h5 says about itself; a stranger may have written it
 
 
 def names() -> list[str]:
-    return sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+    return sorted({path.stem for path in _files("dataset")})
 
 
-def load(name: str, model: Path, description: Description) -> Splits:
+def load(name: str, model: Path, description: Description, words: Sequence[str] = ()) -> Splits:
     """The data set `name`: as the model's config records it if that is the one it was trained on, with a warning
-    if the data has changed; else as conf/dataset says, with seed 0. Raises InputError if there is none."""
+    if the data has changed; else as conf/dataset says, with seed 0. words: formats of the user's own. Raises InputError
+    if there is none."""
     if name not in names():
         raise one_of("dataset", name, names())
     recorded = _recorded(description)
     if recorded is None or recorded_name(model, description) != name:
-        return chosen([f"dataset={name}"])[0]
+        return chosen([f"dataset={name}", *words])[0]
     own = _dataset(name)
     node = {key: _resolved(value) if own.get(key) == value else value for key, value in recorded["dataset"].items()}
-    composed = _compose()
+    composed = _compose(*words)
     composed.dataset = {}  # the default one is not asked for, and may lack values
-    config = configs.plain(composed) | {"dataset": node, "seed": recorded.get("seed", 0)}
-    configs.check(config)
+    config = built({**Composed(composed).record, "dataset": node, "seed": recorded.get("seed", 0)})
+    check(config)
     splits = _build(model, config)
     before = description.get("data_fingerprint")
     if before is not None and before != splits.fingerprint:
@@ -51,21 +56,47 @@ def is_override(word: str) -> bool:
     return re.match(r"[+~]*[A-Za-z_][\w.@/]*=", word) is not None
 
 
+def key_of(word: str) -> str:
+    """What an override is for."""
+    return word.split("=")[0].lstrip("+~")
+
+
+def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What of the words of a command names files and data, and what is `key=value`."""
+    names = [word for word in words if not is_override(word) or Path(word).exists()]
+    return names, [word for word in words if word not in names]
+
+
 def chosen(overrides: Sequence[str]) -> tuple[Splits, dict[str, Any]]:
     """The data set that `dataset=NAME dataset.KEY=VALUE seed=N` names, as run.py would load it; and what that is in
     full, to be recorded. Raises InputError for what can't be loaded, and for keys that have no part in it."""
-    keys = {word: word.split("=")[0].lstrip("+~") for word in overrides}
-    for word, key in keys.items():
-        if key.split(".")[0] not in ("dataset", "seed", "allowed_targets"):
-            raise InputError(f"{word} decides nothing about the data: give dataset=NAME, dataset.KEY=VALUE or seed=N.")
-    if "dataset" not in keys.values():
+    if "dataset" not in _keys(overrides):
         raise InputError(f"dataset=NAME is missing. Data sets: {', '.join(names())}.")
-    composed = _compose(*overrides)
-    config = configs.plain(composed)
-    configs.check(config)
+    composed = Composed(_compose(*overrides))
+    config = composed.config
+    check(config)
     splits = make_splits(config)
-    recorded = configs.recorded(composed)
-    return splits, {"dataset": recorded["dataset"], "seed": recorded["seed"]}
+    return splits, {key: composed.record[key] for key in ("dataset", "seed")}
+
+
+def for_file(path: str, words: Sequence[str]) -> Config:
+    """The config of `dataset=file` for a file, with words of the command line: what its reader is given."""
+    if "dataset" in _keys(words):
+        raise InputError(f"{path} is a file: give dataset.KEY=VALUE for its reader, not dataset=NAME.")
+    composed = _compose("dataset=file", *words)
+    composed.dataset.file = path
+    config = Composed(composed).config
+    check(config)
+    return config
+
+
+def _keys(words: Sequence[str]) -> list[str]:
+    """The keys of overrides. Raises InputError for one that has no part in data."""
+    keys = [key_of(word) for word in words]
+    for word, key in zip(words, keys):
+        if key.split(".")[0] not in ("dataset", "seed", "allowed_targets", *MAPS):
+            raise InputError(f"{word} decides nothing about the data: give dataset=NAME, dataset.KEY=VALUE or seed=N.")
+    return keys
 
 
 def recorded_name(model: Path, description: Description) -> str:
@@ -83,7 +114,7 @@ def recorded_name(model: Path, description: Description) -> str:
     for name in names():
         own = _dataset(name)
         if own.get("_target_") == target:
-            distance[name] = len(configs.differences(own, recorded["dataset"]))
+            distance[name] = len(differences(own, recorded["dataset"]))
     if not distance:
         raise InputError(
             f"{model}: its data set was made by {target}, which no file in conf/dataset names.\n"
@@ -94,7 +125,19 @@ def recorded_name(model: Path, description: Description) -> str:
 
 def targets(group: str) -> set[str]:
     """What the files of conf/`group` call."""
-    return {_yaml(path).get("_target_", "") for path in (CONF / group).glob("*.yaml")}
+    return {_yaml(path).get("_target_", "") for path in _files(group)}
+
+
+def _files(group: str) -> list[Path]:
+    return [path for folder in conf_folders() for path in (folder / group).glob("*.yaml")]
+
+
+def maps(words: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """The names of heads, metrics, formats and scales in the user's own conf/config.yaml, and in words of the command
+    line, and what they call."""
+    words = [word for word in words if key_of(word).split(".")[0] in (*MAPS, "allowed_targets")]
+    own = for_file("", words).plain() if words else _yaml(OURS / "config.yaml")
+    return {name: own.get(name, {}) for name in MAPS}
 
 
 def _known() -> str:
@@ -110,7 +153,7 @@ def _recorded(description: Description) -> dict[str, Any] | None:
 
 
 def _dataset(name: str) -> dict[str, Any]:
-    return _yaml(CONF / "dataset" / f"{name}.yaml")
+    return _yaml(next(path for path in _files("dataset") if path.stem == name))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -129,13 +172,13 @@ def _compose(*overrides: str) -> DictConfig:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    configs.register()
+    register()
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(overrides))
+    with initialize_config_dir(str(OURS), version_base="1.3"):
+        return compose("config", [*search_path(), *overrides])
 
 
-def _build(model: Path, config: dict[str, Any]) -> Splits:
+def _build(model: Path, config: Config) -> Splits:
     """The recorded data set. Its values may be of any type, so whatever it raises is the file's fault."""
     try:
         return make_splits(config)

@@ -1,81 +1,109 @@
 """INPUT on the command line: a file, or part of a data set."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.cli.sources import datasets, files
-from pipeline.data.stream.stored import Rows, Stored
-from pipeline.errors import InputError, one_of
+from pipeline.cli.sources import datasets
+from pipeline.cli.sources.arrays import Shape
+from pipeline.cli.sources.classifier import SavedModel
+from pipeline.cli.views.text import clean, size, warn
+from pipeline.data.encoding import Encoding
+from pipeline.data.examples import Examples
+from pipeline.data.formats.file import DEFAULTS, reader_keys
+from pipeline.data.formats.reader import parts_of, read_examples, reader_of, suffixes, takes
+from pipeline.data.parts import NAMES
+from pipeline.errors import InputError, first_of, one_of
 
-SPLITS = ("train", "validation", "test")
+PART = re.compile(r"([\w\-]+):(\w+)(?:\[([^\[\]]*)\])?")
 
 
 @dataclass(frozen=True)
-class Examples:
-    """inputs: numbers, in the shape they were found, those of a large file still in it; labels: [n] or None; first: the
-    number of the first example; class_names: what the labels mean, where that is known."""
-
+class Input:
     title: str
-    inputs: Rows
-    labels: np.ndarray | None = None
-    first: int = 0
-    class_names: tuple[str, ...] | None = None
+    examples: Examples
+    first: int = 0  # the number of the first example
 
 
-def for_predict(text: str, model: Path, description: datasets.Description) -> Examples:
-    path, key = _file(text)
-    if path.suffix.lower() in (".npy", ".csv", *files.HDF5):
-        key = key or files.default_part(path)
-        return Examples(_title(path, key), files.read_inputs(path, key))
-    return _part(text, model, description, "FILE.npy, FILE.csv, FILE.h5, FILE.h5:KEY")
-
-
-def for_evaluate(text: str | None, model: Path, description: datasets.Description) -> Examples:
-    """Examples with labels; None means the test split of the data set that the model was trained on."""
+def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, labelled: bool) -> Input:
+    """The examples that INPUT names; None means the test split of the data set that the model was trained on. words:
+    `dataset.KEY=VALUE` for the reader of a file, and formats of the user's own. labelled: whether labels are needed."""
     if text is None:
-        text = f"{datasets.recorded_name(model, description)}:test"
-    path, key = _file(text)
-    if path.suffix.lower() in (".npz", *files.HDF5):
-        key = key or files.default_part(path)
-        inputs, labels, class_names = files.read_labelled(path, key)
-        return Examples(_title(path, key), inputs, labels, class_names=class_names)
-    return _part(text, model, description, "FILE.npz or FILE.h5 with 'x' and 'y', FILE.h5:PART")
+        text = f"{datasets.recorded_name(model.path, model.description)}:test"
+    if (part := PART.fullmatch(text)) and not Path(text).exists():
+        return _part(text, part, words, model)
+    config = datasets.for_file(text, words)
+    path, key = _file(text, suffixes(config.formats))
+    read = reader_of(path, config.formats, config.dataset.arguments["format"])
+    if read is None or (labelled and not getattr(read, "labelled", True)):
+        forms = "FILE.npz or FILE.h5" if labelled else "FILE.npy, FILE.npz, FILE.h5"
+        raise InputError(
+            f"INPUT={text} is not understood. It is {forms}, FILE.h5:{'PART' if labelled else 'KEY'}, FILE.csv, "
+            "FILE.parquet, a folder of images, or a part of a data set: DATASET:SPLIT, DATASET:SPLIT[i] or "
+            f"DATASET:SPLIT[a:b].\nData sets: {', '.join(datasets.names())}. Splits: {', '.join(NAMES)}."
+        )
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file.")
+    keys = reader_keys(config.dataset.arguments)
+    if key is None and not keys and "test" in parts_of(read, path):
+        key = "test"
+    title = f"{path}:{key}" if key else str(path)
+    encoding = model.encoding
+    offered = {**DEFAULTS, "labelled": labelled, "encoding": encoding}
+    if takes(read, "size"):
+        offered |= _of_images(title, model.input_shape)
+    examples = read_examples(read, path, keys | ({"key": key} if key else {}), offered)
+    for warning in examples.warnings:
+        warn(warning)
+    _check_features(title, examples, encoding)
+    if takes(read, "size") and model.dtype != "uint8":
+        warn(f"{title}: pixels are whole numbers 0 to 255, the model learned from {model.dtype}, maybe others.")
+    return Input(title, examples)
 
 
-def _title(path: Path, key: str | None) -> str:
-    return f"{path}:{key}" if key else str(path)
-
-
-def _file(text: str) -> tuple[Path, str | None]:
+def _file(text: str, known: Sequence[str]) -> tuple[Path, str | None]:
     """FILE.h5:KEY as file and key; a file that is really called so wins."""
-    keyed = re.fullmatch(r"(.+\.(?:h5|hdf5)):(.+)", text, re.IGNORECASE)
+    ends = "|".join(re.escape(suffix) for suffix in known if suffix.startswith("."))
+    keyed = re.fullmatch(rf"(.+(?:{ends})):(.+)", text, re.IGNORECASE)
     if keyed and not Path(text).exists():
         return Path(keyed[1]), keyed[2]
     return Path(text), None
 
 
-def _part(text: str, model: Path, description: datasets.Description, forms: str) -> Examples:
-    """The examples that `digits:test`, `digits:test[17]` or `digits:test[10:20]` name."""
-    match = re.fullmatch(r"([\w\-]+):(\w+)(?:\[([^\[\]]*)\])?", text)
-    if not match:
+def _of_images(title: str, shape: Shape) -> dict[str, Any]:
+    """How images are to be read for a model. Raises InputError if it takes none."""
+    depth = shape[2] if len(shape) == 3 else 1
+    if len(shape) not in (2, 3) or None in shape or depth not in (1, 3):
+        raise InputError(f"{title}: images are height x width x 1 or 3; an example of this model is {size(shape)}.")
+    return {"size": list(shape[:2]), "channels": "gray" if depth == 1 else "rgb"}
+
+
+def _check_features(title: str, examples: Examples, encoding: Encoding | None) -> None:
+    """Raises InputError if the inputs have names, and others than those that the model learned from."""
+    names = examples.attributes.get("features")
+    if encoding is not None and isinstance(names, list) and names != encoding.features:
         raise InputError(
-            f"INPUT={text} is not understood. It is {forms}, or a part of a data set: DATASET:SPLIT, DATASET:SPLIT[i] "
-            f"or DATASET:SPLIT[a:b].\nData sets: {', '.join(datasets.names())}. Splits: {', '.join(SPLITS)}."
+            f"{title}: its inputs are {clean(first_of(map(str, names)))}; this model takes "
+            f"{clean(first_of(encoding.features))}, in this order."
         )
+
+
+def _part(text: str, match: re.Match[str], words: Sequence[str], model: SavedModel) -> Input:
+    """The examples that `digits:test`, `digits:test[17]` or `digits:test[10:20]` name."""
     name, split_name, index = match.groups()
     if name not in datasets.names():
         raise one_of("dataset", name, datasets.names())
-    if split_name not in SPLITS:
-        raise one_of("split", split_name, SPLITS)
-    splits = datasets.load(name, model, description)
-    split = getattr(splits, split_name)
-    chosen = _range(text, index, len(split))
-    rows = split.inputs
-    inputs = Stored(rows.path, rows.key, rows.rows[chosen]) if isinstance(rows, Stored) else rows[chosen]
-    return Examples(text, inputs, split.labels[chosen], chosen.start, splits.class_names)
+    if split_name not in NAMES:
+        raise one_of("split", split_name, NAMES)
+    splits = datasets.load(name, model.path, model.description, words)
+    split = splits.parts[split_name]
+    rows = _range(text, index, len(split))
+    inputs, labels = split.inputs.select(rows), np.asarray(split.labels[rows])
+    return Input(text, Examples(text, inputs, labels, splits.class_names), rows.start)
 
 
 def _range(text: str, index: str | None, n: int) -> slice:

@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py
 
+from pipeline import hdf5
 from pipeline.errors import InputError
 
 Shape = tuple[int | None, ...]
@@ -54,15 +55,8 @@ def _collect(node: Any, shapes: dict[str, Shape]) -> None:
 def _layer(node: dict[str, Any], shapes: dict[str, Shape], groups: h5py.Group) -> Layer:
     config = node["config"]
     name = str(config["name"])
-    weights: dict[str, tuple[int, ...]] = {}
-
-    def add(path: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset):
-            short = path.removeprefix(f"{name}/")
-            weights[short] = item.shape
-
-    if name in groups:
-        groups[name].visititems(add)
+    inside = hdf5.objects(groups[name]) if name in groups else ()
+    weights = {path.removeprefix(f"{name}/"): item.shape for path, item in inside if isinstance(item, h5py.Dataset)}
     return Layer(name, str(node["class_name"]), shapes.get(name) or _last_shape(node), weights)
 
 

@@ -36,6 +36,7 @@ def _values(value: Any) -> str:
 def show_model(found: dict[str, Any]) -> None:
     description = dict(found["description"])
     config = description.pop("caviar_config", None)
+    description.pop("table_encoding", None)  # for predict; data_attributes say it for a person
     for key in sorted(description, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
         value = description[key]
         shown = size(value) if key == "input_shape" and isinstance(value, list) else _values(value)

@@ -1,30 +1,40 @@
 """Examples with labels, as a person wants to know them before training: shapes, values, class balance."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pipeline.cli.sources.data import Data, Part
 from pipeline.cli.views.text import clean, show, size
-from pipeline.data.stream.stored import Stored, sample
+from pipeline.data.examples import Examples
+from pipeline.data.rows import sample
 
 MOST = 30  # classes in a table; of more, the most and the least frequent are what matters
 
 
-def measured(data: Data) -> dict[str, Any]:
+def measured(parts: Mapping[str, Examples]) -> dict[str, Any]:
     """What is printed, as `--json` has it. Every label is read; of inputs in a file a sample, of some 100 MB."""
-    counted = {part.name: _counted(part.labels, data.class_names) for part in data.parts}
-    classes = list(data.class_names or sorted({name for counts in counted.values() for name in counts}, key=_order))
+    class_names = named(parts)
+    counted = {name: _counted(part.targets, class_names) for name, part in parts.items()}
+    classes = list(class_names or sorted({name for counts in counted.values() for name in counts}, key=_order))
     classes += sorted({name for counts in counted.values() for name in counts} - set(classes), key=_order)
+    first = next(iter(parts.values()))
     return {
         "parts": [
-            {"name": part.name, "n": len(part.labels), **_inputs(part)}
-            | {"labels": str(part.labels.dtype), "classes": {name: counted[part.name].get(name, 0) for name in classes}}
-            for part in data.parts
+            {"name": name, "n": len(part), **_inputs(part)}
+            | {"labels": "none" if part.targets is None else str(part.targets.dtype)}
+            | {"classes": {label: counted[name].get(label, 0) for label in classes}}
+            for name, part in parts.items()
+            if part.targets is not None or not part.columns
         ],
-        "columns": data.columns,
-        "attributes": dict(data.attributes),
+        "columns": list(first.columns),
+        "attributes": {} if first.columns else dict(first.attributes),
     }
+
+
+def named(parts: Mapping[str, Examples]) -> tuple[str, ...] | None:
+    """What the labels of examples mean, as any part says."""
+    return next((part.class_names for part in parts.values() if part.class_names), None)
 
 
 def is_class(labels: np.ndarray) -> bool:
@@ -39,8 +49,8 @@ def name_of(label: Any, class_names: tuple[str, ...] | None) -> str:
     return class_names[label] if named and class_names else str(label)
 
 
-def _counted(labels: np.ndarray, class_names: tuple[str, ...] | None) -> dict[str, int]:
-    if not is_class(labels):
+def _counted(labels: np.ndarray | None, class_names: tuple[str, ...] | None) -> dict[str, int]:
+    if labels is None or not is_class(labels):
         return {}
     values, counts = np.unique(labels.astype(str) if labels.dtype == object else labels, return_counts=True)
     return {name_of(value, class_names): int(n) for value, n in zip(values.tolist(), counts)}
@@ -54,13 +64,13 @@ def _order(name: str) -> tuple[bool, float, str]:
         return True, 0, name
 
 
-def _inputs(part: Part) -> dict[str, Any]:
-    if part.inputs is None:
+def _inputs(part: Examples) -> dict[str, Any]:
+    if 0 in part.inputs.shape[1:]:  # a table without a column of numbers
         return {}
-    values = sample(part.inputs) if isinstance(part.inputs, Stored) else part.inputs
+    values = sample(part.inputs) if part.inputs.streamed else part.inputs.load()
     return {
         "shape": list(part.inputs.shape[1:]),
-        "dtype": part.dtype,
+        "dtype": part.dtype or str(part.inputs.dtype),
         "storage": part.storage,
         "low": values.min() if values.size else None,
         "high": values.max() if values.size else None,
@@ -97,7 +107,8 @@ def _show_balance(parts: list[dict[str, Any]]) -> None:
     """A line a class: how many examples of each part, and what share of it."""
     classes = list(parts[0]["classes"])
     if not classes:
-        print("the labels are no classes: they are not whole numbers")
+        unlabelled = all(part["labels"] == "none" for part in parts)
+        print("there are no labels" if unlabelled else "the labels are no classes: they are not whole numbers")
         return
     total = {name: sum(part["classes"][name] for part in parts) for name in classes}
     title = f"{len(classes)} classes"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.encoding import EncodedColumn
 from pipeline.errors import InputError
 
 MAX_CATEGORIES = 100  # of a column: more are names or texts, from which one-hot inputs teach little
@@ -31,7 +32,30 @@ def kind(type_: Any) -> str | None:
 
 def numbers(values: Any) -> np.ndarray:
     """A column of numbers or true/false as float64 [n], NaN where one is missing."""
-    return values.to_numpy().astype(np.float64)
+    return np.asarray(values.to_numpy(), np.float64)
+
+
+def distinct(values: Any) -> tuple[list[str], np.ndarray]:
+    """The distinct texts of a column, sorted, and which one each row has, int32 [n]."""
+    import pyarrow as pa
+
+    encoded = values.cast(pa.string()).fill_null(MISSING).combine_chunks().dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    place = np.empty(len(texts), np.int32)
+    place[order] = np.arange(len(texts))
+    return [texts[i] for i in order], place[encoded.indices.to_numpy()]
+
+
+def texts(values: Any) -> list[str | None]:
+    """A column of labels as training calls the classes."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, float) and value.is_integer():
+            return f"{value:.0f}"
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return [None if value is None else text(value) for value in values.to_pylist()]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -82,9 +106,9 @@ class Column:
     def rows(self, kept: np.ndarray) -> "Column":
         return replace(self, values=self.values.filter(kept))
 
-    def inputs(self) -> tuple[np.ndarray, list[str], str]:
-        """Its values, the names of the inputs that it becomes, and what a person is told of it. The values are
-        float32 [n] for one input, or the numbers of categories, int32 [n]."""
+    def inputs(self) -> tuple[np.ndarray, EncodedColumn, str]:
+        """Its values, which inputs it becomes, and what a person is told of it. The values are float32 [n] for one
+        input, or the numbers of categories, int32 [n]."""
         if self.kind == "text":
             return self._one_of()
         values = numbers(self.values)
@@ -102,7 +126,7 @@ class Column:
                 f"{n}, which no float32 holds; rescale the column or leave it out ({self._without})."
             )
         told = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
-        return small, [self.name], told
+        return small, EncodedColumn(self.name, self.kind), told
 
     def classes(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Labels as numbers int32 [n], and their names: the distinct values in their order."""
@@ -119,30 +143,19 @@ class Column:
                     f"{where} is {values[broken][0]:g} in row {int(broken.argmax()) + 1}; "
                     "classes are whole numbers or text, a quantity can't be predicted."
                 )
-            found, places = np.unique(values, return_inverse=True)
-            return places.astype(np.int32), tuple(f"{value:.0f}" for value in found)
-        classes, places = self._distinct()
-        return places, tuple(classes)
+            found, rows = np.unique(values, return_inverse=True)
+            return rows.astype(np.int32), tuple(f"{value:.0f}" for value in found)
+        classes, rows = distinct(self.values)
+        return rows, tuple(classes)
 
-    def _one_of(self) -> tuple[np.ndarray, list[str], str]:
-        categories, places = self._distinct()
+    def _one_of(self) -> tuple[np.ndarray, EncodedColumn, str]:
+        categories, rows = distinct(self.values)
         if len(categories) > MAX_CATEGORIES:
             raise InputError(
                 f"{self.path}: the column {self.name!r} has {len(categories):,} different texts, at most "
                 f"{MAX_CATEGORIES} are taken as categories; leave it out with {self._without}."
             )
-        return places, [f"{self.name}={category}" for category in categories], f"category: {listed(categories)}"
-
-    def _distinct(self) -> tuple[list[str], np.ndarray]:
-        """The distinct texts, sorted, and which one each row has, int32 [n]."""
-        import pyarrow as pa
-
-        encoded = self.values.cast(pa.string()).fill_null(MISSING).combine_chunks().dictionary_encode()
-        found = encoded.dictionary.to_pylist()
-        order = sorted(range(len(found)), key=found.__getitem__)
-        place = np.empty(len(found), np.int32)
-        place[order] = np.arange(len(found))
-        return [found[i] for i in order], place[encoded.indices.to_numpy()]
+        return rows, EncodedColumn(self.name, "text", tuple(categories)), f"category: {listed(categories)}"
 
     @property
     def _without(self) -> str:

@@ -1,23 +1,27 @@
 """Examples in HDF5 files, of any size."""
 
 import contextlib
-import hashlib
 import math
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from pipeline import crash
 from pipeline import hdf5 as files
 from pipeline.data import attributes as descriptions
 from pipeline.data import parts
-from pipeline.data.checked import once
-from pipeline.data.probe import opened, probe
+from pipeline.data.checked import cached_check
+from pipeline.data.examples import Examples
+from pipeline.data.formats import naming
+from pipeline.data.formats.reader import reader
 from pipeline.data.splits import Splits
 from pipeline.data.stream.stored import Stored
-from pipeline.errors import InputError, first_of, nearest
+from pipeline.data.trainable import check_pair, trainable
+from pipeline.errors import InputError, first_of, nearest, one_of
+from pipeline.hdf5 import opened
+
+LABEL_KINDS = ("numbers", "text")
 
 
 def hdf5(
@@ -43,56 +47,105 @@ def hdf5(
     blocks; `auto` holds as many parts, small ones first, as take no more than a sixteenth of the memory.
     Raises InputError with the file, the key and what to do for whatever can't be trained on.
     """
-    known: dict[str, parts.Place] = {}
     if not file:
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
-    with opened(Path(file)) as source:
-        if inputs is None and labels is None and descriptions.in_parts(source):
-            known = {n: {"inputs": f"{n}/inputs", "labels": f"{n}/labels"} for n in ("validation", "test")}
-            inputs, labels = "train/inputs", "train/labels"
-    inputs, labels = "inputs" if inputs is None else inputs, "labels" if labels is None else labels
-    place = {"file": file, "inputs": inputs, "labels": labels}
-    own = parts.located(part_at, place, {"validation": validation, "test": test}, known)
+    known: dict[str, parts.Place] = {}
+    if inputs is None and labels is None and is_converted(Path(file)):
+        known = dict(in_parts(Path(file)))
+    train = known.get("train", {"inputs": "inputs" if inputs is None else inputs})
+    place = {"file": file, "labels": "labels" if labels is None else labels, **train}
+    own = parts.located(_at, place, {"validation": validation, "test": test}, known)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
-    room = {"always": math.inf, "never": 0.0, "auto": parts.room()}[memory]
-    held = dict(splits.parts)
-    for name, split in sorted(held.items(), key=lambda item: item[1].nbytes):  # what is read most often comes last
-        room -= split.nbytes
-        if room >= 0 and isinstance(split.inputs, Stored):
-            held[name] = replace(split, inputs=split.inputs.load())
-    return Splits(**held, class_names=splits.class_names, attributes=splits.attributes)
+    return parts.held(splits, memory)
 
 
-def part_at(place: parts.Place) -> parts.Part:
-    """What lies at a place, checked but for the labels' values."""
-    path, key, label_key = Path(str(place["file"])), str(place["inputs"]), str(place["labels"])
+def _at(place: parts.Place) -> Examples:
+    return trainable(read(Path(place["file"]), inputs=str(place["inputs"]), labels=str(place["labels"])))
+
+
+def is_converted(path: Path) -> bool:
+    """Whether `python -m pipeline convert` wrote a file."""
     with opened(path) as file:
-        inputs, label_set = _dataset(file, path, key, "inputs"), _dataset(file, path, label_key, "labels")
-        if (kind := kind_of(label_set)) not in ("numbers", "text"):
-            raise InputError(f"{path}: {label_key} holds {kind}; labels are whole numbers from 0, or text.")
-        if (kind := kind_of(inputs)) == "numbers":
-            check_whole(inputs, path, key)
-        check_whole(label_set, path, label_key)
-        other = None if kind == "numbers" else kind
-        n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, label_set.shape))
-        texts = [name for name in (label_key, "list_classes") if _is_long_text(file.get(name))]
-        if texts:
-            once(path, f"probe of {texts}", lambda: probe(path, *texts))
-        if files.DIGEST in file.attrs:
-            once(path, files.DIGEST, lambda: files.check(path))
-        labels = read_labels(label_set, path, label_key)
-        attributes = descriptions.of_examples(file, inputs, label_set)
-        names = descriptions.class_names(file, inputs, label_set)
-        whole = inputs.dtype.kind != "f"
-        digest = once(path, key, lambda: _check_rows(Stored(path, key, np.arange(n))))
-    take = partial(Stored, path, key)
-    return parts.Part(str(path), key, label_key, take, labels.reshape(n), names, attributes, whole, digest)
+        return descriptions.in_parts(file)
 
 
-def _is_long_text(item: h5py.HLObject | None) -> bool:
-    """Whether it is text of any length, which lies in a heap of the file."""
-    found = h5py.check_string_dtype(item.dtype) if isinstance(item, h5py.Dataset) else None
-    return found is not None and found.length is None
+def in_parts(path: Path) -> dict[str, dict[str, str]]:
+    """The pairs of inputs and labels in a file, by their names and shapes."""
+    with opened(path) as file:
+        items = _datasets(file)
+        pairs = [
+            (inputs, labels)
+            for inputs, labels in naming.pairs({name: item.shape or () for name, item in items.items()})
+            if items[inputs].size and kind_of(items[inputs]) == "numbers" and kind_of(items[labels]) in LABEL_KINDS
+        ]
+    keys = {inputs.removesuffix("/inputs"): {"inputs": inputs, "labels": labels} for inputs, labels in pairs}
+    return {name: keys[name] for name in naming.ordered(keys)}
+
+
+@reader(".h5", ".hdf5", parts=in_parts)
+def read(
+    path: Path,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    key: str | None = None,
+    labelled: bool = True,
+    survey: bool = False,
+) -> Examples:
+    """What lies under two keys of a file, as far as can be said without reading its rows, which stay in it.
+
+    key: the group in which inputs and labels lie that have the usual names; or the inputs, if no labels are needed.
+    """
+    with opened(path) as file:
+        if inputs is None:
+            inputs, labels = _usual(file, path, key, labelled)
+        rows = _dataset(file, path, inputs, "inputs")
+        beside = _dataset(file, path, labels, "labels") if labels is not None else None
+        if beside is not None and (kind := kind_of(beside)) not in LABEL_KINDS:
+            raise InputError(f"{path}: {labels} holds {kind}; labels are whole numbers from 0, or text.")
+        if (kind := kind_of(rows)) == "numbers" and not survey:
+            check_whole(rows, path, inputs)
+        if beside is None and kind != "numbers":
+            raise InputError(f"{path}: {inputs} holds {kind}, not numbers.")
+        targets = None
+        if beside is not None and labels is not None:
+            check_whole(beside, path, labels)
+            n = check_pair(str(path), (inputs, rows.shape, None if kind == "numbers" else kind), (labels, beside.shape))
+            targets = read_labels(beside, path, labels).reshape(n)
+        if files.DIGEST in file.attrs and not survey:
+            cached_check(path, files.DIGEST, lambda: files.check(path))
+        items = [rows] if beside is None else [rows, beside]
+        return Examples(
+            str(path),
+            Stored(path, inputs, np.arange(len(rows))),
+            targets,
+            descriptions.class_names(file, *items),
+            descriptions.encoding(file),
+            attributes=descriptions.of_examples(file, *items),
+            key=inputs,
+            label_key=labels or "labels",
+            dtype=str(rows.dtype),
+            storage=_storage(rows),
+        )
+
+
+def _usual(file: h5py.File, path: Path, key: str | None, labelled: bool) -> tuple[str, str | None]:
+    """The keys of inputs and labels that have the usual names, in the group `key`; without `labelled` of inputs."""
+    if not labelled:
+        shapes = {name: item.shape or () for name, item in _datasets(file).items()}
+        return naming.unlabelled(path, key, shapes, "datasets"), None
+    group = file if key is None else file.get(key)
+    if not isinstance(group, h5py.Group):
+        raise one_of(f"{path}: part", key, [name for name, item in file.items() if isinstance(item, h5py.Group)])
+    names = [name for name, item in group.items() if isinstance(item, h5py.Dataset)]
+    prefix = "" if key is None else f"{key.strip('/')}/"
+    inputs, labels = naming.labelled(f"{path}:{key}" if key else str(path), names)
+    return prefix + inputs, prefix + labels
+
+
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """All of a file, by their names."""
+    return {name: item for name, item in files.objects(file) if isinstance(item, h5py.Dataset)}
 
 
 def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
@@ -102,8 +155,7 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
         with contextlib.suppress(KeyError, RuntimeError, ValueError):  # links to nowhere, or to themselves; a null byte
             found = file[key or "/"]
     if not isinstance(found, h5py.Dataset):
-        names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        names = list(_datasets(file))
         hint = (
             f"name one of these: {first_of(names)}.{nearest(key, names)}"
             if names
@@ -124,6 +176,7 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
 
 def check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
     """Raises InputError if a dataset has not all the rows it claims, without reading them."""
+    crash.reading()  # what may take a while is a list of a million chunks
     if dataset.chunks:
         wanted = math.prod(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
         held, unit = dataset.id.get_num_chunks(), "chunks"
@@ -153,17 +206,16 @@ def kind_of(dataset: h5py.Dataset) -> str:
 def read_labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
     """All of them, numbers or text. Raises InputError for text that is not UTF-8."""
     try:  # written by NumPy, UTF-8 claims to be ASCII
-        return np.asarray(dataset.asstr("utf-8", "strict")[()] if kind_of(dataset) == "text" else dataset[()])
+        rows = dataset.asstr("utf-8", "strict") if kind_of(dataset) == "text" else dataset
+        return np.concatenate([np.atleast_1d(rows[block]) for block in files.blocks(dataset)])
     except UnicodeDecodeError:
         raise InputError(f"{path}: {key} holds text that is not UTF-8; store the numbers of the classes.") from None
 
 
-def _check_rows(rows: Stored) -> str:
-    """Reads all once: what can't be read, or is no number, is found before training. Returns a hash of the numbers as
-    they are read, whatever chunks they lie in."""
-    digest, at = hashlib.sha256(), 0
-    for block in rows:
-        parts.check_finite(str(rows.path), rows.key, block, at)
-        digest.update(block.data)
-        at += len(block)
-    return digest.hexdigest()
+def _storage(dataset: h5py.Dataset) -> str:
+    """How the file keeps it, for a person."""
+    if not dataset.chunks:
+        return "contiguous"
+    filters = [dataset.compression or "not compressed", "shuffled" if dataset.shuffle else ""]
+    kept = f"{dataset.id.get_storage_size() / max(1, dataset.nbytes):.0%}"
+    return ", ".join(filter(None, (*filters, f"{kept} of its size, chunks of {' x '.join(map(str, dataset.chunks))}")))

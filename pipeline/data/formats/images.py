@@ -1,22 +1,26 @@
-"""Pictures in folders, a folder a class."""
+"""Pictures in folders, a folder a class; or a single one."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.data import parts
+from pipeline.data.examples import Examples
+from pipeline.data.formats.reader import FOLDER, reader
+from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError
+from pipeline.data.trainable import check_memory, trainable
+from pipeline.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow has others, some of which start programs
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MODES = {"rgb": ("RGB", 3), "gray": ("L", 1)}  # Pillow's name, and how many numbers a pixel
 BLOCK = 64  # files that a thread is given at once
 
@@ -41,65 +45,102 @@ def images(
     memory: `always` to hold images that take more than a sixteenth of the memory.
     Raises InputError with the file that is no image, or the folder that has none.
     """
-    if not isinstance(size, Sequence) or len(size) != 2:
-        raise InputError(f"dataset.size={size} must be [height, width].")
+    _check_size(size)
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"dataset.folder={folder}: there is no such folder.")
-    inside = {path.name for path in _visible(root) if path.is_dir()}
+    places = {name: root / name for name in in_parts(root)} or {"train": root}
+    n = sum(len(paths) for place in places.values() for paths in _classes(place).values())
+    check_memory(folder, n * size[0] * size[1] * MODES[channels][1], memory, "images")
+    own = {name: trainable(read(place, size=size, channels=channels)) for name, place in places.items()}
+    return parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
+
+
+def in_parts(path: Path) -> dict[str, dict[str, str]]:
+    """The folders of parts, where a folder has nothing else."""
+    inside = {path.name for path in _visible(path) if path.is_dir()} if path.is_dir() else set()
     divided = "train" in inside and len(inside) > 1 and inside <= set(parts.NAMES)
-    places = {name: root / name for name in parts.NAMES if name in inside} if divided else {"train": root}
-    files = {name: _files(place) for name, place in places.items()}
+    return {name: {"key": name} for name in parts.NAMES if name in inside} if divided else {}
+
+
+@reader(FOLDER, *SUFFIXES, parts=in_parts)
+def read(
+    path: Path,
+    *,
+    size: Sequence[int] = (64, 64),
+    channels: str = "rgb",
+    key: str | None = None,
+    labelled: bool = True,
+    memory: str = "always",
+) -> Examples:
+    """The images of a folder, whose subfolders are the classes; where no labels are needed also those right in it, or
+    a single file. key: the subfolder of a part."""
+    _check_size(size)
+    root = path / key if key else path
+    if not root.exists():
+        raise InputError(f"{root}: there is no such file or folder.")
+    classes = {} if root.is_file() else _classes(root, labelled)
+    files = [file for inside in classes.values() for file in inside]
+    if not classes:
+        files = [root] if root.is_file() else [p for p in _visible(root) if p.suffix.lower() in SUFFIXES]
+    if not files:
+        raise InputError(f"{root}: there are no images in it.")
     mode, depth = MODES[channels]
-    n = sum(len(paths) for classes in files.values() for paths in classes.values())
-    parts.check_memory(folder, n * size[0] * size[1] * depth, memory, "images")
-    names = tuple(files["train"])
-    own = {}
-    for name, classes in files.items():
-        listed = [path for paths in classes.values() for path in paths]
-        labels = np.repeat(np.array(list(classes), object), [len(paths) for paths in classes.values()])
-        read = partial(_decoded, listed, (size[0], size[1], depth), mode)
-        own[name] = parts.Part(str(places[name]), "its images", "the folder", read, labels, names)
-    fractions = {"validation": validation_fraction, "test": test_fraction}
-    return parts.divide(own, fractions, seed)
+    check_memory(str(path), len(files) * size[0] * size[1] * depth, memory, "images")
+    labels = np.repeat(np.array(list(classes), object), [len(inside) for inside in classes.values()])
+    return Examples(
+        str(root),
+        InMemory(_decoded(files, (size[0], size[1], depth), mode)),
+        labels if classes else None,
+        tuple(classes) or None,
+        names=[str(file.relative_to(root)) if file != root else file.name for file in files],
+        key="its images",
+        label_key="the folder",
+    )
+
+
+def _check_size(size: Sequence[int]) -> None:
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise InputError(f"dataset.size={size} must be [height, width].")
 
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """The files of each class, both sorted by name. Raises InputError for no classes and a class without files."""
-    found = {}
+def _classes(folder: Path, needed: bool = True) -> dict[str, list[Path]]:
+    """The files of each class, both sorted by name. Raises InputError for a class without files, and if classes are
+    `needed` for none."""
+    classes = {}
     for path in _visible(folder):
         if path.is_dir():
             inside = sorted(path.rglob("*"))
-            found[path.name] = [p for p in inside if p.is_file() and not _hidden(p.relative_to(path))]
-    if not found:
+            classes[path.name] = [p for p in inside if p.is_file() and not _hidden(p.relative_to(path))]
+    if needed and not classes:
         raise InputError(f"{folder}: there is no folder in it; wanted is a folder of images for each class.")
-    if empty := [name for name, paths in found.items() if not paths]:
+    if empty := [name for name, paths in classes.items() if not paths]:
         raise InputError(f"{folder / empty[0]}: there are no images in this folder of a class.")
-    return found
+    return classes
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _decoded(files: Sequence[Path], shape: tuple[int, int, int], mode: str, rows: np.ndarray) -> np.ndarray:
+def _decoded(files: Sequence[Path], shape: tuple[int, int, int], mode: str) -> np.ndarray:
     """The images of some files, uint8 [n, *shape], decoded side by side: Pillow lets go of Python's lock."""
-    found = np.empty((len(rows), *shape), np.uint8)
+    images = np.empty((len(files), *shape), np.uint8)
 
     def fill(start: int) -> None:
-        for at in range(start, min(start + BLOCK, len(rows))):
-            found[at] = _image(files[rows[at]], shape, mode)
+        for at in range(start, min(start + BLOCK, len(files))):
+            images[at] = _image(files[at], shape, mode)
 
     threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
-        list(threads.map(fill, range(0, len(rows), BLOCK)))
+        list(threads.map(fill, range(0, len(files), BLOCK)))
     finally:
         threads.shutdown(cancel_futures=True)
-    return found
+    return images
 
 
 def _image(path: Path, shape: tuple[int, int, int], mode: str) -> np.ndarray:
@@ -113,7 +154,7 @@ def _image(path: Path, shape: tuple[int, int, int], mode: str) -> np.ndarray:
             return np.asarray(resized).reshape(shape)
     # Damaged files make Pillow's decoders raise nearly anything.
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: not an image that can be read ({reason}); remove or replace it.") from None
 
 

@@ -1,18 +1,24 @@
 """Examples in NumPy's .npz files."""
 
 import contextlib
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.data import attributes as descriptions
 from pipeline.data import parts
+from pipeline.data.examples import Examples
+from pipeline.data.formats import naming
+from pipeline.data.formats.reader import reader
+from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
-from pipeline.data.stream.stored import as_read
-from pipeline.errors import InputError, check_file, first_of, nearest
+from pipeline.data.trainable import check_memory, trainable
+from pipeline.errors import InputError, check_file, first_line, first_of, nearest
 
 
 def npz(
@@ -35,14 +41,53 @@ def npz(
     Raises InputError with the file, the key and what to do for whatever can't be trained on.
     """
     place = {"file": file, "inputs": inputs, "labels": labels}
-    own = parts.located(partial(_part, memory=memory), place, {"validation": validation, "test": test})
+
+    def at(place: parts.Place) -> Examples:
+        examples = read(Path(place["file"]), inputs=place["inputs"], labels=place["labels"], memory=memory)
+        return trainable(replace(examples, class_names=None))  # they would change the fingerprint of earlier versions
+
+    own = parts.located(at, place, {"validation": validation, "test": test})
     return parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
 
 
-def names(path: Path) -> list[str]:
-    """The keys of a file. Raises InputError for one that is missing or can't be read."""
-    with _opened(path) as file:
-        return list(file.files)
+def in_parts(path: Path) -> dict[str, dict[str, str]]:
+    """The pairs of inputs and labels in a file, by their names and shapes."""
+    shapes, dtypes = _heads(path)
+    pairs = {x: {"inputs": x, "labels": y} for x, y in naming.pairs(shapes) if dtypes[x].kind in "biuf"}
+    return {name: pairs[name] for name in naming.ordered(pairs)}
+
+
+@reader(".npz", parts=in_parts)
+def read(
+    path: Path,
+    *,
+    inputs: str | None = None,
+    labels: str | None = None,
+    key: str | None = None,
+    labelled: bool = True,
+    survey: bool = False,
+    memory: str = "always",
+) -> Examples:
+    """The arrays under two keys of a file; without them those that have the usual names. key: that of the inputs,
+    where no labels are needed."""
+    shapes, dtypes = _heads(path)
+    if inputs is None and survey:
+        arrays(path, {name: name for name in shapes})  # says of one that can't be read why
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+        raise InputError(f"{path}: no inputs with labels beside them, such as x and y; it holds {listed}.")
+    if inputs is None and labelled:
+        inputs, labels = naming.labelled(str(path), list(shapes))
+    elif inputs is None:
+        inputs = naming.unlabelled(path, key, shapes, "arrays")
+    if inputs in shapes:
+        check_memory(str(path), math.prod(shapes[inputs]) * dtypes[inputs].itemsize, memory, "npz")
+    keys = {"inputs": inputs} | ({} if labels is None else {"labels": labels})
+    named = "class_names" in dtypes and dtypes["class_names"].kind in "SU"
+    values = arrays(path, keys | ({"class_names": "class_names"} if named else {}))
+    names = descriptions.names(values["class_names"].tolist()) if named else None
+    return Examples(
+        str(path), InMemory(values["inputs"]), values.get("labels"), names, key=inputs, label_key=labels or "labels"
+    )
 
 
 def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
@@ -70,25 +115,17 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
         return found
 
 
-def _part(place: parts.Place, memory: str) -> parts.Part:
-    path, key, label_key = Path(str(place["file"])), str(place["inputs"]), str(place["labels"])
-    parts.check_memory(str(path), _size(path, key), memory, "npz")
-    found = arrays(path, {"inputs": key, "labels": label_key})
-    inputs, labels = found["inputs"], found["labels"]
-    other = None if inputs.dtype.kind in "biuf" else "text" if inputs.dtype.kind in "SU" else str(inputs.dtype)
-    n = parts.check_pair(str(path), (key, inputs.shape, other), (label_key, labels.shape))
-    whole = inputs.dtype.kind != "f"
-    with np.errstate(over="ignore"):  # what float32 can't hold is found as not finite
-        inputs = inputs.astype(as_read(inputs.dtype), copy=False)
-    parts.check_finite(str(path), key, inputs)
-    return parts.Part(str(path), key, label_key, inputs.__getitem__, labels.reshape(n), whole=whole)
-
-
-def _size(path: Path, key: str) -> int:
-    """Bytes of an array once it is read, 0 if there is none."""
+def _heads(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype]]:
+    """The shapes and types of a file's arrays, which are not read for that."""
+    shapes, dtypes = {}, {}
     with _opened(path) as file:
-        infos = {info.filename: info.file_size for info in file.zip.infolist()} if file.zip else {}
-    return infos.get(f"{key}.npy", 0)
+        for name in file.files:
+            if file.zip and f"{name}.npy" in file.zip.namelist():
+                with file.zip.open(f"{name}.npy") as array:
+                    first = np.lib.format.read_magic(array) == (1, 0)
+                    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+                    shapes[name], _, dtypes[name] = read(array)
+    return shapes, dtypes
 
 
 @contextlib.contextmanager
@@ -103,5 +140,5 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     except MemoryError:
         raise InputError(f"{path}: its content does not fit in memory.") from None
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{path}: not a readable .npz file ({reason}). Use another copy.") from None

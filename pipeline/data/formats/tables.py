@@ -1,22 +1,25 @@
-"""Tables in CSV and Parquet files: columns of numbers and categories, one of them the label.
+"""Tables in CSV and Parquet files: columns of numbers and categories, one of them the label."""
 
-pyarrow reads both, infers types from whole columns and is there with MLflow. It is imported when a table is read.
-"""
-
-import csv as lines
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import parts
-from pipeline.data.formats.columns import Column, listed, override
+from pipeline.data.encoding import Encoding
+from pipeline.data.examples import Examples
+from pipeline.data.formats.arrow import csv_numbers, csv_table, heading, is_number, is_parquet, parquet_table
+from pipeline.data.formats.by_name import as_learned, one_hot
+from pipeline.data.formats.columns import Column, kind, listed, override
+from pipeline.data.formats.naming import LABEL_COLUMNS
+from pipeline.data.formats.reader import reader
+from pipeline.data.formats.summary import table_summary
+from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError, check_file, first_of, nearest
-
-DELIMITERS = ",;\t|"
+from pipeline.data.trainable import check_memory, trainable
+from pipeline.errors import InputError, first_of, nearest
 
 
 def csv(
@@ -31,7 +34,8 @@ def csv(
     memory: str,
     seed: int,
 ) -> Splits:
-    """A CSV file with a heading; what separates its columns (comma, semicolon, tab or bar) is seen in it.
+    """A CSV file with a heading; what separates its columns (comma, semicolon, tab or bar) is seen in it. Or a Parquet
+    file, whose columns have types.
 
     label: the column of the classes, text or whole numbers, of which all distinct values are classes; drop: columns
     left out. Numbers and true/false are an input each (float32); a column of text, or one named in `categorical`, is
@@ -41,144 +45,137 @@ def csv(
     The attributes tell the inferred `columns` and the `features`, the name of each input.
     Raises InputError with the column, the row (from 1, the heading not counted) and what to do.
     """
-    table = _Table(Path(file), read_csv, label, drop, categorical, missing)
-    return table.splits(memory, "csv", {"validation": validation_fraction, "test": test_fraction}, seed)
+    _check_label(label)
+    examples = trainable(
+        read(Path(file), label=label, drop=drop, categorical=categorical, missing=missing, memory=memory)
+    )
+    return parts.divide({"train": examples}, {"validation": validation_fraction, "test": test_fraction}, seed)
 
 
-def parquet(
+parquet = csv  # which of them a file is, is seen in it
+
+
+@reader(".csv", ".parquet")
+def read(
+    path: Path,
     *,
-    file: str,
-    label: str,
-    drop: Sequence[str],
-    categorical: Sequence[str],
-    missing: str,
-    validation_fraction: float,
-    test_fraction: float,
-    memory: str,
-    seed: int,
-) -> Splits:
-    """A Parquet file, whose columns have types; everything else is as with `csv`."""
-    table = _Table(Path(file), read_parquet, label, drop, categorical, missing)
-    return table.splits(memory, "parquet", {"validation": validation_fraction, "test": test_fraction}, seed)
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    missing: str = "error",
+    encoding: Encoding | None = None,
+    labelled: bool = True,
+    survey: bool = False,
+    memory: str = "always",
+) -> Examples:
+    """The rows of a table. For a model that learned from one, as its `encoding` says; without that, and where no labels
+    are needed, as numbers alone; else as training encodes them, with the label, or the column that is called so."""
+    binary = is_parquet(path)
+    load = parquet_table if binary else csv_table
+    if survey:
+        return table_summary(path, load(path), label)
+    if encoding is not None:
+        return as_learned(path, parquet_table(path) if binary else _texts_kept(path, encoding), encoding, labelled)
+    if label is None and not labelled:
+        return _numbers(path, parquet_table(path)) if binary else Examples(str(path), InMemory(csv_numbers(path)))
+    if label is not None:
+        _check_label(label)
+    _check_lists({"drop": drop, "categorical": categorical})
+    table = load(path)
+    label = label if label is not None else _usual_label(path, table.column_names)
+    columns = _columns(path, table, label, drop, categorical)
+    if missing == "drop":
+        columns = _complete(path, columns, label)
+    return _encoded(path, columns, label, drop, memory, "parquet" if binary else "csv")
 
 
-def read_csv(path: Path) -> Any:
-    """pyarrow's table of a CSV file. An empty field is missing, a quoted empty one is a text.
-
-    Raises InputError for a file that is missing, empty or no CSV, or has a column twice.
-    """
-    from pyarrow import ArrowInvalid
-    from pyarrow import csv as reader
-
-    heading = _heading(_existing(path))
-    delimiter = max(DELIMITERS, key=lambda d: len(next(lines.reader([heading], delimiter=d))))
-
-    def parse(side_by_side: bool) -> Any:
-        return reader.read_csv(
-            path,
-            read_options=reader.ReadOptions(use_threads=side_by_side),
-            parse_options=reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=reader.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False),
-        )
-
-    def read() -> Any:
-        try:
-            return parse(side_by_side=True)
-        except ArrowInvalid:
-            return parse(side_by_side=False)  # then it says in which row
-
-    return _arrow(path, "CSV", read)
+def _texts_kept(path: Path, encoding: Encoding) -> Any:
+    """A CSV file with the texts that a model knows as they stand there: of 007 alone pyarrow makes a number."""
+    cells = heading(path)
+    names = [column.name for column in encoding.columns]
+    if all(map(is_number, cells)) and not set(names) <= set(cells):
+        raise InputError(f"{path}: has no heading; this model takes columns by their names: {listed(names)}.")
+    return csv_table(path, [encoding.label, *(column.name for column in encoding.columns if column.kind == "text")])
 
 
-def read_parquet(path: Path) -> Any:
-    """pyarrow's table of a Parquet file, with the values of columns that are stored as numbers of them.
-
-    Raises InputError for a file that is missing, empty or no Parquet, or has a column twice.
-    """
-    from pyarrow import parquet as reader
-
-    _existing(path)
-    # A single file: pyarrow would take a folder's name for a partition.
-    return _arrow(path, "Parquet", lambda: reader.ParquetFile(path).read())
+def _numbers(path: Path, table: Any) -> Examples:
+    """The columns of a table as inputs in their order, but for one that is called as labels are."""
+    names = [name for name in table.column_names if name.lower() not in LABEL_COLUMNS]
+    for name in names:
+        if kind(table[name].type) not in ("number", "bool"):
+            raise InputError(f"{path}: the column {name!r} holds {table[name].type}, not numbers.")
+    values = [table[name].to_numpy().astype(np.float64) for name in names]
+    return Examples(str(path), InMemory(np.stack(values, 1) if values else np.empty((table.num_rows, 0))))
 
 
-class _Table:
-    """Columns by name, each turned into inputs or the label, with a text that tells how."""
-
-    def __init__(
-        self,
-        path: Path,
-        read: Callable[[Path], Any],
-        label: str,
-        drop: Sequence[str],
-        categorical: Sequence[str],
-        missing: str,
-    ) -> None:
-        _check_columns(label, {"drop": drop, "categorical": categorical})
-        table = read(path)
-        self.path, self.label, self.n = path, label, table.num_rows
-        names = table.column_names
-        for key, wanted in (("label", [label]), ("drop", drop), ("categorical", categorical)):
-            for name in wanted:
-                if name not in names:
-                    known = f"Columns: {first_of(names)}.{nearest(name, names)}"
-                    raise InputError(f"dataset.{key}: {path} has no column {name!r}. {known}")
-        if label in drop:
-            raise InputError(f"dataset.drop: {label!r} is the label.")
-        self._columns = {
-            name: Column(path, name, table.column(name), name in categorical, drop)
-            for name in names
-            if name not in drop
-        }
-        if len(self._columns) < 2:
-            raise InputError(f"{path}: there is no column beside the label {label!r}.")
-        if not self.n:
-            raise InputError(f"{path}: it has a heading but no rows.")
-        if missing == "drop":
-            self._drop_incomplete()
-
-    def splits(self, memory: str, source: str, fractions: dict[str, float], seed: int) -> Splits:
-        told: dict[str, str] = {}
-        features: list[str] = []
-        blocks: list[np.ndarray] = []
-        for name, column in self._columns.items():
-            if name == self.label:
-                labels, classes = column.classes()
-                told[name] = f"label: {listed(classes)}"
-            else:
-                values, inputs, told[name] = column.inputs()
-                features += inputs
-                blocks.append(values)
-        parts.check_memory(str(self.path), 4 * self.n * len(features), memory, source)
-        table = np.empty((self.n, len(features)), np.float32)
-        at = 0
-        for values in blocks:
-            block = values[:, None] if values.dtype == np.float32 else values[:, None] == np.arange(values.max() + 1)
-            table[:, at : at + block.shape[1]] = block
-            at += block.shape[1]
-        attributes = {"columns": told, "features": features}
-        part = parts.Part(str(self.path), "its rows", self.label, table.__getitem__, labels, classes, attributes)
-        return parts.divide({"train": part}, fractions, seed)
-
-    def _drop_incomplete(self) -> None:
-        """Leaves out the rows that lack a number or the label."""
-        kept = np.ones(self.n, bool)
-        for name, column in self._columns.items():
-            if name == self.label or column.kind != "text":
-                kept &= ~column.missing
-        if not kept.any():
-            raise InputError(f"{self.path}: every row lacks a number or its label; drop a column with dataset.drop.")
-        self._columns = {name: column.rows(kept) for name, column in self._columns.items()}
-        self.n = int(kept.sum())
+def _columns(path: Path, table: Any, label: str, drop: Sequence[str], categorical: Sequence[str]) -> dict[str, Column]:
+    """The label and the inputs by name. Raises InputError for a name that is no column's, and without inputs."""
+    names = table.column_names
+    for key, columns in (("label", [label]), ("drop", drop), ("categorical", categorical)):
+        for name in columns:
+            if name not in names:
+                known = f"Columns: {first_of(names)}.{nearest(name, names)}"
+                raise InputError(f"dataset.{key}: {path} has no column {name!r}. {known}")
+    if label in drop:
+        raise InputError(f"dataset.drop: {label!r} is the label.")
+    kept = [name for name in names if name not in drop]
+    if len(kept) < 2:
+        raise InputError(f"{path}: there is no column beside the label {label!r}.")
+    if not table.num_rows:
+        raise InputError(f"{path}: it has a heading but no rows.")
+    return {name: Column(path, name, table.column(name), name in categorical, drop) for name in kept}
 
 
-def _check_columns(label: Any, lists: dict[str, Any]) -> None:
-    """Raises InputError unless `label` is a text and the others are lists of texts: Hydra makes 3 a number, and of
-    a text without brackets every letter would be a column."""
+def _encoded(
+    path: Path, columns: dict[str, Column], label: str, drop: Sequence[str], memory: str, source: str
+) -> Examples:
+    """The columns as inputs and the label, with a text for each that tells how."""
+    told: dict[str, str] = {}
+    encoded, blocks = [], []
+    for name, column in columns.items():
+        if name == label:
+            rows, classes = column.classes()
+            told[name] = f"label: {listed(classes)}"
+        else:
+            values, code, told[name] = column.inputs()
+            encoded.append(code)
+            blocks.append((values, len(code.features)))
+    encoding = Encoding(tuple(encoded), label, tuple(drop))
+    check_memory(str(path), 4 * len(rows) * len(encoding.features), memory, source)
+    attributes = {"columns": told, "features": encoding.features}
+    return Examples(
+        *(str(path), InMemory(one_hot(blocks)), np.array(classes, object)[rows], classes, encoding),
+        attributes=attributes,
+        key="its rows",
+        label_key=label,
+    )
+
+
+def _usual_label(path: Path, names: Sequence[str]) -> str:
+    usual = [name for name in names if name.lower() in LABEL_COLUMNS]
+    if not usual:
+        raise InputError(f"{path}: which column holds the labels? dataset.label=NAME. Columns: {first_of(names)}.")
+    return usual[0]
+
+
+def _complete(path: Path, columns: dict[str, Column], label: str) -> dict[str, Column]:
+    """The columns without the rows that lack a number or the label."""
+    kept = np.logical_and.reduce([~c.missing for c in columns.values() if c.name == label or c.kind != "text"])
+    if not kept.any():
+        raise InputError(f"{path}: every row lacks a number or its label; drop a column with dataset.drop.")
+    return {name: column.rows(kept) for name, column in columns.items()}
+
+
+def _check_label(label: Any) -> None:
+    """Raises InputError unless `label` is a text: Hydra makes 3 a number."""
     if not isinstance(label, str):
         scalar = isinstance(label, int | float)
         hint = f"; a text in quotes: 'dataset.label={json.dumps(_plain(label))}'" if scalar else ""
         raise InputError(f"dataset.label={_plain(label)} must be text, the name of the column of the classes{hint}.")
+
+
+def _check_lists(lists: dict[str, Any]) -> None:
+    """Raises InputError unless they are lists of texts: of a text without brackets every letter would be a column."""
     for key, names in lists.items():
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
             continue
@@ -192,47 +189,3 @@ def _check_columns(label: Any, lists: dict[str, Any]) -> None:
 def _plain(value: Any) -> str:
     """As the user wrote it."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _existing(path: Path) -> Path:
-    check_file(path)
-    if not path.stat().st_size:
-        raise InputError(f"{path}: the file is empty.")
-    return path
-
-
-def _heading(path: Path) -> str:
-    """The first line of a text file."""
-    try:
-        with path.open("rb") as file:
-            return file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable CSV file in UTF-8 ({error}).") from None
-
-
-def _arrow(path: Path, what: str, read: Callable[[], Any]) -> Any:
-    """What pyarrow reads, with every column as its values."""
-    import pyarrow as pa
-
-    try:
-        table = read()
-    except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a readable {what} file ({reason}). Use another copy.") from None
-    names = table.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{path}: the column {twice[0]!r} stands there more than once; rename one.")
-    return pa.table({name: _decoded(table.column(name)) for name in names})
-
-
-def _decoded(column: Any) -> Any:
-    """A column as its values, if it is stored as numbers of them."""
-    import pyarrow as pa
-    from pyarrow import types
-
-    if not types.is_dictionary(column.type):
-        return column
-    try:
-        return column.cast(column.type.value_type)
-    except pa.ArrowException:  # lists, say, which are neither numbers nor text: told of unless the column is dropped
-        return column

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pipeline.data.rows import InMemory
 from pipeline.data.splits import Split, Splits
 from pipeline.errors import InputError
 from pipeline.limits import Number
@@ -20,7 +21,6 @@ def quadratic(*, coefficients: list[float], examples: int, seed: int) -> Splits:
             f"dataset.coefficients={coefficients} must be three numbers [a, b, c] with a above 0, a list: "
             "otherwise a W^2 + b W + c has no minimum."
         )
-    parts = (
-        Split(np.tile(np.array(coefficients, np.float32), (n, 1)), np.zeros(n, np.int32)) for n in (examples, 1, 1)
-    )
+    row = np.array([coefficients], np.float32)
+    parts = (Split(InMemory(row.repeat(n, 0)), np.zeros(n, np.int32)) for n in (examples, 1, 1))
     return Splits(next(parts), next(parts), next(parts), class_names=())

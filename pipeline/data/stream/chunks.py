@@ -1,145 +1,118 @@
-"""Rows read from where HDF5 says that they lie in a file, beside HDF5: it holds one lock for all its threads."""
+"""Gzipped chunks of HDF5 datasets, unpacked beside HDF5: it holds one lock for all its threads while it unpacks."""
 
 import math
-import os
-import threading
 import zlib
-from functools import cached_property, lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py._objects import phil  # h5py's lock, which its read_direct_chunk does not take
 
-PLACE = np.dtype([("offset", np.int64), ("size", np.int64), ("left_out", np.uint32)])  # bytes, and a mask of filters
-_ASKING = threading.Lock()
-# What may stand between the numbers and their file: HDF5's filters, in their order.
-_READ: tuple[list[int], ...] = ([], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE])
+from pipeline.data.checked import cached_check
+
+GZIP, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 
 
-def opened(path: Path, key: str) -> "h5py.Dataset | Chunks":
-    """A dataset of a file, open for reading: slices of it are arrays."""
+def opened(path: Path, key: str) -> "h5py.Dataset | GzippedChunks":
+    """A dataset of a file, open for reading: slices of it are arrays. Raises OSError for a damaged list of chunks."""
     dataset = h5py.File(path, "r")[key]
-    return Chunks(path, dataset) if _readable(path, dataset) else dataset
+    if _gzipped(dataset):
+        return GzippedChunks(dataset)
+    if dataset.chunks:
+        cached_check(path, f"chunks of {key}", lambda: _check_list(dataset))
+    return dataset
 
 
-class Chunks:
-    """The rows of a dataset whose numbers lie in its file as they are, or gzipped, in chunks of whole rows.
+class GzippedChunks:
+    """The rows of a dataset in gzipped chunks of whole rows.
 
-    Several threads read and gunzip side by side. Slices raise OSError or zlib.error where the file is damaged.
+    Several threads unpack side by side, each chunk to its size and no further. Slices raise OSError, RuntimeError or
+    zlib.error where the file is damaged.
     """
 
-    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
-        self._path, self._dataset = path, dataset  # which keeps the file open
-        self._file = dataset.file.id.get_vfd_handle()
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset  # which keeps the file open
         self.shape, self.dtype, self.chunks = dataset.shape, dataset.dtype, dataset.chunks
         self._filters = _filters(dataset)
-        self._rows = (self.chunks or self.shape)[0]  # of a chunk
-        self._row = self.dtype.itemsize * math.prod(self.shape[1:])  # bytes
+        self._nbytes = self.dtype.itemsize * math.prod(self.chunks)  # of a chunk, unpacked
 
     def __len__(self) -> int:
-        return self.shape[0]
-
-    @cached_property
-    def _places(self) -> np.ndarray:
-        """Of the chunks, in their order; a dataset without any is one chunk."""
-        if not self.chunks:
-            return np.array([(self._dataset.id.get_offset(), self._rows * self._row, 0)], PLACE)
-        found = self._path.stat()
-        with _ASKING:  # one thread asks, the others then know
-            return _places(self._path, self._dataset.name, (found.st_ino, found.st_size, found.st_mtime_ns))
+        return len(self._dataset)
 
     def __getitem__(self, span: slice) -> np.ndarray:
         """Rows start..stop-1."""
         first, last, step = span.indices(len(self))
         if step != 1:
             raise IndexError("rows in a file are read in their order")
-        found = np.empty((max(0, last - first), *self.shape[1:]), self.dtype)
-        for chunk in range(first // self._rows, -(-last // self._rows)):
-            begin = chunk * self._rows
-            start, stop = max(first, begin), min(last, begin + self._rows)
-            self._fill(found[start - first : stop - first], chunk, start - begin)
-        return found
+        rows: np.ndarray = np.empty((max(0, last - first), *self.shape[1:]), self.dtype)
+        for chunk in range(first - first % self.chunks[0], last, self.chunks[0]):
+            start, stop = max(first, chunk), min(last, chunk + self.chunks[0])
+            rows[start - first : stop - first] = self._read(chunk)[start - chunk : stop - chunk]
+        return rows
 
-    def _fill(self, part: np.ndarray, chunk: int, skipped: int) -> None:
-        """Reads a chunk's rows from the `skipped`-th on."""
-        offset, size, left_out = self._places[chunk].item()
-        whole = self._rows * self._row
-        gzipped = bool(self._filters) and not left_out >> len(self._filters) - 1 & 1  # gzip is the last of them
-        if not gzipped and size != whole:
-            raise OSError(f"chunk {chunk} has {size} bytes instead of {whole}")
-        if not self._filters:
-            self._read(part.reshape(-1).view(np.uint8), offset + skipped * self._row)
-        elif size == whole and (chunk + 1) * self._rows > len(self):
+    def _read(self, start: int) -> np.ndarray:
+        """The chunk that begins with row `start`."""
+        raw = np.empty(2 * self._nbytes + 64, np.uint8)  # gzip makes nothing twice as large, whatever a file says
+        try:
+            with phil:
+                left_out, data = self._dataset.id.read_direct_chunk((start, *[0] * (len(self.shape) - 1)), out=raw)
+        except ValueError:  # it is larger than that
+            raise zlib.error(f"a chunk unpacks to more than its {self._nbytes} bytes") from None
+        if len(data) == self._nbytes and start + self.chunks[0] > len(self):
             # HDF5 may keep the last chunk as it is where rows are missing from it, and does not tell.
-            start = chunk * self._rows + skipped
-            part[:] = self._dataset[start : start + len(part)]
-        else:
-            # Gzip makes nothing twice as large, whatever a damaged file says.
-            data = np.empty(min(size, 2 * whole + 64), np.uint8)
-            self._read(data, offset)
-            data = _inflated(data, whole) if gzipped else data
-            if len(self._filters) == 2 and not left_out & 1:  # HDF5's shuffle: the first bytes of all numbers, then...
-                data = np.ascontiguousarray(data.reshape(self.dtype.itemsize, -1).T)
-            rows = data.reshape(-1).view(self.dtype).reshape(self._rows, *self.shape[1:])
-            part[:] = rows[skipped : skipped + len(part)]
-
-    def _read(self, data: np.ndarray, offset: int) -> None:
-        left = data.data
-        while left:
-            n = os.preadv(self._file, [left], offset)  # of 2 GiB at most
-            if not n:
-                raise OSError("the file ends before them")
-            left, offset = left[n:], offset + n
+            return np.asarray(self._dataset[start:])
+        if not left_out >> len(self._filters) - 1 & 1:  # gzip is the last of the filters
+            data = _inflated(data, self._nbytes)
+        numbers = np.frombuffer(data, np.uint8)
+        if len(numbers) != self._nbytes:
+            raise OSError(f"the chunk of row {start} has {len(numbers)} bytes instead of {self._nbytes}")
+        if len(self._filters) == 2 and not left_out & 1:  # HDF5's shuffle: the first bytes of all numbers, then...
+            numbers = np.ascontiguousarray(numbers.reshape(self.dtype.itemsize, -1).T)
+        chunk: np.ndarray = numbers.reshape(-1).view(self.dtype).reshape(self.chunks)
+        return chunk
 
 
 def _filters(dataset: h5py.Dataset) -> list[int]:
+    """What stands between the numbers and their chunks."""
     settings = dataset.id.get_create_plist()
     return [settings.get_filter(i)[0] for i in range(settings.get_nfilters())]
 
 
-def _readable(path: Path, dataset: h5py.Dataset) -> bool:
-    """Whether all its numbers are in this very file, with nothing but gzip, or HDF5's shuffle and gzip, between them
-    and chunks of whole rows."""
-    plain = h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type())
-    here = Path(dataset.file.filename) == path and dataset.file.driver == "sec2"  # and not where a link leads
-    if dataset.dtype.hasobject or not plain or not here:
+def _gzipped(dataset: h5py.Dataset) -> bool:
+    """Whether it lies in chunks of whole rows, all written, with nothing but gzip, or HDF5's shuffle and gzip, between
+    them and the numbers. Not those without filters: of such a chunk read_direct_chunk reads as many bytes as a damaged
+    list says, however little room there is."""
+    if not dataset.chunks or dataset.chunks[1:] != dataset.shape[1:] or dataset.dtype.hasobject:
         return False
-    if dataset.chunks:
-        whole = dataset.chunks[1:] == dataset.shape[1:]
-        written = whole and dataset.id.get_num_chunks() == -(-len(dataset) // dataset.chunks[0])
-        return written and _filters(dataset) in _READ
-    # An array that was never written has no place, although one may be told.
-    written = dataset.id.get_storage_size() == dataset.dtype.itemsize * math.prod(dataset.shape)
-    return written and dataset.id.get_offset() is not None
+    plain = h5py.h5t.py_create(dataset.dtype, logical=True).equal(dataset.id.get_type())
+    written = dataset.id.get_num_chunks() == -(-len(dataset) // dataset.chunks[0])
+    return plain and written and _filters(dataset) in ([GZIP], [SHUFFLE, GZIP])
 
 
-@lru_cache(maxsize=8)
-def _places(path: Path, key: str, stamp: tuple[int, ...]) -> np.ndarray:
-    """Of all chunks of a dataset in a file of this stamp: to ask takes 3 seconds for a million, and its parts ask one
-    by one. Raises OSError if they are not where chunks can be."""
-    with h5py.File(path, "r") as file:
-        dataset = file[key]
-        rows = dataset.chunks[0]
-        found = np.zeros(-(-len(dataset) // rows), PLACE)
+def _check_list(dataset: h5py.Dataset) -> None:
+    """Raises OSError unless each chunk that the file lists is one of the dataset's, and listed once with
+    its size: HDF5 gives zeros for one that it does not find. A million take 3 seconds."""
+    shape, sizes = dataset.shape, dataset.chunks
+    nbytes = None if _filters(dataset) else dataset.id.get_type().get_size() * math.prod(sizes)  # of a chunk
+    listed = np.zeros([-(-n // size) for n, size in zip(shape, sizes, strict=True)], bool)
 
-        def note(chunk: h5py.h5d.StoreInfo) -> None:
-            number, rest = divmod(chunk.chunk_offset[0], rows)
-            inside = not rest and not any(chunk.chunk_offset[1:]) and 0 <= number < len(found)
-            if not inside or found[number]["size"] or not chunk.size:
-                raise OSError(f"its list of chunks is damaged: one is said to begin at {chunk.chunk_offset}")
-            found[number] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        inside = all(at % size == 0 and at < n for at, size, n in zip(chunk.chunk_offset, sizes, shape, strict=True))
+        place = tuple(at // size for at, size in zip(chunk.chunk_offset, sizes, strict=True))
+        if not inside or not chunk.size or listed[place]:
+            raise OSError(f"its list of chunks is damaged: one is said to begin at {chunk.chunk_offset}")
+        if chunk.size != (nbytes or chunk.size):
+            raise OSError(f"the chunk at {chunk.chunk_offset} has {chunk.size} bytes instead of {nbytes}")
+        listed[place] = True
 
-        dataset.id.chunk_iter(note)
-    if not found["size"].all():
-        raise OSError(f"chunk {int(np.argmin(found['size']))} was never written")
-    return found
+    dataset.id.chunk_iter(note)
 
 
-def _inflated(raw: np.ndarray, size: int) -> np.ndarray:
+def _inflated(raw: memoryview, size: int) -> bytes:
     """What was deflated to `raw`, no more of it than is wanted: a megabyte may unpack to a gigabyte. Raises zlib.error
     unless it is of `size` bytes."""
     stream = zlib.decompressobj()
-    data = stream.decompress(raw.data, size + 1)
+    data = stream.decompress(raw, size + 1)
     if len(data) != size or not stream.eof:
         raise zlib.error(f"a chunk unpacks to {'more' if len(data) > size else 'less'} than its {size} bytes")
-    return np.frombuffer(data, np.uint8)
+    return data

@@ -11,15 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.data.stream.chunks import Chunks, opened
-from pipeline.errors import InputError
+from pipeline.data.checked import stamp
+from pipeline.data.rows import Span
+from pipeline.data.stream.chunks import GzippedChunks, opened
+from pipeline.errors import InputError, first_line
 
 BLOCK_BYTES = 2**21  # read at once, at least: smaller reads cost more than they bring
-SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
-RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
 THREADS = 4  # which read side by side: they gunzip, and wait for a disk
-Stamp = tuple[int, int, int]
-Span = tuple[int, int]  # rows start..stop-1
 
 
 def as_read(dtype: np.dtype) -> np.dtype:
@@ -31,41 +29,31 @@ def as_read(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("=") if small else np.dtype(np.float32)
 
 
-def stamp(path: Path) -> Stamp:
-    """What changes whenever a file does."""
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
 class Stored:
-    """Rows of a dataset in an HDF5 file, in the place of an array [n, *shape]: it has its length, shape, dtype and
-    nbytes, and slices of it are arrays.
+    """Rows of a dataset in an HDF5 file (see data/rows.py).
 
     rows: their numbers in the file, ascending. The file is opened by the process that reads, when it first does: HDF5
     handles survive neither fork nor pickling. Reading raises InputError once the file is not the one that was checked.
     """
 
+    streamed = True
+
     def __init__(self, path: Path, key: str, rows: np.ndarray) -> None:
         self.path, self.key, self.rows = path, key, rows
         self._stamp = stamp(path)
-        self._dataset: h5py.Dataset | Chunks | None = None
+        self._dataset: h5py.Dataset | GzippedChunks | None = None
         dataset = self._opened()
         self.shape = (len(rows), *dataset.shape[1:])
         self.dtype = as_read(dataset.dtype)
         self.nbytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        self.failure: InputError | None = None  # why the last reading failed: tf.data passes on no more than its text
+        self.failure: InputError | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
     @cached_property
     def starts(self) -> np.ndarray:
-        """Where blocks of rows begin that are best read at once, ascending from 0: those of whole chunks, of at least
-        BLOCK_BYTES in the file."""
+        """Of blocks of whole chunks, of at least BLOCK_BYTES in the file."""
         dataset = self._opened()
         chunk, row = (dataset.chunks or (1,))[0], max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])))
         size = chunk * max(1, -(-BLOCK_BYTES // (row * chunk)))
@@ -82,8 +70,7 @@ class Stored:
             raise IndexError("rows in a file are read in their order")
         return self.gather([(start, stop)])
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Every block in order, anew each time."""
+    def blocks(self) -> Iterator[np.ndarray]:
         spans = self.spans
         for i in range(0, len(spans), THREADS):
             yield from _pool().map(lambda span: self.read(*span), spans[i : i + THREADS])
@@ -91,20 +78,18 @@ class Stored:
     def gather(
         self, spans: Sequence[Span], places: np.ndarray | None = None, into: np.ndarray | None = None
     ) -> np.ndarray:
-        """The rows of several spans (start, stop), one after another; or row i at places[i]. They are read block by
-        block: between the first and the last of scattered rows may lie a whole file. into: an array for them; a new
-        one unless given."""
+        """Block by block: between the first and the last of scattered rows may lie a whole file."""
         pieces = [piece for span in spans for piece in self._cut(*span)]
         ends = np.cumsum([stop - start for start, stop in pieces], dtype=int).tolist()
-        found = np.empty((ends[-1] if ends else 0, *self.shape[1:]), self.dtype) if into is None else into
+        gathered = np.empty((ends[-1] if ends else 0, *self.shape[1:]), self.dtype) if into is None else into
 
         def fill(thread: int) -> None:
             for end, (start, stop) in list(zip(ends, pieces))[thread::THREADS]:
                 at = slice(end - (stop - start), end)
-                found[at if places is None else places[at]] = self.read(start, stop)
+                gathered[at if places is None else places[at]] = self.read(start, stop)
 
         list(_pool().map(fill, range(THREADS)))
-        return found
+        return gathered
 
     def _cut(self, start: int, stop: int) -> list[Span]:
         """A span as spans that lie in a block each."""
@@ -120,63 +105,41 @@ class Stored:
         try:
             if stamp(self.path) != self._stamp:
                 raise InputError(f"{self.path}: the file changed after training on it began; start again.")
-            found = np.asarray(self._opened()[first:last])
+            data = np.asarray(self._opened()[first:last])
         except InputError as error:
             self.failure = error
             raise
         except (OSError, ArithmeticError, LookupError, RuntimeError, ValueError, zlib.error) as error:
             place = f"rows {first} to {last - 1} of {self.key}"
-            self.failure = InputError(f"{self.path}: {place} can't be read ({_first_line(error)}). Use another copy.")
+            self.failure = InputError(f"{self.path}: {place} can't be read ({first_line(error)}). Use another copy.")
             raise self.failure from None
-        chosen = found if last - first == len(rows) else found[rows - first]
+        data = data if last - first == len(rows) else data[rows - first]
         with np.errstate(over="ignore"):  # what is too large becomes infinite, which the check of a file finds
-            return np.ascontiguousarray(chosen, self.dtype)
+            return np.ascontiguousarray(data, self.dtype)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """These of the rows, [*rows.shape, *shape]; each block that has some of them is read once."""
-        wanted, places = np.unique(rows, return_inverse=True)
-        block_of = np.searchsorted(self.starts, wanted, "right") - 1
-        spans = self.spans
-        found = [self.read(*spans[block])[wanted[block_of == block] - spans[block][0]] for block in np.unique(block_of)]
-        return np.concatenate(found)[places].reshape(*rows.shape, *self.shape[1:])
+        """Each block that has some of them is read once."""
+        distinct, places = np.unique(rows, return_inverse=True)
+        block_of, spans = np.searchsorted(self.starts, distinct, "right") - 1, self.spans
+        taken = [self.read(*spans[i])[distinct[block_of == i] - spans[i][0]] for i in np.unique(block_of)]
+        return np.concatenate(taken)[places].reshape(*rows.shape, *self.shape[1:])
+
+    def select(self, rows: np.ndarray | slice) -> "Stored":
+        return Stored(self.path, self.key, self.rows[rows])
 
     def load(self) -> np.ndarray:
-        """All of them, as an array."""
         return self.gather(self.spans)
 
-    def _opened(self) -> h5py.Dataset | Chunks:
+    def _opened(self) -> h5py.Dataset | GzippedChunks:
         if self._dataset is None:
             try:
                 self._dataset = opened(self.path, self.key)
             except (OSError, KeyError, RuntimeError) as error:
-                raise InputError(f"{self.path}: {self.key} can't be opened ({_first_line(error)}).") from None
+                raise InputError(f"{self.path}: {self.key} can't be opened ({first_line(error)}).") from None
         return self._dataset
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_dataset": None}
-
-
-Rows = np.ndarray | Stored
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def exceeds_sample(rows: Rows) -> bool:
-    return rows.nbytes > SAMPLE_BYTES
-
-
-def sample(rows: Rows) -> np.ndarray:
-    """Runs of rows spread evenly over all, SAMPLE_BYTES together (at least a row); all rows if they are no more. Which
-    ones follows from their number and size alone, so that rows in memory and in a file have the same sample."""
-    n = len(rows)
-    if not exceeds_sample(rows):
-        return rows[:]
-    kept = max(1, n * SAMPLE_BYTES // rows.nbytes)
-    runs = min(RUNS, kept)
-    spans = [(i * n // runs, i * n // runs + kept // runs) for i in range(runs)]
-    return rows.gather(spans) if isinstance(rows, Stored) else np.concatenate([rows[a:b] for a, b in spans])
 
 
 @cache

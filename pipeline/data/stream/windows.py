@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.stream.stored import Span, Stored
+from pipeline.data.rows import Rows, Span
 
 WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; up to eight such are held
 MOST_WINDOW_BYTES = 2**27
@@ -27,13 +27,13 @@ class Windows:
     seed: int
 
     @classmethod
-    def of(cls, inputs: Stored, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
+    def of(cls, inputs: Rows, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
         """Windows of whole batches; of a block at least, or of several that are to be mixed."""
         n = len(inputs)
         row = max(1, inputs.nbytes // n)
         block = -(-n // len(inputs.starts)) * row
-        wanted = min(max(WINDOW_BYTES, (MIXED_BLOCKS if mixed else 1) * block), MOST_WINDOW_BYTES)
-        return cls(n, inputs.starts, max(1, wanted // (row * batch_size)) * batch_size, seed)
+        nbytes = min(max(WINDOW_BYTES, (MIXED_BLOCKS if mixed else 1) * block), MOST_WINDOW_BYTES)
+        return cls(n, inputs.starts, max(1, nbytes // (row * batch_size)) * batch_size, seed)
 
     def __len__(self) -> int:
         return -(-self.n // self.size)
@@ -47,11 +47,11 @@ class Windows:
         ends = np.cumsum(stops - starts)  # places in the epoch's order
         begins = ends - (stops - starts)
         low, high = self._places(window)
-        found = []
+        spans = []
         for i in range(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(begins, high, "left"))):
             start = starts[i] + max(0, low - begins[i])  # a block at a window's edge is cut
-            found.append((int(start), int(stops[i] - max(0, ends[i] - high))))
-        return found
+            spans.append((int(start), int(stops[i] - max(0, ends[i] - high))))
+        return spans
 
     def rows(self, window: int) -> int:
         low, high = self._places(window)
@@ -67,8 +67,8 @@ class Windows:
 
     def order(self, epoch: int) -> np.ndarray:
         """All rows in the order of an epoch, [n]."""
-        found = np.empty(self.n, np.int64)
+        order = np.empty(self.n, np.int64)
         for window in range(len(self)):
             rows = np.concatenate([np.arange(*span) for span in self.spans(window, epoch)])
-            found[slice(*self._places(window))][self.shuffle(epoch, window)] = rows
-        return found
+            order[slice(*self._places(window))][self.shuffle(epoch, window)] = rows
+        return order

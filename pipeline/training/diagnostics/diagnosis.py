@@ -4,17 +4,21 @@ All of it is a function of the weights, the data and the seed, computed outside 
 trial trains the same bits with it as without, and one that trains fused, alone or resumed is measured alike.
 """
 
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import keras
 import numpy as np
 
 from pipeline.data.splits import Split
+from pipeline.errors import InputError, in_one_line
+from pipeline.heads.head import Head
+from pipeline.records import Event, Undiagnosed
+from pipeline.training.callbacks import Callback, Moment, Observation
 from pipeline.training.diagnostics.layer_probe import Arrays, Probe
 from pipeline.training.fused import stacking
 
@@ -27,7 +31,32 @@ RUN = 64  # examples of the pool that stand together: a file is read in blocks
 MOST_PROBES = 32  # some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials
 
 _probes: OrderedDict[str, Probe] = OrderedDict()
-_examples: dict[int, "_Examples"] = {}  # by id of the split, while that lives
+_examples: dict[int, "ProbedExamples"] = {}  # by id of the split, while that lives
+
+
+class Diagnostics(Callback):
+    """Records what the layers of a trial do, by epoch. If that can't be had it says why, once, and the trial trains on:
+    only data that can't be read would fail it in training, too."""
+
+    def __init__(self, diagnosis: "Diagnosis", emit: Callable[[Event], None]) -> None:
+        self._diagnosis: Diagnosis | None = diagnosis
+        self._emit = emit
+
+    def at_start(self, moment: Moment) -> Observation | None:
+        return self.after_epoch(moment)
+
+    def after_epoch(self, moment: Moment) -> Observation | None:
+        if self._diagnosis is None:
+            return None
+        weights = moment.weights()
+        try:
+            return self._diagnosis(weights)
+        except (InputError, OSError):
+            raise
+        except Exception as error:
+            self._diagnosis = None
+            self._emit(Undiagnosed(time.time(), in_one_line(error)))
+            return None
 
 
 class Diagnosis:
@@ -42,7 +71,7 @@ class Diagnosis:
         make: Callable[[], keras.Model],
         train: Split,
         *,
-        head: str,
+        head: Head,
         batch_size: int,
         seed: int,
     ) -> None:
@@ -50,12 +79,12 @@ class Diagnosis:
         self._batch_size, self._seed = batch_size, seed
         self._start: Arrays | None = None
 
-    def __call__(self, weights: list[np.ndarray]) -> dict[str, Any]:
-        """What an event gains, of the network with `weights` (as in model.weights).
+    def __call__(self, weights: list[np.ndarray]) -> Observation:
+        """What an epoch's record gains, of the network with `weights` (as in model.weights).
 
         probe_loss: the plain loss of the probe batch, predicted as val_loss is, and so beside it the gap between
         training and validation without what moving weights and batch statistics do to the training loss.
-        diagnostics: by layer, in the order in which they compute:
+        layers: by layer, in the order in which they compute:
         pre_activation_mean, _std, _p15, _p50, _p85: of what enters the activation, over examples and units; the
         percentiles are those of Ioffe & Szegedy (2015, figure 1). The network runs as it trains, batch norm with the
         statistics of the probe batch, but drops nothing.
@@ -76,12 +105,12 @@ class Diagnosis:
             _, self._start = self._measure(self._model.get_weights())
         loss, found = self._measure(weights)
         layers = {name: _summary(arrays, self._start[name]) for name, arrays in found.items()}
-        return {"probe_loss": loss, "diagnostics": layers}
+        return Observation({"probe_loss": loss}, layers)
 
     @cached_property
     def _key(self) -> str:
         """By which models of the very same layers share a probe."""
-        return str([self._head, *stacking.leaves(self._model.get_config())])
+        return str([self._head.key, *stacking.leaves(self._model.get_config())])
 
     @cached_property
     def _drawn(self) -> np.ndarray:
@@ -112,7 +141,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class _Examples:
+class ProbedExamples:
     """Of a training split: the probe batch, inputs [probe, ...] and labels [probe], and pool [pool, ...]."""
 
     inputs: np.ndarray
@@ -120,12 +149,12 @@ class _Examples:
     pool: np.ndarray
 
 
-def _examples_of(train: Split) -> _Examples:
+def _examples_of(train: Split) -> ProbedExamples:
     """Read once for all trials of this split."""
     key = id(train)
     if key not in _examples:
-        pool = train.examples(pool_rows(len(train), train.inputs.nbytes // len(train)))
-        _examples[key] = _Examples(train.inputs[:PROBE], train.labels[:PROBE], pool)
+        pool = train.inputs.take(pool_rows(len(train), train.inputs.nbytes // len(train)))
+        _examples[key] = ProbedExamples(train.inputs[:PROBE], train.labels[:PROBE], pool)
         weakref.finalize(train, _examples.pop, key)
     return _examples[key]
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.heads.head import Head
 from pipeline.training.layer_calls import prepare
-from pipeline.training.losses import CRITERIA
 
 MOST_VALUES = 2**18  # of a layer that percentiles are taken of: sorting more costs seconds and changes no digit
 
@@ -34,8 +34,8 @@ class _Seen:
 class Probe:
     """Measures any weights of `model`, which becomes its own: its layers are changed to tell what passes them."""
 
-    def __init__(self, model: keras.Model, head: str) -> None:
-        self._model, self._criterion = model, CRITERIA[head]
+    def __init__(self, model: keras.Model, head: Head) -> None:
+        self._model, self._head = model, head
         self._calls: list[tuple[keras.layers.Layer, dict[str, Any]]] = []
         self._as_training = False  # whether batch norm takes the statistics of the batch
         prepare(model, stacked=False, own_data=True)  # input statistics are read from the weights
@@ -107,7 +107,7 @@ class Probe:
         predicted, _ = self._forward(inputs, as_training=False)  # first: the others move the moving averages
         with tf.GradientTape() as tape:
             outputs, seen = self._forward(inputs)
-            loss = tf.reduce_mean(self._criterion.losses(labels, outputs))
+            loss = tf.reduce_mean(self._head.losses(labels, outputs))
         kernels = {name: layer.kernel for name, layer in seen.items() if layer.kernel is not None}
         gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         found: Tensors = {name: {} for name in seen}
@@ -120,7 +120,7 @@ class Probe:
                 found[name]["dead"] = tf.reduce_max(values, 0) == tf.reduce_min(values, 0)
             if (noisy := layer.batch_mean_of()) is not None:
                 found[name]["batch_spread"] = tf.math.reduce_std(_by_unit(noisy), 0)
-        return tf.reduce_mean(self._criterion.losses(labels, predicted)), found
+        return tf.reduce_mean(self._head.losses(labels, predicted)), found
 
     def _batch_means(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         _, seen = self._forward(inputs)

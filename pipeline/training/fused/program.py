@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.data.input_pipeline import waited_for
+from pipeline.heads.head import Head
 from pipeline.training.fused.stacking import Path, assigned
 from pipeline.training.fused.updates import Rule, Tensors, apply
-from pipeline.training.losses import Criterion
+from pipeline.training.sums import Sums, added, metric_sums, specs
 
 
 class State(NamedTuple):
@@ -26,16 +27,6 @@ class State(NamedTuple):
     slots: list[Tensors]
     shared: Tensors
     step: tf.Tensor
-
-
-class Totals(NamedTuple):
-    """Sums over examples, [P] each: loss, correct predictions; how many examples there were; and for how many seconds
-    steps waited for their batch."""
-
-    loss: tf.Tensor
-    correct: tf.Tensor
-    count: tf.Tensor
-    waited: tf.Tensor
 
 
 class Constants(NamedTuple):
@@ -65,8 +56,8 @@ class Data(NamedTuple):
 class Program:
     """template: a Keras model with every layer as wide as the widest trial's; only its graph is used.
 
-    criterion: of its head. paths: which numbers of its layers differ by trial. xla: compile with XLA. clip, decay:
-    whether any trial clips gradients or decays weights.
+    targets: of a batch of any size. paths: which numbers of its layers differ by trial. xla: compile with XLA. clip,
+    decay: whether any trial clips gradients or decays weights.
     """
 
     def __init__(
@@ -74,22 +65,32 @@ class Program:
         template: keras.Model,
         rule: Rule,
         *,
-        criterion: Criterion,
+        head: Head,
+        targets: tf.TensorSpec,
         paths: Sequence[Path],
         batch_size: int,
         clip: bool,
         decay: bool,
         xla: bool,
     ) -> None:
-        self.template, self._rule, self._criterion, self._paths = template, rule, criterion, paths
+        self.template, self._rule, self._head, self._paths = template, rule, head, paths
         self._batch_size, self._clip, self._decay = batch_size, clip, decay
+        outputs = tf.TensorSpec([None, *template.output.shape[1:]], template.output.dtype)
+        self._specs = specs(head, targets, outputs)
         # Nothing here is Python that autograph would have to convert, which takes longer than all the rest of tracing.
         graph = partial(tf.function, autograph=False)
         self.steps = graph(self._steps, jit_compile=xla)
         self.finish = graph(self._finish, jit_compile=xla)
         self.evaluate = graph(self._evaluate, jit_compile=xla)
         self.stream = graph(self._stream)
-        self._stream_step = graph(self._step, jit_compile=xla)
+        self.stream_step = graph(self._step, jit_compile=xla)
+
+    def zero(self, state: State) -> Sums:
+        """The sums before the first batch: over examples, [P, ...] each; how many examples there were; and for how many
+        seconds steps waited for their batch."""
+        n_trials = state.step.shape[0]
+        metrics = {key: tf.zeros([n_trials, *spec.shape], spec.dtype) for key, spec in self._specs.items()}
+        return {"loss": tf.zeros([n_trials]), "examples": tf.constant(0), "waited": tf.constant(NO_TIME), **metrics}
 
     def _for_each(self, function: Any, state: State, batch: Data, constants: Constants) -> Any:
         """`function(weights, others, numbers of layers, label smoothing, inputs, labels)` for each trial."""
@@ -113,19 +114,19 @@ class Program:
         return tf.vectorized_map(one, arguments, warn=False)
 
     def _gradients(self, weights: Any, others: Any, smoothing: Any, inputs: Any, labels: Any) -> Any:
-        """Loss, correct predictions, gradients and the running averages of one trial on one batch."""
+        """Loss, sums of the metrics, gradients and the running averages of one trial on one batch."""
         with tf.GradientTape() as tape:
             tape.watch(weights)
             outputs, updated, penalties = self.template.stateless_call(
                 weights, others, inputs, training=True, return_losses=True
             )
-            losses = self._criterion.losses(labels, outputs, smoothing)
+            losses = self._head.losses(labels, outputs, smoothing)
             loss = tf.add_n([tf.reduce_mean(losses), *penalties])
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, self._criterion.correct(labels, outputs), gradients, list(updated)
+        return loss, metric_sums(self._head, labels, outputs), gradients, list(updated)
 
-    def _step(self, state: State, batch: Data, rate: tf.Tensor, constants: Constants) -> tuple[State, Totals]:
-        loss, correct, gradients, others = self._for_each(self._gradients, state, batch, constants)
+    def _step(self, state: State, batch: Data, rate: tf.Tensor, constants: Constants) -> tuple[State, Sums]:
+        loss, sums, gradients, others = self._for_each(self._gradients, state, batch, constants)
         gradients = [g if mask is None else g * mask for g, mask in zip(gradients, constants.masks, strict=True)]
         step = state.step + 1
         weights, slots, shared = apply(
@@ -141,63 +142,66 @@ class Program:
             decay=self._decay,
         )
         n = tf.shape(batch.labels)[1]
-        return State(weights, others, slots, shared, step), Totals(loss * tf.cast(n, tf.float32), correct, n, NO_TIME)
+        sums |= {"loss": loss * tf.cast(n, tf.float32), "examples": n, "waited": NO_TIME}
+        return State(weights, others, slots, shared, step), sums
 
     def _steps(
         self,
         state: State,
-        totals: Totals,
+        totals: Sums,
         constants: Constants,
         data: Data,
         order: tf.Tensor,
         rates: tf.Tensor,
         begin: Any,
         end: Any,
-    ) -> tuple[State, Totals]:
+    ) -> tuple[State, Sums]:
         """Full batches `begin` to `end`. order: [D, n]; rates: [P, steps of an epoch]; totals: of those before, which
         are added up in the same order however an epoch is divided into calls."""
 
-        def body(i: tf.Tensor, state: State, totals: Totals) -> Any:
+        def body(i: tf.Tensor, state: State, totals: Sums) -> Any:
             index = tf.slice(order, [0, i * self._batch_size], [order.shape[0], self._batch_size])
             state, more = self._step(state, data.batch(index), rates[:, i], constants)
             return i + 1, state, added(totals, more)
 
-        return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
+        _, state, totals = tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))
+        return state, totals
 
     def _finish(
         self, state: State, constants: Constants, data: Data, order: tf.Tensor, rates: tf.Tensor, validation: Data
-    ) -> tuple[State, Totals, Totals]:
+    ) -> tuple[State, Sums, Sums]:
         """The partial batch at the end of an epoch, if there is one, and the validation."""
-        totals = zero(state)
+        totals = self.zero(state)
         rest = order.shape[1] % self._batch_size
         if rest:
             state, totals = self._step(state, data.batch(order[:, -rest:]), rates[:, -1], constants)
         return state, totals, self._evaluate(state, constants, validation)
 
     def _stream(
-        self, iterator: Any, state: State, totals: Totals, constants: Constants, rates: tf.Tensor, begin: Any, end: Any
-    ) -> tuple[State, Totals]:
+        self, iterator: Any, state: State, totals: Sums, constants: Constants, rates: tf.Tensor, begin: Any, end: Any
+    ) -> tuple[State, Sums]:
         """Batches from an iterator, for data that is too large to stay on the device."""
 
-        def body(i: tf.Tensor, state: State, totals: Totals) -> Any:
-            (inputs, labels), seconds = waited_for(iterator, totals.count)
-            state, more = self._stream_step(state, Data(inputs[None], labels[None]), rates[:, i], constants)
-            return i + 1, state, added(totals, more._replace(waited=seconds))
+        def body(i: tf.Tensor, state: State, totals: Sums) -> Any:
+            (inputs, labels), seconds = waited_for(iterator, totals["examples"])
+            state, more = self.stream_step(state, Data(inputs[None], labels[None]), rates[:, i], constants)
+            return i + 1, state, added(totals, more | {"waited": seconds})
 
-        return tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))[1:]
+        _, state, totals = tf.while_loop(lambda i, *_: i < end, body, (begin, state, totals))
+        return state, totals
 
-    def _evaluate(self, state: State, constants: Constants, data: Data) -> Totals:
+    def _evaluate(self, state: State, constants: Constants, data: Data) -> Sums:
         """Validation of all trials, in slices that keep the activations of a cohort small."""
         n, slices = data.labels.shape[1], []
         # Of no more examples than a training step holds in memory three times over, for its gradients.
         size = min(n, max(64, min(EVALUATED_AT_ONCE // state.step.shape[0], 2 * self._batch_size)))
         full = n // size
 
-        def body(i: tf.Tensor, totals: Totals) -> Any:
+        def body(i: tf.Tensor, totals: Sums) -> Any:
             index = tf.range(size)[None] + i * size
             return i + 1, added(totals, self._measure(state, data, index, constants))
 
-        totals = zero(state)
+        totals = self.zero(state)
         if full > 1:
             totals = tf.while_loop(lambda i, *_: i < full, body, (tf.constant(0), totals))[1]
         elif full:
@@ -208,26 +212,16 @@ class Program:
             totals = added(totals, self._measure(state, data, index, constants))
         return totals
 
-    def _measure(self, state: State, data: Data, index: tf.Tensor, constants: Constants) -> Totals:
+    def _measure(self, state: State, data: Data, index: tf.Tensor, constants: Constants) -> Sums:
         def one(weights: Any, others: Any, smoothing: Any, inputs: Any, labels: Any) -> Any:
             outputs, _ = self.template.stateless_call(weights, others, inputs, training=False)
-            losses = self._criterion.losses(labels, outputs)
-            return tf.reduce_sum(losses), self._criterion.correct(labels, outputs)
+            losses = self._head.losses(labels, outputs)
+            return {"loss": tf.reduce_sum(losses), **metric_sums(self._head, labels, outputs)}
 
         batch = data.batch(tf.repeat(index, data.inputs.shape[0], axis=0))
-        loss, correct = self._for_each(one, state, batch, constants)
-        return Totals(loss, correct, tf.shape(batch.labels)[1], NO_TIME)
+        sums: Sums = self._for_each(one, state, batch, constants)
+        return sums | {"examples": tf.shape(batch.labels)[1], "waited": NO_TIME}
 
 
 EVALUATED_AT_ONCE = 8192  # examples times trials
 NO_TIME = np.float64(0)
-
-
-def added(totals: Totals, more: Totals) -> Totals:
-    return Totals(*map(tf.add, totals, more))
-
-
-def zero(state: State) -> Totals:
-    """The totals before the first batch."""
-    n_trials = state.step.shape[0]
-    return Totals(tf.zeros([n_trials]), tf.zeros([n_trials], tf.int32), tf.constant(0), tf.constant(NO_TIME))

@@ -10,14 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.data.input_pipeline import Augment
+from pipeline.data.input_pipeline import Augmentation
 from pipeline.data.splits import Splits
+from pipeline.heads.head import Head
 from pipeline.training import layer_calls
 from pipeline.training.fused import stacking, updates
-from pipeline.training.fused.feed import Feed, Resident, Streamed
-from pipeline.training.fused.program import Constants, Program, State, Totals, zero
+from pipeline.training.fused.batches import Batches, InMemoryBatches, StreamingBatches
+from pipeline.training.fused.program import Constants, Program, State
 from pipeline.training.fused.stacked import Stacked, gathered
-from pipeline.training.losses import CRITERIA
+from pipeline.training.sums import Sums, as_numbers, values
 
 # An epoch longer than this runs as several calls, between which a stop request is noticed.
 CALL_SECONDS, STEPS_PER_CALL = 2.0, 256
@@ -45,11 +46,11 @@ class FusedTrainer:
         seeds: Sequence[int],
         batch_size: int,
         label_smoothing: Sequence[float],
-        head: str = "softmax",
+        head: Head,
         epoch: int = 0,
         resident: bool = True,
         xla: bool = True,
-        augment: Augment | None = None,
+        augment: Augmentation | None = None,
     ) -> None:
         self._batch_size, self._epoch, self._head = batch_size, epoch, head
         sources = list(dict.fromkeys(zip(map(id, splits), seeds)))
@@ -60,9 +61,11 @@ class FusedTrainer:
         self._set_up(models, optimizers, label_smoothing, xla)
         self._steps_per_call = min(FIRST_STEPS, STEPS_PER_CALL)
         if resident:
-            self._feed: Feed = Resident(self._splits, self._seeds, batch_size=batch_size)
+            self._batches: Batches = InMemoryBatches(self._splits, self._seeds, batch_size=batch_size)
         else:
-            self._feed = Streamed(self._splits[0], self._seeds[0], batch_size=batch_size, epoch=epoch, augment=augment)
+            self._batches = StreamingBatches(
+                self._splits[0], self._seeds[0], batch_size=batch_size, epoch=epoch, augment=augment
+            )
 
     def _set_up(
         self,
@@ -87,7 +90,8 @@ class FusedTrainer:
             return Program(
                 template,
                 rule,
-                criterion=CRITERIA[self._head],
+                head=self._head,
+                targets=targets,
                 paths=list(differing),
                 batch_size=self._batch_size,
                 clip=clip,
@@ -95,6 +99,8 @@ class FusedTrainer:
                 xla=xla,
             )
 
+        labels = self._splits[0].train.labels
+        targets = tf.TensorSpec([None, *labels.shape[1:]], labels.dtype)
         widths = stacking.common_widths(structures)
         same = {path: value for path, value in structures[0].numbers.items() if path not in differing}
         statistics = [] if own_data else [w.tobytes().hex() for w in _statistics(models[0])]
@@ -104,11 +110,12 @@ class FusedTrainer:
             same,
             sorted(map(str, differing)),
             type(optimizers[0]).__name__,
-            self._head,
+            self._head.key,
+            targets,
         ]
         parts += [self._batch_size, clip, decay, own_data, xla, statistics]
-        self._program = _program(json.dumps([_text(part) for part in parts]), make)
-        wide = [tuple(v.shape) for v in self._program.template.variables]
+        self.program = _program(json.dumps([_text(part) for part in parts]), make)
+        wide = [tuple(v.shape) for v in self.program.template.variables]
         self._trials = Stacked(models, optimizers, rule, numbers, wide)
         self._constants = Constants(
             layers=[tf.constant(values) for values in differing.values()],
@@ -128,49 +135,54 @@ class FusedTrainer:
     ) -> list[dict[str, float]] | None:
         """Trains an epoch at learning rates [P, steps] and validates.
 
-        Returns for each trial loss (as trained on) and val_loss, and accuracy and val_accuracy if its head
-        classifies; None if `should_stop` turned true between two calls.
+        Returns for each trial the head's metrics, of training (the loss as trained on) and validation; None if
+        `should_stop` turned true between two calls.
         """
-        state, constants, feed = self._trials.state, self._constants, self._feed
+        state, constants, batches = self._trials.state, self._constants, self._batches
         rate = tf.constant(rates)
-        feed.begin(self._epoch)
-        totals, begin = zero(state), 0
-        while begin < feed.calls:
+        batches.begin(self._epoch)
+        totals, begin = self.program.zero(state), 0
+        while begin < batches.calls:
             if should_stop():
                 return None
-            began, end = time.perf_counter(), min(begin + self._steps_per_call, feed.calls)
+            began, end = time.perf_counter(), min(begin + self._steps_per_call, batches.calls)
             state, totals = self._steps(state, totals, rate, begin, end)
-            totals.loss.numpy()  # a GPU answers before it is done
+            totals["loss"].numpy()  # a GPU answers before it is done
             fitting = (end - begin) * CALL_SECONDS / (time.perf_counter() - began)
             begin, self._steps_per_call = end, max(1, min(STEPS_PER_CALL, int(fitting)))
-        loss, correct, count = totals.loss.numpy().astype(float), totals.correct.numpy(), int(totals.count)
-        state, rest, validation = feed.finish(self._program, state, constants, rate)
-        loss, correct, count = loss + rest.loss.numpy(), correct + rest.correct.numpy(), count + int(rest.count)
+        trained = as_numbers(totals)
+        state, rest, validation = batches.finish(self.program, state, constants, rate)
+        for key, value in as_numbers(rest).items():
+            trained[key] += value
         self._trials.state = state
-        self.waited = float(totals.waited + rest.waited)
+        self.waited = float(trained["waited"])
         self._epoch += 1
-        n = int(validation.count)
-        criterion = CRITERIA[self._head]
-        columns = criterion.metrics(loss, correct, count)
-        columns |= criterion.metrics(validation.loss.numpy(), validation.correct.numpy(), n, prefix="val_")
-        return [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+        parts = {"": trained, "val_": as_numbers(validation)}
+        return [
+            {name: value for prefix, sums in parts.items() for name, value in self._metrics(sums, i, prefix).items()}
+            for i in range(self.size)
+        ]
+
+    def _metrics(self, sums: dict[str, Any], i: int, prefix: str) -> dict[str, float]:
+        """Those of trial `i`."""
+        return values(self._head, {key: value[i] if np.ndim(value) else value for key, value in sums.items()}, prefix)
 
     def rehearse(self, rates: np.ndarray, steps: int) -> int:
         """Computes up to `steps` steps of an epoch and forgets them: what a step takes, compiled. Returns how many: the
         partial batch at an epoch's end is a step only where there is no full one."""
         state, rate = self._trials.state, tf.constant(rates)
-        self._feed.begin(self._epoch)
-        full = min(steps, self._feed.calls)
+        self._batches.begin(self._epoch)
+        full = min(steps, self._batches.calls)
         if full:
-            _, totals = self._steps(state, zero(state), rate, 0, full)
+            _, totals = self._steps(state, self.program.zero(state), rate, 0, full)
         else:
-            _, totals, _ = self._feed.finish(self._program, state, self._constants, rate)
-        totals.loss.numpy()
+            _, totals, _ = self._batches.finish(self.program, state, self._constants, rate)
+        totals["loss"].numpy()
         return full or 1
 
-    def _steps(self, state: State, totals: Totals, rate: tf.Tensor, begin: int, end: int) -> tuple[State, Totals]:
+    def _steps(self, state: State, totals: Sums, rate: tf.Tensor, begin: int, end: int) -> tuple[State, Sums]:
         span = tf.constant(begin), tf.constant(end)
-        return self._feed.steps(self._program, state, totals, self._constants, rate, *span)
+        return self._batches.steps(self.program, state, totals, self._constants, rate, *span)
 
     def weights(self, i: int) -> list[np.ndarray]:
         """What predicting needs of trial `i`, in its own widths and the order of model.weights."""

@@ -139,8 +139,8 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     refused = caviar(*line, f"resume={folder}", cwd=tmp_path)
     assert refused.returncode == 2
     assert re.fullmatch(
-        rf"resume={folder}: the data has changed since this run began \(its fingerprint was \w{{16}}, is \w{{16}}\)\.\n"
-        r"Bring back the data as it was, or start a new run, without resume\.\n",
+        rf"resume={folder} was begun otherwise \(data: was '?\w{{16}}'?, is '?\w{{16}}'?\)\.\n"
+        r"Repeat its own command to resume it, or start a new run, without resume\.\n",
         refused.stderr,
     )
     assert refused.stdout == ""

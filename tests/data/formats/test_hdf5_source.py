@@ -1,11 +1,9 @@
 """HDF5 files that can't be trained on, and what is said of each; and those that can."""
 
-import contextlib
 import json
 import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.data import probe
+from pipeline.data import trainable
 from pipeline.data.formats import hdf5 as source
 from pipeline.data.input_pipeline import training_batches
 from pipeline.data.splits import Splits
@@ -22,25 +20,13 @@ from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from pipeline.training.trial import identity
 from tests.conftest import ROOT
+from tests.workers import jobs
 
 N, SHAPE = 40, (3, 2)
 INPUTS = np.random.default_rng(0).normal(size=(N, *SHAPE)).astype(np.float32)
 LABELS = np.arange(N) % 4
 WORDS = np.array([b"cat", b"dog", b"emu", b"fox"])[LABELS]
 HALF = {"validation_fraction": 0.2, "test_fraction": 0.2}
-
-
-@pytest.fixture(autouse=True)
-def no_probe(monkeypatch, request):
-    """A process for each of a hundred files takes a minute."""
-    if "real_probe" not in request.fixturenames:
-        for module in (probe, source):
-            monkeypatch.setattr(module, "probe", lambda path, *texts: None)
-
-
-@pytest.fixture
-def real_probe():
-    """For a test that wants it."""
 
 
 def load(path, **settings):
@@ -396,81 +382,15 @@ def test_a_file_that_is_being_written(good, mode, locking):
         load(good)
 
 
-@pytest.mark.parametrize(("by", "message"), [("size", "without end"), ("crash", "crashes on its structure")])
-def test_hdf5_may_hang_or_crash_on_a_damaged_file(good, monkeypatch, real_probe, by, message):
-    load(good)
-    raw = bytearray(good.read_bytes())
-    heap = raw.index(b"GCOL")
-    raw[heap + 16 + 8] ^= 0x20  # the size of its first object, 1
-    good.write_bytes(raw)
-    monkeypatch.setattr(probe, "SECONDS", 2)
-    if by == "crash":
-        monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    assert message in refused(good)
-
-
-def test_a_file_of_many_objects_is_not_taken_for_one_without_end(good, monkeypatch, real_probe):
-    """Of each object there is news in time, though not of all of them together."""
-    monkeypatch.setattr(probe, "SECONDS", 2)
-    monkeypatch.setattr(
-        probe, "_READ", probe._READ.replace("def goes_on():", "import time\ndef goes_on():\n    time.sleep(0.5)")
-    )
-    with h5py.File(good, "r+") as file:
-        file.attrs.update({f"attribute {i}": i for i in range(4)})
-    probe.probe(good)
-
-
-def test_a_file_that_the_probe_could_not_open_is_probed_again(good, monkeypatch, real_probe):
-    """It may have been open for writing, or its disk away for a moment."""
-    real = probe._READ
-    monkeypatch.setattr(probe, "_READ", "import sys; sys.exit(int(sys.argv[1]))")
-    load(good)
-    monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    assert "crashes on its structure" in refused(good)
-    monkeypatch.setattr(probe, "_READ", real)
-    load(good)
-
-
-def test_a_probe_that_somebody_ended_says_nothing_of_the_file(good, monkeypatch, real_probe):
-    monkeypatch.setattr(probe, "_READ", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    assert "the process that reads its structure first can't (it ended with status -9)" in refused(good)
-
-
-def test_a_file_is_probed_however_many_others_are_open(good, real_probe):
-    with contextlib.ExitStack() as stack:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        for _ in range(1100):
-            stack.enter_context(good.open("rb"))
-        probe.probe(good)
-
-
-def test_a_file_beside_the_data_is_not_run_by_the_probe(good, monkeypatch, real_probe):
-    (good.parent / "h5py.py").write_text(f"open({str(good.parent / 'ran')!r}, 'w')")
-    monkeypatch.chdir(good.parent)
-    load(good)
-    assert not (good.parent / "ran").exists()
-
-
-def test_a_probe_that_never_read_is_not_taken_for_a_good_one(good, monkeypatch, real_probe):
-    real = probe._READ
-    monkeypatch.setattr(probe, "_READ", "import no_such_module")
-    assert "can't (ModuleNotFoundError: No module named 'no_such_module')" in refused(good)
-    monkeypatch.setattr(probe, "_READ", real)
-    load(good)
-
-
 FUZZ = """
-import pathlib, sys
+import os, pathlib, sys, tempfile
+import sklearn.model_selection  # once, and not in each child
+from pipeline import crash
 from pipeline.data.formats import hdf5
-from pipeline.data import probe
 from pipeline.errors import InputError
 
-probe.SECONDS = 4
-places = {"inputs": "inputs", "labels": "labels", "validation": {}, "test": {}}
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*.h5")):
-    print(path.name, end=" ", flush=True)
+def load(path):
+    places = {"inputs": "inputs", "labels": "labels", "validation": {}, "test": {}}
     try:
         splits = hdf5.hdf5(
             file=str(path), **places, validation_fraction=0.2, test_fraction=0.2, memory="never", seed=0
@@ -478,9 +398,21 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.h5")):
         splits.fingerprint
     except InputError as error:
         assert str(error).startswith(f"{path}: ") and "\\n" not in str(error), error
-        print("refused", flush=True)
-    else:
-        print("loaded", flush=True)
+        return "refused"
+    return "loaded"
+
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.h5")):
+    print(path.name, end=" ", flush=True)
+    with tempfile.TemporaryFile() as note:
+        child = os.fork()
+        if not child:
+            crash.make_disposable(note.fileno(), 4)
+            print(load(path), flush=True)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code:
+            print("refused", crash.verdict(note, -code) or f"ended by {code}", flush=True)
+            assert crash.verdict(note, -code)
 """
 
 
@@ -796,9 +728,7 @@ def test_a_fingerprint_tells_changed_rows_labels_names_and_splits(tmp_path):
 
 def test_a_state_is_of_training_data_that_is_held_or_streamed(good):
     """They are shuffled into other batches; where the other parts are makes no difference."""
-    groups = ("dataset", "model", "optimizer", "schedule", "train")
-    config = {**{name: {} for name in groups}, "device": {"precision": "float32"}, "seed": 0}
-    config["sweep"] = {"metric": "val_loss", "direction": "minimize"}
+    config = jobs.config()
     held, streamed = (load(good, memory=memory) for memory in ("always", "never"))
     mixed = Splits(held.train, streamed.validation, streamed.test, held.class_names)
     assert [s.train.streamed for s in (held, streamed, mixed)] == [False, True, False]
@@ -809,7 +739,7 @@ SETTINGS = [{}, {"chunks": (7, *SHAPE), "compression": "gzip"}, {"chunks": (40, 
 
 
 def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_data_are_held(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", INPUTS.nbytes // 8)
+    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", INPUTS.nbytes // 8)
 
     def loaded(inputs=INPUTS, settings=SETTINGS[0], **other):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5"  # those before it are still open
@@ -830,7 +760,7 @@ def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_d
 
 
 def test_a_large_part_is_read_for_its_fingerprint_once_a_version_of_its_file(good, monkeypatch):
-    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", 10)
+    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", 10)
     first = load(good, memory="never").fingerprint
     splits = load(good, memory="never")
     monkeypatch.setattr(Stored, "read", lambda *_: pytest.fail("read"))
@@ -839,8 +769,8 @@ def test_a_large_part_is_read_for_its_fingerprint_once_a_version_of_its_file(goo
 
 def test_what_was_read_through_is_not_read_again_until_the_file_changes(good, monkeypatch):
     read = []
-    check = source._check_rows
-    monkeypatch.setattr(source, "_check_rows", lambda rows: read.append(rows.key) or check(rows))
+    check = trainable.digest_of
+    monkeypatch.setattr(trainable, "digest_of", lambda rows: read.append(rows.key) or check(rows))
     for _ in range(2):
         load(good, memory="never")
     assert read == ["inputs"]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import parts
 from pipeline.data.formats.images import images
 from pipeline.errors import InputError
 from tests.conftest import TINY, here
@@ -41,7 +40,7 @@ def test_an_image_has_the_class_of_its_folder(tmp_path):
     for part in splits.parts.values():
         assert part.inputs.dtype == np.uint8
         colors = np.array(list(COLORS.values()))[part.labels]
-        assert np.abs(part.inputs.astype(int) - colors[:, None, None]).max() <= 8  # JPEG and WebP lose a little
+        assert np.abs(part.inputs.load().astype(int) - colors[:, None, None]).max() <= 8  # JPEG and WebP lose a little
     assert splits.fingerprint == load(tmp_path).fingerprint != load(tmp_path, seed=1).fingerprint
 
 
@@ -188,7 +187,7 @@ def test_a_class_of_the_test_part_alone_is_refused(tmp_path):
 
 def test_images_too_large_for_every_worker_are_refused_before_they_are_read(tmp_path, monkeypatch):
     fill(tmp_path)
-    monkeypatch.setattr(parts, "room", lambda: 42 * 8 * 6 * 3 - 1)
+    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (42 * 8 * 6 * 3 - 1))
     with pytest.raises(InputError, match="python -m pipeline convert dataset=images"):
         load(tmp_path)
     assert sum(counts(load(tmp_path, memory="always"))) == 42

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from pipeline.data import parts
 from pipeline.data.formats.npz import npz
 from pipeline.errors import InputError
 from tests.conftest import TINY, here
@@ -160,7 +159,7 @@ def test_a_file_that_is_none(tmp_path, content, message):
 
 
 def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "room", lambda: X.nbytes - 1)
+    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (X.nbytes - 1))
     with pytest.raises(InputError, match=r"more than a sixteenth of the memory.*\n.*python -m pipeline convert"):
         load(tmp_path, {"x": X, "y": Y})
     assert len(load(tmp_path, {"x": X, "y": Y}, memory="always").train) == 42

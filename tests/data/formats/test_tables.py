@@ -10,7 +10,6 @@ import pyarrow.parquet
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from pipeline.data import parts
 from pipeline.data.formats.columns import override
 from pipeline.data.formats.tables import csv, parquet
 from pipeline.errors import InputError
@@ -305,7 +304,7 @@ def test_columns_of_lists_are_refused(tmp_path):
 
 
 def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "room", lambda: N * 6 * 4 - 1)
+    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (N * 6 * 4 - 1))
     with pytest.raises(InputError, match="python -m pipeline convert dataset=csv"):
         load_csv(tmp_path, text(COLUMNS))
     assert len(load_csv(tmp_path, text(COLUMNS), memory="always").train) == 36

@@ -7,8 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.data.stream.chunks import Chunks
-from pipeline.data.stream.stored import Stored, as_read, sample
+from pipeline.data.rows import InMemory, sample
+from pipeline.data.stream.chunks import GzippedChunks
+from pipeline.data.stream.stored import Stored, as_read
 from pipeline.errors import InputError
 from tests.data.conftest import FORMATS, SHAPE, N, examples
 
@@ -36,9 +37,9 @@ def test_rows_are_those_of_the_file_in_every_format(write, settings, rows):
 def test_it_can_be_gone_through_again_and_again(write, settings):
     stored = Stored(write(inputs=(INPUTS, settings)), "inputs", np.arange(N))
     for _ in range(2):
-        np.testing.assert_array_equal(np.concatenate(list(stored)), INPUTS)
-    next(iter(stored))  # a look at the first block takes nothing away
-    np.testing.assert_array_equal(np.concatenate(list(stored)), INPUTS)
+        np.testing.assert_array_equal(np.concatenate(list(stored.blocks())), INPUTS)
+    next(stored.blocks())  # a look at the first block takes nothing away
+    np.testing.assert_array_equal(np.concatenate(list(stored.blocks())), INPUTS)
 
 
 def test_blocks_begin_with_chunks_of_the_file(write):
@@ -55,23 +56,23 @@ def test_blocks_begin_with_chunks_of_the_file(write):
 @pytest.mark.parametrize("nbytes", [20, 30, 31, 3001, 6000, 29_000])
 def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monkeypatch, rows, nbytes):
     stored = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", rows)
-    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", nbytes)
+    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", nbytes)
     found = sample(stored)
-    np.testing.assert_array_equal(found, sample(INPUTS[rows]))
+    np.testing.assert_array_equal(found, sample(InMemory(INPUTS[rows])))
     assert min(30, nbytes) <= found.nbytes <= max(30, nbytes)
     assert len(np.unique(found[:, 0, 0])) == len(found)
     if nbytes > 3000:
         assert found[:, 0, 0].min() < 100
         assert found[:, 0, 0].max() > 800
-    monkeypatch.setattr("pipeline.data.stream.stored.SAMPLE_BYTES", 2**20)
+    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", 2**20)
     np.testing.assert_array_equal(sample(stored), INPUTS[rows])
 
 
 @pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])
 def test_what_lies_between_scattered_rows_is_not_held_at_once(write, monkeypatch, ask):
-    rows, read, real = np.array([3, 64, 500, 999]), [], Chunks.__getitem__
+    rows, read, real = np.array([3, 64, 500, 999]), [], GzippedChunks.__getitem__
     stored = Stored(write(inputs=(INPUTS, FORMATS["gzip"])), "inputs", rows)
-    monkeypatch.setattr(Chunks, "__getitem__", lambda self, span: read.append(span) or real(self, span))
+    monkeypatch.setattr(GzippedChunks, "__getitem__", lambda self, span: read.append(span) or real(self, span))
     found = ask(stored)
     np.testing.assert_array_equal(found[-3:], INPUTS[[64, 500, 999]])
     assert max(span.stop - span.start for span in read) <= 64
@@ -127,6 +128,7 @@ def rewrite(path):
         (rewrite, "the file changed after training on it began"),
         (lambda path: path.unlink(), "rows 0 to 4 of inputs can't be read"),
         (lambda path: path.write_bytes(b""), "the file changed"),
+        (lambda path: os.truncate(path, 3000), "the file changed"),
     ],
 )
 def test_a_file_that_changes_is_not_read_on(write, change, message):
@@ -137,6 +139,14 @@ def test_a_file_that_changes_is_not_read_on(write, change, message):
         stored.read(0, 5)
     assert str(path) in str(raised.value)
     assert stored.failure is raised.value
+
+
+@pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
+def test_a_file_that_ends_early_is_not_opened(write, settings):
+    path = write(inputs=(INPUTS, settings))
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(InputError, match=r"inputs can't be opened \(.*truncated file"):
+        Stored(path, "inputs", np.arange(N))
 
 
 def test_a_damaged_chunk_is_said_by_its_rows(write):

@@ -1,8 +1,8 @@
 """What is measured of the layers, against the same by hand, and that measuring changes nothing."""
 
 import gc
-import json
 import weakref
+from dataclasses import replace
 from functools import partial
 
 import h5py
@@ -11,21 +11,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from hydra import compose, initialize_config_dir
 
-from pipeline import config as configs
+from pipeline.config import differences
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Split
 from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
+from pipeline.eventlog import events_of
+from pipeline.records import Conditions, Diagnosed, Ended, EpochEnded, Started, TrainJob, Undiagnosed
+from pipeline.schema import Model
 from pipeline.training import checkpoint
 from pipeline.training.cohort import run_trials
 from pipeline.training.diagnostics import diagnosis as diagnostics
-from pipeline.training.diagnostics.diagnosis import BATCHES, PROBE, Diagnosis, pool_rows
+from pipeline.training.diagnostics.diagnosis import BATCHES, PROBE, Diagnosis, ProbedExamples, pool_rows
 from pipeline.training.diagnostics.layer_probe import Probe
 from pipeline.training.trial import identity
-
-configs.register()
+from tests.conftest import composed, head
+from tests.workers.jobs import task
 
 
 def relu(z):
@@ -52,7 +54,7 @@ def network(norm, activation_within):
 
 
 def diagnosis(make, data, batch_size=20, seed=7):
-    return Diagnosis(make(), make, data, head="softmax", batch_size=batch_size, seed=seed)
+    return Diagnosis(make(), make, data, head=head(), batch_size=batch_size, seed=seed)
 
 
 @pytest.mark.parametrize(("norm", "within"), [(False, False), (True, False), (False, True)])
@@ -86,8 +88,8 @@ def test_a_small_network_against_its_equations(norm, within, data):
     labels = data.labels[:PROBE]
     slope = (p - np.eye(3)[labels]) / PROBE
 
-    hidden, out = found["diagnostics"]["hidden"], found["diagnostics"]["logits"]
-    assert list(found["diagnostics"]) == ["hidden", "logits"]
+    hidden, out = found.layers["hidden"], found.layers["logits"]
+    assert list(found.layers) == ["hidden", "logits"]
     assert hidden["pre_activation_mean"] == pytest.approx(z.mean(), abs=1e-4)
     assert hidden["pre_activation_std"] == pytest.approx(z.std(), rel=1e-4)
     for q in (15, 50, 85):
@@ -99,7 +101,7 @@ def test_a_small_network_against_its_equations(norm, within, data):
     if not norm:
         backward = (slope @ kernel.T) * (z > 0)
         assert hidden["gradient_norm"] == pytest.approx(np.linalg.norm(data.inputs[:PROBE].T @ backward), rel=1e-3)
-        assert found["probe_loss"] == pytest.approx(-np.log(p[np.arange(PROBE), labels]).mean(), rel=1e-3)
+        assert found.metrics["probe_loss"] == pytest.approx(-np.log(p[np.arange(PROBE), labels]).mean(), rel=1e-3)
     _, before = pre(*start)
     pooled = np.sqrt((z.var(0) + before.var(0)) / 2)
     moved = (z.mean(0) - before.mean(0)) / pooled
@@ -123,7 +125,7 @@ def test_the_loss_is_that_of_predicting(data):
     model.set_weights(weights)
     logits = np.asarray(model(data.inputs[:PROBE], training=False))
     plain = np.log(np.exp(logits).sum(1)) - logits[np.arange(PROBE), data.labels[:PROBE]]
-    assert diagnosis(make, data)(weights)["probe_loss"] == pytest.approx(plain.mean(), rel=1e-4)
+    assert diagnosis(make, data)(weights).metrics["probe_loss"] == pytest.approx(plain.mean(), rel=1e-4)
 
 
 def normal(n, features=4):
@@ -138,16 +140,16 @@ def normal(n, features=4):
 def test_the_noise_of_independent_examples_is_one_over_the_root_of_the_batch_size(batch_size, n):
     """But for what drawing a large part of all examples without replacement leaves of it."""
     data, model, start = normal(n), network(True, False), network(True, False).get_weights()
-    settings = {"head": "softmax", "batch_size": batch_size}
+    settings = {"head": head(), "batch_size": batch_size}
     found = [Diagnosis(model, lambda: network(True, False), data, **settings, seed=seed)(start) for seed in range(10)]
-    noises = [one["diagnostics"]["hidden"]["batch_noise"] for one in found]
+    noises = [one.layers["hidden"]["batch_noise"] for one in found]
     expected = np.sqrt((1 - batch_size / n) / batch_size)
     assert np.sqrt(np.mean(np.square(noises))) == pytest.approx(expected, rel=0.15)
 
 
 def test_a_batch_of_everything_has_no_noise():
     found = diagnosis(lambda: network(True, False), normal(300), 100_000)(network(True, False).get_weights())
-    assert found["diagnostics"]["hidden"]["batch_noise"] == 0
+    assert found.layers["hidden"]["batch_noise"] == 0
 
 
 def test_large_batches_take_no_more_memory_than_small_ones(monkeypatch):
@@ -184,21 +186,23 @@ def test_a_file_is_read_once_and_measured_as_an_array_is(tmp_path, monkeypatch):
     reads, read = [], Stored.read
     monkeypatch.setattr(Stored, "read", lambda self, *span: reads.append(span) or read(self, *span))
 
+    def held():
+        gc.collect()
+        return sum(type(thing) is ProbedExamples for thing in gc.get_objects())
+
     def make():
         return network(True, False)
 
-    weights = make().get_weights()
+    weights, before = make().get_weights(), held()
     one, other = (diagnosis(make, streamed, 64, seed) for seed in (7, 8))
     first = one(weights)
     once = len(reads)
     assert first == diagnosis(make, data, 64)(weights) == one(weights)
     other(weights)
     assert len(reads) == once
-    held = diagnostics._examples
-    assert id(streamed) in held
-    key = id(streamed)
-    del streamed, one, other
-    assert key not in held  # and goes with the data
+    assert held() == before + 2  # of the file, and of the array
+    del streamed, data, one, other
+    assert held() == before  # what was read goes with the data
 
 
 def test_the_number_of_probes_bounds_what_all_trials_hold(monkeypatch, data):
@@ -216,7 +220,7 @@ def test_the_number_of_probes_bounds_what_all_trials_hold(monkeypatch, data):
 
     starts = {units: make(units) for units in range(2, 7)}
     trials = {
-        units: Diagnosis(start, partial(made, units), data, head="softmax", batch_size=20, seed=7)
+        units: Diagnosis(start, partial(made, units), data, head=head(), batch_size=20, seed=7)
         for units, start in starts.items()
     }
     found = [{units: trial(starts[units].get_weights()) for units, trial in trials.items()} for _ in range(2)]
@@ -225,42 +229,50 @@ def test_the_number_of_probes_bounds_what_all_trials_hold(monkeypatch, data):
     assert len(alive) <= 2
 
 
-def plain(*overrides, conf):
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        line = ["dataset=blobs", "model.hidden_units=6", "model.hidden_layers=1", "train.epochs=3"]
-        return configs.plain(compose("config", [*line, "train.batch_size=64", "tracking=none", *overrides]))
+def config_of(*overrides):
+    line = ["dataset=blobs", "model.hidden_units=6", "model.hidden_layers=1", "train.epochs=3"]
+    return composed(*line, "train.batch_size=64", "tracking=none", *overrides).config
 
 
-def train(folder, configs_, **job):
+def train(folder, conditions, configs, **job):
     """Trains a job of these configs; events of each trial as in its log."""
-    trials = []
-    for n, config in enumerate(configs_):
-        (folder / str(n)).mkdir(parents=True, exist_ok=True)
-        trials.append({"number": n, "config": config, "record": config, "folder": str(folder / str(n))})
-    sent = []
-    run_trials({"number": 0, "trials": trials, "memory": 2**30, "spread": 1, **job}, sent.append, lambda: False)
-    return [[json.loads(line) for line in (folder / str(n) / "events.jsonl").open()] for n in range(len(trials))]
+    tasks = tuple(task(folder, n, config) for n, config in enumerate(configs))
+    conditions = replace(conditions, memory=2**30)
+    run_trials(TrainJob(0, tasks, conditions=conditions, **job), lambda report: None, lambda: False)
+    return [list(events_of(folder / str(n))) for n in range(len(tasks))]
 
 
-def epochs(events, name):
-    return {e["epoch"]: e[name] for e in events if name in e}
+def cohorts(several):
+    """The numbers of trials that trained together."""
+    return {event.cohort for events in several for event in events if isinstance(event, Started)}
 
 
-FUSED = {"fuse": "always", "xla": "never", "cohort_size": None}
-XLA = {**FUSED, "xla": "always"}
-SOLO = {"fuse": "never", "xla": "never", "cohort_size": None}
+def layers_of(events):
+    """What was recorded of the layers, by epoch."""
+    return {e.epoch: e.diagnostics for e in events if isinstance(e, Diagnosed | EpochEnded) and e.diagnostics}
+
+
+def losses_of(events):
+    return {e.epoch: e.probe_loss for e in events if isinstance(e, Diagnosed)} | {
+        e.epoch: e.metrics["probe_loss"] for e in events if isinstance(e, EpochEnded)
+    }
+
+
+FUSED = Conditions(fuse="always", xla="never")
+XLA = Conditions(fuse="always", xla="always")
+SOLO = Conditions(fuse="never", xla="never")
 DROPOUT = ("model.dropout_rate=0.2",)
 
 
 @pytest.mark.parametrize("settings", [SOLO, FUSED, XLA], ids=["solo", "fused", "XLA"])
-def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path, conf):
+def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
     states = []
     for on in ("false", "true"):
         seeds = (0,) if settings is SOLO else (0, 1)
-        several = [plain(f"seed={s}", f"train.diagnostics={on}", *DROPOUT, conf=conf) for s in seeds]
-        events = train(tmp_path / on, several, **settings)
-        assert all(e[-1]["status"] == "completed" for e in events)
-        assert all((list(epochs(e, "diagnostics")) == ([0, 1, 2, 3] if on == "true" else [])) for e in events)
+        several = [config_of(f"seed={s}", f"train.diagnostics={on}", *DROPOUT) for s in seeds]
+        events = train(tmp_path / on, settings, several)
+        assert all(e[-1].status == "completed" for e in events)
+        assert all((list(layers_of(e)) == ([0, 1, 2, 3] if on == "true" else [])) for e in events)
         states.append([checkpoint.load(path) for path in sorted((tmp_path / on).rglob("state.h5"))])
     for without, with_it in zip(*states, strict=True):
         assert without[0].keys() == with_it[0].keys()
@@ -270,16 +282,15 @@ def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path, conf):
             np.testing.assert_array_equal(one, other)
 
 
-def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path, conf, monkeypatch):
+def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(diagnostics, "MOST_PROBES", 1)
     short, states = (*DROPOUT, "train.epochs=2"), []
     for on in ("false", "true"):
         several = [
-            plain(f"seed={units}", f"model.hidden_units={units}", f"train.diagnostics={on}", *short, conf=conf)
+            config_of(f"seed={units}", f"model.hidden_units={units}", f"train.diagnostics={on}", *short)
             for units in (6, 9)
         ]
-        together = train(tmp_path / on, several, **FUSED)
-        assert {e["cohort"] for events in together for e in events if e["event"] == "started"} == {2}
+        assert cohorts(train(tmp_path / on, FUSED, several)) == {2}
         states.append([checkpoint.load(path)[0] for path in sorted((tmp_path / on).rglob("state.h5"))])
     for without, with_it in zip(*states, strict=True):
         for name, array in without.items():
@@ -299,46 +310,45 @@ def unwatchable(inputs, n_logits):
 
 
 @pytest.mark.parametrize("settings", [SOLO, FUSED], ids=["solo", "fused"])
-def test_a_diagnosis_that_fails_costs_itself_only(settings, tmp_path, conf, monkeypatch):
+def test_a_diagnosis_that_fails_costs_itself_only(settings, tmp_path, monkeypatch):
     """A cohort stays one: it was no obstacle to fusing."""
-    several = [plain(f"seed={s}", "train.diagnostics=true", conf=conf) for s in (0, 1)][: 1 if settings is SOLO else 2]
+    several = [config_of(f"seed={s}", "train.diagnostics=true") for s in (0, 1)][: 1 if settings is SOLO else 2]
     if settings is SOLO:
-        kept = {key: several[0]["model"][key] for key in ("head", "search")}
-        several[0]["model"] = {"_target_": f"{__name__}.unwatchable", **kept}
+        several = [replace(several[0], model=Model(f"{__name__}.unwatchable", head=several[0].model.head))]
     else:
 
         def fail(self, weights):
             raise ValueError("no such tensor\nand more")
 
         monkeypatch.setattr(Diagnosis, "__call__", fail)
-    for events in train(tmp_path, several, **settings):
-        assert events[-1]["status"] == "completed"
-        assert [e["event"] for e in events] == ["started", "undiagnosed", "epoch", "epoch", "epoch", "ended"]
-        assert events[0]["cohort"] == len(several)
+    for events in train(tmp_path, settings, several):
+        assert events[-1].status == "completed"
+        assert [type(e) for e in events] == [Started, Undiagnosed, *[EpochEnded] * 3, Ended]
+        assert events[0].cohort == len(several)
         reason = "InaccessibleTensorError: " if settings is SOLO else "ValueError: no such tensor"
-        assert events[1]["reason"].startswith(reason)
-        assert "\n" not in events[1]["reason"]
+        assert events[1].reason.startswith(reason)
+        assert "\n" not in events[1].reason
 
 
 @pytest.mark.parametrize("error", [InputError("changed"), OSError("unreadable")], ids=["changed", "unreadable"])
-def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path, conf, monkeypatch):
-    monkeypatch.setattr(diagnostics, "_examples_of", lambda train: (_ for _ in ()).throw(error))
-    (events,) = train(tmp_path, [plain("train.diagnostics=true", conf=conf)], **SOLO)
-    assert events[-1]["status"] == "failed"
-    assert str(error) in events[-1]["reason"]
+def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path, monkeypatch):
+    monkeypatch.setattr(Diagnosis, "__call__", lambda self, weights: (_ for _ in ()).throw(error))
+    (events,) = train(tmp_path, SOLO, [config_of("train.diagnostics=true")])
+    assert [type(e) for e in events] == [Started, Ended]
+    assert events[-1].status == "failed"
+    assert str(error) in events[-1].reason
 
 
-def test_fused_trials_measure_what_they_would_alone(tmp_path, conf):
+def test_fused_trials_measure_what_they_would_alone(tmp_path):
     several = [
-        plain(f"seed={s}", f"model.hidden_units={units}", "train.diagnostics=true", conf=conf)
-        for s, units in ((0, 6), (1, 9))
+        config_of(f"seed={s}", f"model.hidden_units={units}", "train.diagnostics=true") for s, units in ((0, 6), (1, 9))
     ]
-    together = train(tmp_path / "together", several, **FUSED)
-    assert {e["cohort"] for events in together for e in events if e["event"] == "started"} == {2}
+    together = train(tmp_path / "together", FUSED, several)
+    assert cohorts(together) == {2}
     for n, config in enumerate(several):
-        (alone,) = train(tmp_path / f"alone{n}", [config], **SOLO)
-        for name in ("probe_loss", "diagnostics"):
-            one, other = epochs(together[n], name), epochs(alone, name)
+        (alone,) = train(tmp_path / f"alone{n}", SOLO, [config])
+        for measured in (losses_of, layers_of):
+            one, other = measured(together[n]), measured(alone)
             assert list(one) == list(other) == [0, 1, 2, 3]
             assert flat(one) == pytest.approx(flat(other), rel=1e-3, abs=1e-4)
 
@@ -349,20 +359,20 @@ def flat(node, prefix=""):
     return {k: v for key, value in node.items() for k, v in flat(value, f"{prefix}/{key}").items()}
 
 
-def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path, conf):
-    config = plain("train.diagnostics=true", conf=conf)
-    (whole,) = train(tmp_path / "whole", [config], **SOLO)
-    train(tmp_path / "parts", [config], until=1, **SOLO)
-    (parts,) = train(tmp_path / "parts", [config], **SOLO)
-    recorded = [e["epoch"] for e in parts if "diagnostics" in e]
+def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path):
+    config = config_of("train.diagnostics=true")
+    (whole,) = train(tmp_path / "whole", SOLO, [config])
+    train(tmp_path / "parts", SOLO, [config], until=1)
+    (parts,) = train(tmp_path / "parts", SOLO, [config])
+    recorded = [e.epoch for e in parts if getattr(e, "diagnostics", None)]
     assert recorded == [0, 1, 2, 3]  # the state before training once
-    assert flat(epochs(parts, "diagnostics")) == pytest.approx(flat(epochs(whole, "diagnostics")), rel=1e-5)
+    assert flat(layers_of(parts)) == pytest.approx(flat(layers_of(whole)), rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ("overrides", "layers", "hidden"),
     [
-        (["model=softmax_regression", "~model.hidden_units"], ["logits"], 0),
+        (["model=softmax_regression"], ["logits"], 0),
         (["model.norm_placement=after_activation"], ["dense", "dense_1", "logits"], 2),
         (["model.norm_placement=none", "device.precision=mixed_bfloat16"], ["dense", "dense_1", "logits"], 2),
         (["device.precision=mixed_float16"], ["dense", "dense_1", "logits"], 2),
@@ -370,27 +380,22 @@ def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path, conf):
         (["train.batch_size=100000"], ["dense", "dense_1", "logits"], 2),
     ],
 )
-def test_models_of_all_kinds(overrides, layers, hidden, tmp_path, conf):
-    own = [word for word in overrides if not word.startswith(("model=", "~"))]
-    group = [word for word in overrides if word.startswith("model=")]
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        line = ["dataset=blobs", "train.epochs=1", "train.batch_size=64", "train.diagnostics=true"]
-        config = configs.plain(compose("config", [*line, *group, *own]))
-    (events,) = train(tmp_path, [config], **SOLO)
-    assert events[-1]["status"] == "completed", events[-1]
-    found = epochs(events, "diagnostics")[1]
+def test_models_of_all_kinds(overrides, layers, hidden, tmp_path):
+    line = ["dataset=blobs", "train.epochs=1", "train.batch_size=64", "train.diagnostics=true"]
+    (events,) = train(tmp_path, SOLO, [composed(*line, *overrides).config])
+    assert events[-1].status == "completed", events[-1]
+    found = layers_of(events)[1]
     assert list(found) == layers
     assert sum("pre_activation_p50" in layer for layer in found.values()) == hidden
     assert all(np.isfinite(value) for value in flat(found).values())
 
 
-def test_a_state_belongs_to_the_trial_with_and_without_it(conf):
-    on, off = plain("train.diagnostics=true", conf=conf), plain(conf=conf)
+def test_a_state_belongs_to_the_trial_with_and_without_it():
+    on, off = config_of("train.diagnostics=true"), config_of()
     splits = load_splits(on)
     assert identity(on, splits) == identity(off, splits)
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        kept = [configs.essential(compose("config", [f"train.diagnostics={x}"])) for x in ("true", "false")]
-    assert configs.differences(*kept) == []
+    kept = [composed(f"train.diagnostics={x}").essential for x in ("true", "false")]
+    assert differences(*kept) == []
 
 
 def test_it_is_off_unless_asked_for(conf):

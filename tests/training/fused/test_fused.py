@@ -14,6 +14,7 @@ from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
+from tests.conftest import head
 
 BATCH_SIZE = 16
 NORM = {"norm_placement": "before_activation", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
@@ -98,6 +99,7 @@ class Solo:
                 validation=evaluation_batches(own.validation, batch_size=64),
                 validation_steps=steps_per_epoch(len(own.validation), 64),
                 label_smoothing=one["label_smoothing"],
+                head=head(),
             )
             for one, own in zip(trials, splits, strict=True)
         ]
@@ -118,6 +120,7 @@ def fused(trials, splits, **options):
         seeds=[one["seed"] for one in trials],
         batch_size=BATCH_SIZE,
         label_smoothing=[one["label_smoothing"] for one in trials],
+        head=head(),
         **options,
     )
 

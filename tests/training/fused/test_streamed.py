@@ -15,6 +15,7 @@ from pipeline.data.stream.stored import Stored
 from pipeline.data.stream.windows import Windows
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
+from tests.conftest import head
 from tests.training.fused.test_fused import assert_states_equal, beginning, model_of, rates_of, trial
 
 BATCH_SIZE = 16
@@ -55,6 +56,7 @@ def solo(one, splits, batches=None):
         validation=evaluation_batches(splits.validation, batch_size=7),
         validation_steps=steps_per_epoch(len(splits.validation), 7),
         label_smoothing=one["label_smoothing"],
+        head=head(),
     )
 
 
@@ -66,6 +68,7 @@ def fused(trials, splits, **options):
         seeds=[one["seed"] for one in trials],
         batch_size=BATCH_SIZE,
         label_smoothing=[one["label_smoothing"] for one in trials],
+        head=head(),
         **{"xla": False, **options},
     )
 
@@ -131,12 +134,12 @@ def test_no_epoch_after_the_first_traces_anything(in_file):
     """90 examples in batches of 16 and one of 10; validation of 30 in batches of 7 and one of 2."""
     one = trial()
     alone, together = solo(one, in_file), fused([one, trial(rate=0.02)], in_file, resident=False)
-    program = together._program
+    program = together.program
     functions = {
-        "solo steps": alone._run_steps,
-        "solo evaluation": alone._run_evaluation,
+        "solo steps": alone.run_steps,
+        "solo evaluation": alone.run_evaluation,
         "stream": program.stream,
-        "step": program._stream_step,
+        "step": program.stream_step,
         "evaluation": program.evaluate,
     }
     counts = []

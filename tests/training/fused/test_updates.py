@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
+from pipeline.building import target
 from pipeline.targets import call
 from pipeline.training.fused import updates
 
@@ -36,7 +37,8 @@ def test_every_optimizer_file_is_below(conf):
 
 def optimizer_of(conf, name, changes):
     node = OmegaConf.to_container(OmegaConf.load(conf / "optimizer" / f"{name}.yaml"))
-    return call("optimizer", {**node, **changes})
+    del node["search"]
+    return call("optimizer", target({**node, **changes}))
 
 
 def keras_path(optimizer, rate, start, gradients):

@@ -1,0 +1,70 @@
+"""What is asked of a whole config before anything is run."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.errors import InputError, one_of
+from pipeline.heads.lookup import head_of
+from pipeline.limits import limit
+from pipeline.schema import Config, Target, leaves
+
+MAPS = ("heads", "metrics", "scales", "formats")  # from names to targets
+
+
+def check(config: Config) -> None:
+    """Refuses values outside their limits and targets outside `allowed_targets`.
+
+    A target is imported and called, so a config from a stranger could otherwise run any code there is.
+    """
+    plain = config.plain()
+    for key, value in leaves(plain):
+        check_value(key, value, config.heads)
+    for key, target in (*_targets(plain), *((f"{kind}.{n}", t) for kind in MAPS for n, t in plain[kind].items())):
+        own_scale = key.startswith("scales.") and target.startswith("pipeline.search.scales.")
+        if not own_scale and not target.startswith(tuple(config.allowed_targets)):
+            raise InputError(
+                f"{key}={target} is not allowed: it must begin with one of {', '.join(config.allowed_targets)} "
+                "(allowed_targets in conf/config.yaml)."
+            )
+    head, metric = head_of(config), config.sweep.metric
+    (direction,) = (m.direction for m in head.metrics if f"val_{m.name}" == metric)
+    if config.sweep.direction != direction:
+        raise InputError(f"sweep.metric={metric} is to be {direction}d: add sweep.direction={direction}.")
+    if (smoothing := config.train.label_smoothing) and not head.classifies:
+        raise InputError(
+            f"train.label_smoothing={smoothing}: with model.head={head.name} there are no labels to smooth. "
+            "Use train.label_smoothing=0."
+        )
+    name = config.sweep.name
+    if name is not None and not re.fullmatch(r"[\w][\w.\-]*", name):
+        raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
+
+
+def check_figure(figure: Target | None) -> None:
+    """Refuses an experiment whose figure nobody could draw, before the hours that it would draw."""
+    from pipeline.targets import locate
+
+    if figure is None:
+        raise InputError("experiment.figure._target_ is missing: the function that draws what the sweep shows.")
+    locate(figure.target)
+
+
+def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every `_target_` in a config, however deep, with its key."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            if name == "_target_":
+                yield f"{key}{name}", str(value)
+            else:
+                yield from _targets(value, f"{key}{name}.")
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _targets(value, f"{key}{i}.")
+
+
+def check_value(key: str, value: Any, heads: Mapping[str, str]) -> None:
+    """Refuses a value outside its limits, and a head that is not in the config's map."""
+    limit(key, value)
+    if key == "model.head" and (not isinstance(value, str) or value not in heads):
+        raise one_of(key, value, heads)

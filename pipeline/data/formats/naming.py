@@ -1,0 +1,62 @@
+"""How inputs and labels are called in files of several arrays, and columns of labels in tables."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from pipeline.errors import InputError, first_of, nearest
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels have unless the user says others
+INPUTS = re.compile(r"(?<![a-z])(inputs|images|data|x)(?![a-z])", re.IGNORECASE)
+LABELS = ("labels", "label", "y", "targets", "target")  # how labels are called beside inputs, and columns of them
+LABEL_COLUMNS = (*LABELS, "class")
+
+
+def labelled(where: str, names: Collection[str]) -> tuple[str, str]:
+    """The names of inputs and labels among others. Raises InputError if they are not called so."""
+    for inputs, labels in LABELLED:
+        if inputs in names and labels in names:
+            return inputs, labels
+    listed = ", ".join(sorted(names)) or "nothing"
+    allowed = " or ".join(f"'{inputs}' and '{labels}'" for inputs, labels in LABELLED)
+    raise InputError(f"{where}: holds {listed}; inputs and labels must be called {allowed}.")
+
+
+def unlabelled(path: Path, key: str | None, shapes: Shapes, what: str) -> str:
+    """The name of the inputs for which no labels are needed: the one that the user says, or its part of a file; else
+    the only one, or that beside which labels lie. Raises InputError if there is none. what: `datasets`, say."""
+    if key is not None:
+        candidates = [key.strip("/"), *(f"{key.strip('/')}/{inputs}" for inputs, _ in LABELLED)]
+    elif len(shapes) == 1:
+        candidates = list(shapes)
+    else:
+        candidates = [x for x, y in LABELLED if x in shapes and y in shapes and are_labels(shapes[y], shapes[x])]
+    for candidate in candidates:
+        if candidate in shapes:
+            return candidate
+    problem = f"has no {what[:-1]} '{key}'" if key is not None else f"has {len(shapes)} {what}; name one as {path}:KEY"
+    listed = first_of(shapes) or "none"
+    raise InputError(f"{path}: {problem}. {what.capitalize()}: {listed}.{nearest(key or '', shapes)}")
+
+
+def pairs(shapes: Shapes) -> Iterator[tuple[str, str]]:
+    """(inputs, labels): the names differ in one word, and there is a label for every row."""
+    by_name = {name.lower(): name for name in shapes}
+    for name, shape in shapes.items():
+        for match in list(INPUTS.finditer(name))[-1:]:
+            beside = (by_name.get((name[: match.start()] + word + name[match.end() :]).lower()) for word in LABELS)
+            if labels := next((b for b in beside if b and len(shape) > 1 and are_labels(shapes[b], shape)), None):
+                yield name, labels
+
+
+def are_labels(labels: tuple[int, ...], inputs: tuple[int, ...]) -> bool:
+    """Whether an array of a shape has a number for each row of another."""
+    return [n for n in labels if n != 1] == [n for n in inputs[:1] if n != 1]
+
+
+def ordered(names: Collection[str]) -> list[str]:
+    """Names of parts, the training part first and the test part last, where they say which they are."""
+    order = ("train", "val", "test")
+    return sorted(names, key=lambda name: next((i for i, part in enumerate(order) if part in name.lower()), -1))

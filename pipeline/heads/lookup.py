@@ -1,0 +1,95 @@
+"""From a config to its head and metrics, by the maps `heads` and `metrics` of conf/config.yaml."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipeline.errors import InputError, one_of
+from pipeline.heads.head import Head
+from pipeline.heads.metric import Metric
+from pipeline.keras_import import absent
+from pipeline.schema import Config
+from pipeline.targets import locate
+
+KINDS: dict[str, type[Any]] = {"heads": Head, "metrics": Metric}
+HEAVY = ("tensorflow", "keras")
+# What else an epoch's event says.
+TIMES = {"time", "seconds", "cohort_seconds", "data_wait"}
+TAKEN = {"event", "epoch", "learning_rate", "probe_loss", "diagnostics", *TIMES}
+
+
+def head_of(config: Config) -> Head:
+    """The head that a config names, with the metrics of its epochs. Raises InputError if there is none such."""
+    return make_head(
+        config.model.head,
+        heads=config.heads,
+        metrics=config.metrics,
+        asked=config.train.metrics,
+        objective=config.sweep.metric,
+    )
+
+
+def make_head(
+    name: Any,
+    *,
+    heads: Mapping[str, str],
+    metrics: Mapping[str, str],
+    asked: Sequence[str] = (),
+    objective: str = "val_loss",
+) -> Head:
+    """The head `name` of the map `heads`. Its metrics, of the map `metrics`: the loss, its own, those `asked` for by
+    name, and the one whose value on the validation split, `objective`, is the sweep's aim."""
+    if not isinstance(name, str) or name not in heads:
+        raise one_of("model.head", name, heads)
+    bare: Head = _entry("heads", name, heads)
+    if missing := [key for key in ("loss", *bare.own_metrics) if key not in metrics]:
+        raise InputError(f"metrics.{missing[0]} is missing: model.head={name} records it.")
+    own = {key: _metric(key, metrics) for key in ("loss", *bare.own_metrics)}
+    for key in asked:
+        if key not in metrics:
+            raise one_of("train.metrics", key, metrics)
+        if not _metric(key, metrics).suits(bare):
+            raise InputError(f"train.metrics={key}: with model.head={name} there is none. Leave it out.")
+    aim = objective.removeprefix("val_")
+    if aim == objective or aim not in metrics:
+        suiting = [key for key in metrics if key not in own and _metric(key, metrics).suits(bare)]
+        raise one_of("sweep.metric", objective, [f"val_{key}" for key in (*own, *suiting)])
+    if not _metric(aim, metrics).suits(bare):
+        raise InputError(
+            f"sweep.metric={objective}: with model.head={name} there is none. "
+            "Use sweep.metric=val_loss sweep.direction=minimize."
+        )
+    return replace(bare, metrics=tuple({**own, **{key: _metric(key, metrics) for key in (*asked, aim)}}.values()))
+
+
+def _metric(name: str, metrics: Mapping[str, str]) -> Metric:
+    if not re.fullmatch(r"\w+", name) or name in TAKEN or name.startswith("val_"):
+        raise InputError(
+            f"metrics.{name}: a name is letters, digits and '_', not val_..., nor {', '.join(sorted(TAKEN))}."
+        )
+    metric: Metric = _entry("metrics", name, metrics)
+    if getattr(metric, "direction", None) not in ("maximize", "minimize") or not hasattr(metric, "axis"):
+        raise InputError(f"metrics.{name}={metrics[name]}: it needs a direction, maximize or minimize, and an axis.")
+    return metric
+
+
+def _entry(group: str, name: str, entries: Mapping[str, str]) -> Any:
+    """What the entry `name` of a map makes."""
+    key, target, kind = f"{group}.{name}", entries[name], KINDS[group]
+    with absent(HEAVY) as hidden:  # in the parent; a worker has them
+        try:
+            made = locate(target, key)
+        except InputError as error:
+            if (heavy := str(getattr(error.__context__, "name", "")).split(".")[0]) in hidden:
+                raise InputError(
+                    f"{key}={target} imports {heavy}: import it inside the functions that need it, for the process "
+                    "that reads the config starts without."
+                ) from None
+            raise
+    if not (isinstance(made, type) and issubclass(made, kind)):
+        raise InputError(f"{key}={target} is not derived from {kind.__module__}.{kind.__name__}.")
+    try:
+        return made(name)
+    except TypeError as error:  # a method is missing
+        raise InputError(f"{key}={target}: {error}.") from None

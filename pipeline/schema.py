@@ -1,0 +1,213 @@
+"""What the runner reads of a config, as frozen dataclasses: workers unpickle them, without Hydra or TensorFlow.
+
+The groups dataset, model, optimizer and schedule are open: a file of conf/ names a callable as `_target_`, and its
+other keys are that callable's arguments, but for those that the runner itself reads, which are fields here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+MISSING = "???"  # OmegaConf's mark of a value that a file of conf/ or the user must give
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """A range that stands beside the value it ranges over."""
+
+    tier: int  # 1 to 4: how much the hyperparameter usually matters, 1 the most
+    range: str  # in Hydra's sweep grammar
+
+
+@dataclass(frozen=True)
+class Target:
+    """A callable that a config names, with the arguments that the config gives it."""
+
+    target: str  # dotted path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in YAML."""
+        return {"_target_": self.target, **self.arguments}
+
+
+@dataclass(frozen=True)
+class OpenGroup(Target):
+    """A group of conf/ whose keys are, for the most part, its target's affair."""
+
+    search: Mapping[str, SearchRange] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset(OpenGroup):
+    """Its target returns `Splits`."""
+
+
+@dataclass(frozen=True)
+class Model(OpenGroup):
+    head: str = MISSING  # a name of the map `heads`
+    widths: tuple[str, ...] | None = None  # arguments that only say how wide layers are; None: the file names none
+
+    def plain(self) -> dict[str, Any]:
+        widths = {} if self.widths is None else {"widths": list(self.widths)}
+        return {**super().plain(), **widths, "head": self.head}
+
+    @property
+    def given_widths(self) -> dict[str, Any]:
+        """The arguments that only say how wide layers are, with their values."""
+        return {name: self.arguments.get(name) for name in self.widths or ()}
+
+
+@dataclass(frozen=True)
+class Optimizer(OpenGroup):
+    """Its target is a class of keras.optimizers, or one like them."""
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.arguments["learning_rate"])
+
+
+@dataclass(frozen=True)
+class Schedule(OpenGroup):
+    warmup_epochs: float | None = None  # None: the file has no such key
+
+    def plain(self) -> dict[str, Any]:
+        warmup = {} if self.warmup_epochs is None else {"warmup_epochs": self.warmup_epochs}
+        return {**super().plain(), **warmup}
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    patience: int = 10
+
+
+@dataclass(frozen=True)
+class Augment:
+    flip: bool = False
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Train:
+    batch_size: int = MISSING  # type: ignore[assignment]
+    epochs: int = MISSING  # type: ignore[assignment]
+    label_smoothing: float = 0.0
+    early_stopping: EarlyStopping | None = None
+    checkpoint_seconds: float = 30.0
+    augment: Augment = field(default_factory=Augment)
+    diagnostics: bool = False
+    metrics: list[str] = field(default_factory=list)  # recorded beside the head's own, by names of the map `metrics`
+    callbacks: list[Target] = field(default_factory=list)  # each makes a pipeline.training.callbacks.Callback
+    search: Mapping[str, SearchRange] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Device:
+    name: str = MISSING
+    visible: list[int] | None = None  # places among the GPUs; None: all
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    n_trials: int | None = None  # None: an even share of what sweep.n_trials leaves
+    epochs: int | None = None  # None: train.epochs
+    refine: bool = True  # false: the whole space anew, not the region that the stage before left
+
+
+@dataclass(frozen=True)
+class Halving:
+    min_epochs: int | None = None  # None: no halving
+    factor: int = 3
+
+
+@dataclass(frozen=True)
+class Sweep:
+    name: str | None = None  # None: the time
+    sampler: Target = Target(MISSING)  # makes a pipeline.search.samplers.sampler.Sampler
+    n_trials: int | None = None
+    max_tier: int = 2
+    metric: str = MISSING
+    direction: str = MISSING
+    dry_run: bool = False
+    points: int | None = None
+    keep: float | None = None  # the best fraction of a stage's trials, whose box is the next stage's space
+    margin: float | None = None  # the box is widened by this fraction of its width on each side
+    keep_models: int | None = 5  # None: model.h5 is written for all
+    halving: Halving | None = field(default_factory=Halving)
+    stages: dict[str, StageSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    kind: str = MISSING
+    workers: int | None = None  # None: one a core, or one a GPU
+    max_restarts: int = 0
+    fuse: str = "auto"
+    xla: str = "auto"
+    cohort_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Tracking:
+    kind: str = MISSING
+    uri: str | None = None
+    experiment: str | None = None
+    ui: str | None = None
+    subscribers: list[Target] = field(default_factory=list)  # each makes a pipeline.tracking.subscriber.Subscriber
+
+
+@dataclass(frozen=True)
+class Experiment:
+    title: str = MISSING
+    ranges: dict[str, str] = field(default_factory=dict)
+    figure: Target | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole config, resolved and checked: what is trained, how, where, and how it is recorded."""
+
+    dataset: Dataset
+    model: Model
+    optimizer: Optimizer
+    schedule: Schedule
+    train: Train = field(default_factory=Train)
+    device: Device = field(default_factory=Device)
+    sweep: Sweep = field(default_factory=Sweep)
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings)
+    tracking: Tracking = field(default_factory=Tracking)
+    experiment: Experiment | None = None
+    seed: int = 0
+    output_dir: str = "outputs"
+    resume: str | None = None
+    allowed_targets: list[str] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)  # name -> target, as in the maps that follow
+    metrics: dict[str, str] = field(default_factory=dict)
+    scales: dict[str, str] = field(default_factory=dict)  # names that tag() knows -> where their Scale stands
+    formats: dict[str, str] = field(default_factory=dict)  # name -> the reader of such files
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in YAML, without the ranges: nested dicts, by key."""
+        values: dict[str, Any] = _plain(self)
+        return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Target):
+        return _plain(value.plain())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "search"}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every value in nested mappings; an empty mapping counts as a value."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{name}.")
+        else:
+            yield name, value

@@ -1,0 +1,85 @@
+"""What a sampler is asked, and what it is told. A new one is a subclass in a file of its own, named by its YAML."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import InputError
+from pipeline.schema import Target
+from pipeline.search.space import Space
+from pipeline.targets import call
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a sampler is to search: one stage of a sweep."""
+
+    spaces: tuple[Space, ...]  # of each arm
+    seeds: tuple[int, ...]  # of each arm; arms of one seed are tried on the same points, to compare in pairs
+    stage: int  # its place among the sweep's; the same seed draws other points in another stage
+    n_trials: int | None  # over all arms; None: as many as the sampler has
+
+
+@dataclass(frozen=True)
+class Point:
+    """A trial to be made."""
+
+    arm: int
+    coordinates: dict[str, float]  # of each key of the arm's space: on its scale; of a choice the value's place
+    exact: bool = False  # whether values keep all their digits, or the six or so that matter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended."""
+
+    arm: int
+    coordinates: dict[str, float]  # of the values that were tried: rounded, and whole where the range is
+    status: str  # completed, pruned, failed or diverged
+    score: float | None  # sweep.metric of the best epoch, negative if it is minimized; None if failed or diverged
+    curve: tuple[float, ...]  # the same of each epoch; minus infinity where it was not a number
+
+
+class Sampler(ABC):
+    """Chooses the points of one stage.
+
+    What it does follows from `search`, its own arguments and what it is told, and from nothing else: when a sweep is
+    resumed it is built, asked and told again, from the first generation on, and must give the same points.
+    """
+
+    staged = True  # whether a sweep may have it in several stages, each in the region that the one before left
+
+    def __init__(self, search: Search) -> None:
+        self.search = search
+
+    @property
+    def generation(self) -> int | None:
+        """How many trials it wants at once, before it is told of them; None: all, and it is told of none."""
+        return None
+
+    def total(self) -> int:
+        """How many trials the stage has, without running any. Raises InputError if it can't have what is asked for."""
+        if self.search.n_trials is None:
+            raise InputError(
+                f"sweep.n_trials is null: {type(self).__name__.lower()} search needs the number of trials, such as "
+                "sweep.n_trials=24."
+            )
+        return self.search.n_trials
+
+    @abstractmethod
+    def ask(self, n: int) -> Sequence[Point]:
+        """The next `n` points; fewer where there are no more.
+
+        A total may grow: those of a larger n begin with those of a smaller one.
+        """
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: B027
+        """Takes in how the trials of the generation asked for last have ended, in the order of its points."""
+
+
+def make_sampler(target: Target, search: Search) -> Sampler:
+    """The sampler that sweep.sampler names. Raises InputError if it names something else."""
+    sampler = call("sampler", target, search)
+    if not isinstance(sampler, Sampler):
+        raise InputError(f"sweep.sampler: {target.target} is no Sampler of pipeline.search.samplers.sampler.")
+    return sampler

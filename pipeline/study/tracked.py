@@ -1,0 +1,94 @@
+"""What the tracking store is told of a study: its runs, their parameters and tags."""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pipeline.overrides import to_text
+from pipeline.records import DataFacts, Trial
+from pipeline.schema import leaves
+from pipeline.search.plan import Plan
+from pipeline.search.scales import LINEAR, Scale
+from pipeline.search.space import Interval, averaging_steps
+from pipeline.tracking.mlflow_writer import TrackedRun
+from pipeline.versions import library_versions
+
+LONGEST_TAG = 500  # letters
+
+
+class TrackedRuns:
+    """The runs of a plan's trials in `folder`. data: of each arm."""
+
+    def __init__(self, plan: Plan, folder: Path, data: Sequence[DataFacts]) -> None:
+        self._plan, self._folder, self._data = plan, folder, data
+
+    def parent(self) -> TrackedRun:
+        """The run of a sweep as a whole."""
+        sweep = self._plan.config.sweep
+        params: dict[str, object] = {f"sweep.{key}": getattr(sweep, key) for key in ("n_trials", "metric", "max_tier")}
+        params["sweep.sampler"] = self._plan.sampler.target.rpartition(".")[2]
+        tags = {"kind": "sweep", "folder": str(self._folder), **self._data_tags()}
+        return TrackedRun(f"sweep {self._folder.name}", params, tags)
+
+    def trial(self, trial: Trial) -> TrackedRun:
+        return self._single(trial) if self._plan.single else self._of_sweep(trial)
+
+    def _single(self, trial: Trial) -> TrackedRun:
+        """All of its config."""
+        composed = self._plan.arms[0].composed
+        params = {key: value for key, value in leaves(composed.record) if ".search" not in key}
+        averages = averaging_steps(dict(leaves(composed.config.plain())))
+        params |= {f"window {key}": steps for key, steps in averages.items()}
+        folder = str(self._folder.resolve())
+        tags = {"kind": "run", "folder": folder, "data_fingerprint": self._data[0].fingerprint, **self._data_tags()}
+        tags |= {f"version.{name}": version for name, version in library_versions().items()}
+        return TrackedRun(f"run {self._folder.name}", params, tags, number=trial.number, folder=self._folder)
+
+    def _of_sweep(self, trial: Trial) -> TrackedRun:
+        """Only what was searched or crossed, with its coordinate where its scale is not linear, and the window in steps
+        of what is the weight of an average."""
+        arm, folder = self._plan.arms[trial.arm], self._folder / str(trial.number)
+        params: dict[str, object] = {}
+        for key, value in trial.params.items():
+            params[key] = sortable(value)
+            if (scale := self._scale(trial.arm, key)) != LINEAR:
+                params[self.axis(trial.arm, key)] = round(scale.even_axis.place(value), 4)
+        params |= {
+            f"window {self._short(key)}": sortable(steps) for key, steps in averaging_steps(trial.params).items()
+        }
+        tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm.describe() or "all"}
+        tags |= {"sweep": self._folder.name, "folder": str(folder), "status": "running"}
+        name = f"trial {trial.number:03d}"
+        name += f" {trial.stage}" if len(self._plan.stages) > 1 else ""
+        for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key
+            name += f" {key.rsplit('.', 1)[-1]}={to_text(value)}" if "." in key else f" {value}"
+        return TrackedRun(name, params, tags, number=trial.number, folder=folder)
+
+    def axis(self, arm: int, key: str) -> str:
+        """The parameter of an arm's runs over which `key` spreads evenly on a linear axis, the only kind that MLflow's
+        parallel coordinates have: its coordinate, where its scale is not linear.
+        """
+        scale = self._scale(arm, key)
+        return key if scale == LINEAR else scale.even_axis.label.format(self._short(key))
+
+    def _short(self, key: str) -> str:
+        """Without its group where no other key ends the same: charts have room for some twenty letters."""
+        last = key.rsplit(".", 1)[-1]
+        return last if [k.rsplit(".", 1)[-1] for k in self._plan.columns()].count(last) == 1 else key
+
+    def _scale(self, arm: int, key: str) -> Scale:
+        dist = self._plan.arms[arm].space.get(key)
+        return dist.scale if isinstance(dist, Interval) else LINEAR
+
+    def _data_tags(self) -> dict[str, str]:
+        """What the first arm's data say of themselves."""
+        attributes: Mapping[str, Any] = self._data[0].attributes if self._data else {}
+        named = {re.sub(r"[^\w.-]", "_", key): str(value) for key, value in attributes.items()}
+        return {f"data.{key}": value[:LONGEST_TAG] for key, value in named.items()}
+
+
+def sortable(value: object) -> object:
+    """A float without an exponent: MLflow sorts a column of parameters as text, and 9.5e-05 would come after 0.1."""
+    return f"{Decimal(str(value)):f}" if isinstance(value, float) else value

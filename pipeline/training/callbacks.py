@@ -1,0 +1,93 @@
+"""What may look on while a trial trains: `train.callbacks` in YAML lists targets that make Callbacks."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.data.splits import Splits
+from pipeline.schema import Config
+
+Layers = Mapping[str, Mapping[str, float | None]]  # layer -> measure -> value
+Weights = Callable[[], list[np.ndarray]]  # what predicting needs, in the order of model.weights; fetched when called
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A trial between two epochs, alone or in a cohort."""
+
+    number: int  # of the trial
+    config: Config
+    splits: Splits
+    epoch: int  # epochs done
+    metrics: Mapping[str, float]  # of the last epoch; empty before the first
+    weights: Weights
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a callback adds to the record of an epoch, in events.jsonl and in the tracking store."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)  # by names that the runner does not use
+    layers: Layers = field(default_factory=dict)
+
+
+class Callback:
+    """A base whose hooks do nothing; one is made for each trial, of its target's arguments.
+
+    A hook that raises ends its trial as failed, with the reason; the others of its cohort go on. Hooks are called in
+    the worker, between epochs: what they take, every trial of the cohort waits for.
+    """
+
+    def at_start(self, moment: Moment) -> Observation | None:
+        """Before the first epoch; not of a trial that is resumed."""
+        return None
+
+    def before_epoch(self, moment: Moment) -> None:
+        """Before each epoch."""
+
+    def after_epoch(self, moment: Moment) -> Observation | None:
+        """After each epoch, with its metrics."""
+        return None
+
+    def at_end(self, moment: Moment, status: str) -> None:
+        """Once the trial has ended as `completed` or `diverged`, its best weights saved."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The callbacks of one trial, asked in their order; what one raises is raised."""
+
+    callbacks: Sequence[Callback] = ()
+    moment: Callable[[int, Mapping[str, float], Weights], Moment] | None = None  # from epoch, metrics and weights
+
+    def at_start(self, weights: Weights) -> Observation:
+        return together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
+
+    def before_epoch(self, epoch: int, weights: Weights) -> None:
+        for hook, moment in self._each(epoch, {}, weights):
+            hook.before_epoch(moment)
+
+    def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
+        return together(hook.after_epoch(moment) for hook, moment in self._each(epoch, metrics, weights))
+
+    def at_end(self, epoch: int, metrics: Mapping[str, float], best: list[np.ndarray], status: str) -> None:
+        for hook, moment in self._each(epoch, metrics, lambda: best):
+            hook.at_end(moment, status)
+
+    def _each(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Iterator[tuple[Callback, Moment]]:
+        if self.callbacks and self.moment:
+            moment = self.moment(epoch, metrics, weights)
+            yield from ((callback, moment) for callback in self.callbacks)
+
+
+def together(observations: Iterable[Observation | None]) -> Observation:
+    """What several callbacks have to say of one epoch."""
+    metrics: dict[str, float] = {}
+    layers: dict[str, dict[str, float | None]] = {}
+    for observation in observations:
+        if observation:
+            metrics |= observation.metrics
+            for layer, measures in observation.layers.items():
+                layers.setdefault(layer, {}).update(measures)
+    return Observation(metrics, layers)

@@ -1,0 +1,76 @@
+"""A worker process as its executor sees it."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from pipeline import crash
+from pipeline.records import Job, TrainJob
+
+
+class WorkerProcess:
+    """`environment`: variables that say which devices and how many threads are its own."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        # What libraries print: its last line may say why the process died. Closed in close().
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        self._note = tempfile.TemporaryFile()  # noqa: SIM115 - which file the process reads: see crash
+        ours, theirs = socket.socketpair()
+        inherited = theirs.fileno(), self._note.fileno()
+        # A fresh interpreter, not a fork: TensorFlow's threads do not survive one.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.workers.worker", *map(str, inherited)],
+            pass_fds=inherited,
+            env={**os.environ, "PYTHONPATH": _python_path(), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.job: Job | None = None
+        self.unfinished: set[int] = set()  # trials of the job that have not ended
+        self.trained = False  # whether the job has had an epoch
+        self.retiring = False  # whether it has ended after its last job
+
+    def begin(self, job: Job) -> None:
+        self.job, self.trained = job, False
+        self.unfinished = {task.number for task in job.trials} if isinstance(job, TrainJob) else set()
+        with contextlib.suppress(OSError):  # it died idle; the next wait() sees that and replaces it
+            self.connection.send(job)
+
+    def reason_of_death(self) -> str:
+        code = self.process.wait()
+        if code >= 0:
+            self._output.seek(0)
+            lines = self._output.read().decode(errors="replace").split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+            return f"its worker process exited with status {code}: {last}"
+        return f"its worker process was {crash.killed_by(-code)}"
+
+    def verdict(self) -> str | None:
+        """Which file it died of, and how; None if that is not known."""
+        return crash.verdict(self._note, -self.process.wait())
+
+    def close(self, grace: float) -> None:
+        """Ends it; one that does not answer is killed after `grace` seconds."""
+        try:
+            self.connection.send(None)
+            self.process.wait(grace)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+        self.process.wait()
+        self.connection.close()
+        self._output.close()
+        self._note.close()
+
+
+def _python_path() -> str:
+    """Workers import this very package, wherever the user's own folder is, and what the parent can import."""
+    inherited = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(Path(__file__).parents[2]), *([inherited] if inherited else [])])

@@ -1,0 +1,213 @@
+"""The generations of a stage: what is asked, what is told, and that a sampler that learns is resumed as it was."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.objective import Objective
+from pipeline.records import Ended, EpochEnded
+from pipeline.schema import Target
+from pipeline.search.plan import Arm, Plan, Stage
+from pipeline.search.samplers.sampler import Outcome
+from pipeline.search.scales import LOG
+from pipeline.search.space import Choice, Interval
+from pipeline.study.ledger import Ledger
+from pipeline.study.sampling import Sampling
+
+RATE, KIND, DEPTH = "optimizer.learning_rate", "model.kind", "model.depth"
+SPACE = {RATE: Interval(1e-4, 1, LOG), KIND: Choice(("a", "b", "c")), DEPTH: Interval(1, 9, integer=True)}
+# Each point is drawn around the best that it was told of, or anywhere; its generator has a state of its own.
+CLIMBER = """
+import random
+
+from pipeline.search.samplers.sampler import Point, Sampler
+
+TOLD = []  # of every instance, for the tests
+
+
+class Climber(Sampler):
+    def __init__(self, search, *, size=3, room=1000):
+        super().__init__(search)
+        self.size, self.room = size, room
+        self.best, self.random = None, random.Random(search.stage)
+
+    @property
+    def generation(self):
+        return self.size
+
+    def ask(self, n):
+        points = []
+        for _ in range(min(n, self.room)):
+            arm = self.random.randrange(len(self.search.spaces))
+            at = {key: dist.place(self.random.random()) for key, dist in self.search.spaces[arm].items()}
+            if self.best:
+                at |= {key: 0.8 * self.best.coordinates[key] + 0.2 * value for key, value in at.items()}
+            points.append(Point(arm, at))
+        self.room -= len(points)
+        return points
+
+    def tell(self, outcomes):
+        TOLD.append(tuple(outcomes))
+        self.best = max([o for o in (self.best, *outcomes) if o and o.score is not None], key=lambda o: o.score)
+"""
+RANDOM = Target("pipeline.search.samplers.random.Random")
+
+
+@pytest.fixture
+def climber(tmp_path, monkeypatch):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "climber_for_tests.py").write_text(CLIMBER)
+    monkeypatch.syspath_prepend(folder)
+    import climber_for_tests
+
+    climber_for_tests.TOLD.clear()
+    return climber_for_tests
+
+
+def node(**arguments):
+    return Target("climber_for_tests.Climber", arguments)
+
+
+def plan_of(sampler, n_trials, arms=2, space=SPACE):
+    crossed = [{"optimizer": name} for name in ("adam", "sgd", "lion")[:arms]]
+    made = [Arm(values, SimpleNamespace(config=SimpleNamespace(seed=0)), space) for values in crossed]
+    return Plan(made, [Stage("first", n_trials, None, True)], [], sampler)
+
+
+def result(trial):
+    """How a trial ends; it follows from its parameters, as in training."""
+    loss = abs(SPACE[RATE].coordinate(trial.params[RATE]) + 1.7) + 0.1 * trial.params[DEPTH]
+    status = random.Random(repr(trial.params)).choice(["completed"] * 4 + ["pruned", "failed", "diverged"])
+    metrics = {} if status in ("failed", "diverged") else {"val_loss": loss, "val_accuracy": 1 - loss}
+    return Ended(0.0, status, None, 1, 1, metrics)
+
+
+def epochs_of(trial):
+    losses = [None, trial.metrics.get("val_loss", 1.0)]
+    return [EpochEnded(0.0, number, {"val_loss": loss}) for number, loss in enumerate(losses, start=1)]
+
+
+def opened(folder):
+    return Ledger(folder, what="a sweep")
+
+
+def run(plan, folder, stop_after=None):
+    """A sweep whose trials end one by one; stop_after: how many until it is killed. Returns the trials of each
+    generation."""
+    ledger = opened(folder)
+    generations, ends = [], 0
+    try:
+        sampling = Sampling(plan, 0, [arm.space for arm in plan.arms])
+        for trials in sampling.generations(ledger, Objective("val_loss", "minimize"), epochs_of):
+            generations.append([(t.number, t.arm, t.params) for t in trials])
+            for trial in trials:
+                if ends == stop_after:
+                    return generations
+                if trial.status is None:
+                    ledger.on(trial, result(trial))
+                    ends += 1
+        return generations
+    finally:
+        ledger.close()
+
+
+def test_a_generation_is_asked_when_the_one_before_has_ended(climber, tmp_path):
+    generations = run(plan_of(node(), 10), tmp_path)
+    assert [len(generation) for generation in generations] == [3, 3, 3, 1]
+    assert [number for generation in generations for number, _, _ in generation] == list(range(10))
+    assert all(list(params) == ["optimizer", *SPACE] for generation in generations for _, _, params in generation)
+    assert [len(outcomes) for outcomes in climber.TOLD] == [3, 3, 3]  # nobody asks after the last
+
+
+def test_what_is_told(climber, tmp_path):
+    run(plan_of(node(size=20), 40), tmp_path)
+    ledger = opened(tmp_path)
+    ledger.close()
+    (outcomes,) = climber.TOLD
+    for trial, outcome in zip(ledger.trials.values(), outcomes):
+        loss = trial.metrics.get("val_loss")
+        assert outcome == Outcome(
+            trial.arm,
+            {key: dist.coordinate(trial.params[key]) for key, dist in SPACE.items()},
+            trial.status,
+            None if loss is None else -loss,  # larger is better
+            (float("-inf"), -1.0 if loss is None else -loss),
+        )
+    assert {o.status for o in outcomes} == {"completed", "pruned", "failed", "diverged"}
+    assert all(o.score is not None for o in outcomes if o.status in ("completed", "pruned"))
+
+
+@pytest.mark.parametrize("sampler", [node(), node(size=4, room=7), RANDOM], ids=["learns", "runs out", "random"])
+def test_a_sweep_killed_after_any_end_asks_the_same_trials(climber, tmp_path, sampler):
+    plan = plan_of(sampler, 11)
+    (tmp_path / "whole").mkdir()
+    whole = run(plan, tmp_path / "whole")
+    records = (tmp_path / "whole/ledger").read_bytes()
+    told = list(climber.TOLD)
+    for ends in range(11):
+        folder = tmp_path / str(ends)
+        folder.mkdir()
+        run(plan, folder, stop_after=ends)
+        climber.TOLD.clear()
+        assert run(plan, folder) == whole
+        assert told == climber.TOLD  # from the first generation on
+        assert (folder / "ledger").read_bytes() == records
+
+
+def test_a_ledger_torn_at_any_record_goes_on_to_the_same_trials(climber, tmp_path):
+    plan = plan_of(node(), 8)
+    (tmp_path / "whole").mkdir()
+    whole = run(plan, tmp_path / "whole")
+    lines = (tmp_path / "whole/ledger").read_bytes().splitlines(keepends=True)
+    for n in range(len(lines)):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        (folder / "ledger").write_bytes(b"".join(lines[:n]))  # also amid the asked of a generation
+        assert run(plan, folder) == whole
+
+
+@pytest.mark.parametrize("sampler", [node(), node(size=5), RANDOM], ids=["threes", "fives", "random"])
+@pytest.mark.parametrize(("first", "then"), [(2, 9), (3, 9), (7, 11), (9, 4)])
+def test_a_total_may_grow_and_one_that_shrinks_loses_nothing(climber, tmp_path, sampler, first, then):
+    (tmp_path / "at_once").mkdir()
+    at_once = run(plan_of(sampler, max(first, then)), tmp_path / "at_once")
+    run(plan_of(sampler, first), tmp_path)
+    assert run(plan_of(sampler, then), tmp_path) == at_once
+
+
+@pytest.mark.parametrize(
+    ("sampler", "space", "sizes"),
+    [
+        (RANDOM, {KIND: SPACE[KIND]}, [6]),  # three values for each of two arms
+        (node(size=4, room=7), SPACE, [4, 3]),
+        (node(size=4, room=8), SPACE, [4, 4]),
+        (node(room=0), SPACE, []),
+    ],
+)
+def test_a_stage_ends_where_the_sampler_has_no_more(climber, tmp_path, capsys, sampler, space, sizes):
+    plan = plan_of(sampler, 50, space=space)
+    ledger = opened(tmp_path)
+    sampling = Sampling(plan, 0, [arm.space for arm in plan.arms])
+    trials = []
+    for generation in sampling.generations(ledger, Objective(), lambda trial: []):
+        trials.append(len(generation))
+        metrics = {"val_accuracy": 0.5, "val_loss": 1.0}
+        for trial in generation:
+            ledger.on(trial, Ended(0.0, "completed", None, 1, 1, metrics))
+    ledger.close()
+    assert trials == sizes
+    assert capsys.readouterr().out.count(f"the space has no more than {sum(sizes)} different trials") == 1
+
+
+def test_the_first_generation_is_known_before_anything_is_asked(climber, tmp_path):
+    for sampler, size in ((node(), 3), (RANDOM, 10)):
+        plan = plan_of(sampler, 10)
+        first = Sampling(plan, 0, [arm.space for arm in plan.arms]).first()
+        assert len(first) == size
+        (tmp_path / str(size)).mkdir()
+        asked = run(plan, tmp_path / str(size))[0]
+        assert [(arm, {"optimizer": plan.arms[arm].crossed["optimizer"], **params}) for arm, params in first] == [
+            (arm, params) for _, arm, params in asked
+        ]

@@ -1,0 +1,152 @@
+"""Events as lines of events.jsonl, there and back, and those that an earlier version wrote."""
+
+import json
+import math
+import pickle
+
+import pytest
+
+from pipeline.jsonl import JsonLines, read
+from pipeline.records import (
+    KINDS,
+    Diagnosed,
+    Ended,
+    EpochEnded,
+    HandedOut,
+    Interrupted,
+    Paused,
+    Restarting,
+    Started,
+    Trial,
+    Undiagnosed,
+    ended_metrics,
+    event_from_json,
+)
+from tests.conftest import ROOT
+from tests.workers.jobs import job
+
+BEST = {"loss": 0.2, "val_loss": 0.3}
+LAYERS = {"dense": {"shift": 0.1, "dead_share": None}}
+# event, its line
+LINES = [
+    (
+        Started(1.5, 7, 176, 2, "e58d", {"source": "x"}, 3),
+        {"time": 1.5, "event": "started", "pid": 7, "parameters": 176, "resumed_after": 2}
+        | {"data_fingerprint": "e58d", "data_attributes": {"source": "x"}, "cohort": 3},
+    ),
+    (
+        EpochEnded(2.0, 1, BEST, 0.1, 0.25, 0.5),
+        {"time": 2.0, "event": "epoch", "epoch": 1, "loss": 0.2, "val_loss": 0.3}
+        | {"learning_rate": 0.1, "data_wait": 0.25, "seconds": 0.5},
+    ),
+    (
+        EpochEnded(2.0, 4, {**BEST, "mine": 7.0}, 0.1, 0.0, 0.5, 1.0, LAYERS),
+        {"time": 2.0, "event": "epoch", "epoch": 4, "loss": 0.2, "val_loss": 0.3, "mine": 7.0}
+        | {"learning_rate": 0.1, "data_wait": 0.0, "seconds": 0.5, "cohort_seconds": 1.0, "diagnostics": LAYERS},
+    ),
+    (
+        Diagnosed(3.0, 0, 1.25, LAYERS),
+        {"time": 3.0, "event": "diagnosed", "epoch": 0, "probe_loss": 1.25, "diagnostics": LAYERS},
+    ),
+    (Diagnosed(3.0, 0), {"time": 3.0, "event": "diagnosed", "epoch": 0, "diagnostics": {}}),
+    (Undiagnosed(3.0, "why"), {"time": 3.0, "event": "undiagnosed", "reason": "why"}),
+    (
+        Paused(4.0, 3, 2, BEST, 0.5),
+        {"time": 4.0, "event": "paused", "status": "paused", "epochs": 3, "best_epoch": 2, "metrics": BEST}
+        | {"seconds": 0.5},
+    ),
+    (
+        Ended(5.0, "completed", None, 3, 2, BEST, 0.5),
+        {"time": 5.0, "event": "ended", "status": "completed", "reason": None, "epochs": 3, "best_epoch": 2}
+        | {"metrics": BEST, "seconds": 0.5, "input_error": False},
+    ),
+    (
+        Ended(5.0, "failed", "why", input_error=True),
+        {"time": 5.0, "event": "ended", "status": "failed", "reason": "why", "epochs": 0, "best_epoch": 0}
+        | {"metrics": {}, "seconds": 0.0, "input_error": True},
+    ),
+    (Interrupted(6.0), {"time": 6.0, "event": "interrupted"}),
+    (Restarting(6.0, "why"), {"time": 6.0, "event": "restarting", "reason": "why"}),
+]
+
+
+@pytest.mark.parametrize(("event", "line"), LINES, ids=[f"{line['event']} {i}" for i, (_, line) in enumerate(LINES)])
+def test_an_event_is_a_line_and_a_line_is_the_event(event, line):
+    assert event.to_json() == line
+    assert event_from_json(json.loads(json.dumps(line))) == event
+
+
+def test_every_kind_of_event_that_is_logged_is_above():
+    assert {type(event) for event, _ in LINES} == set(KINDS.values())
+    assert HandedOut not in KINDS.values()  # the ledger has it, the trial's log does not
+
+
+def test_an_epoch_begins_with_what_a_person_looks_for():
+    line = LINES[2][0].to_json()
+    assert list(line)[:4] == ["time", "event", "epoch", "loss"]
+
+
+def test_what_is_not_finite_is_null_on_disk_and_nan_when_asked_for(tmp_path):
+    log = JsonLines(tmp_path / "events.jsonl", durable=False)
+    log.append(EpochEnded(1.0, 1, {"loss": math.nan, "val_loss": math.inf, "accuracy": 0.5}).to_json())
+    log.close()
+    (line,) = read(tmp_path / "events.jsonl")
+    assert (line["loss"], line["val_loss"]) == (None, None)
+    event = event_from_json(line)
+    assert event.value("accuracy") == 0.5
+    assert all(math.isnan(event.value(name)) for name in ("loss", "val_loss", "absent"))
+
+
+@pytest.mark.parametrize("line", [{"event": "of a later version", "time": 1.0}, {"time": 1.0}, {"event": None}])
+def test_a_line_of_a_kind_that_is_not_known_is_no_event(line):
+    assert event_from_json(line) is None
+
+
+# A line of the first versions lacks what later ones added.
+EARLY = [
+    ({"event": "started", "pid": 7}, Started(0.0, 7, 0, 0, "", {}, 1)),
+    ({"event": "epoch", "epoch": 2, "time": 1.0, "loss": 0.5}, EpochEnded(1.0, 2, {"loss": 0.5})),
+    ({"event": "ended", "status": "completed"}, Ended(0.0, "completed", None, 0, 0, {}, 0.0, False)),
+    ({"event": "diagnosed", "epoch": 0}, Diagnosed(0.0, 0)),
+    (
+        {"event": "paused", "epochs": 2, "best_epoch": 1, "metrics": {"loss": 1}, "reason": None},
+        Paused(0.0, 2, 1, {"loss": 1.0}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "event"), EARLY, ids=[line["event"] for line, _ in EARLY])
+def test_what_a_line_lacks_has_the_value_of_the_version_that_wrote_it(line, event):
+    assert event_from_json(line) == event
+
+
+LOGS = sorted((ROOT / "tests/fixtures/begun_earlier").rglob("events.jsonl"))
+
+
+def test_there_are_logs_of_an_earlier_version():
+    kinds = {line["event"] for log in LOGS for line in read(log)}
+    assert kinds >= {"started", "epoch", "paused", "ended", "interrupted"}
+
+
+@pytest.mark.parametrize("log", LOGS, ids=[str(log.parent.relative_to(LOGS[0].parents[1])) for log in LOGS])
+def test_every_line_of_an_earlier_version_keeps_its_keys_and_values(log):
+    for line in read(log):
+        now = event_from_json(line).to_json()
+        assert {key: now.get(key) for key in line} == line
+
+
+def test_a_trials_status_as_it_is_shown():
+    shown = [Trial(0, "s", 0, {}), Trial(0, "s", 0, {}, started=True), Trial(0, "s", 0, {}, True, "pruned")]
+    assert [trial.shown_status for trial in shown] == ["waiting", "interrupted", "pruned"]
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"), [("completed", True), ("pruned", True), ("diverged", False), ("failed", False), (None, False)]
+)
+def test_only_the_metrics_of_a_good_end_count(status, counts):
+    assert ended_metrics(Trial(0, "s", 0, {}, status=status, metrics=BEST)) == (BEST if counts else {})
+
+
+def test_a_job_arrives_as_it_was_sent(tmp_path):
+    sent = job(tmp_path, 3)
+    assert pickle.loads(pickle.dumps(sent)) == sent
