@@ -211,10 +211,9 @@ def test_a_scale_of_ones_own_has_an_axis_and_is_recorded_on_it(make_study, tmp_p
         "optimizer=momentum", "sweep.max_tier=0", "sweep=grid", "sweep.points=3", "+scales.sqrt=own_scale.SQRT",
         "allowed_targets=[pipeline.,keras.optimizers.,own_scale.]", "optimizer.momentum=tag(sqrt, interval(0, 0.25))",
     )  # fmt: skip
-    runs = [study.tracked(trial).params for trial in study.ledger.trials.values()]
-    assert [float(params["optimizer.momentum"]) for params in runs] == [0, 0.0625, 0.25]
-    assert [params["sqrt momentum"] for params in runs] == [0, 0.25, 0.5]
-    (card,) = cards(compare.state(study, "parent"), "PARALLEL")
+    assert [float(params["optimizer.momentum"]) for params in params_of(study)] == [0, 0.0625, 0.25]
+    assert [params["sqrt momentum"] for params in params_of(study)] == [0, 0.25, 0.5]
+    (card,) = cards(state_of(study), "PARALLEL")
     assert card["selectedParams"] == ["sqrt momentum"]
 
 
