@@ -191,7 +191,7 @@ def test_convert_and_train(run, tmp_path, user, format):
     splits = chosen(["dataset=hdf5", f"dataset.file={tmp_path / 'out.h5'}"])[0]
     assert [len(part) for part in splits.parts.values()] == [48, 6, 6]
     assert splits.class_names == ("0", "1", "2")
-    rows = np.concatenate([part.inputs.reshape(-1, 16) for part in splits.parts.values()])
+    rows = np.concatenate([part.inputs.load().reshape(-1, 16) for part in splits.parts.values()])
     labels = np.concatenate([part.labels for part in splits.parts.values()])
     both = np.column_stack([rows, labels])
     expected = np.column_stack([FLAT, LABELS])
