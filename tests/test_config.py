@@ -196,6 +196,29 @@ def test_what_can_not_be_resolved_is_refused(tree, message):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("tree", "values"),
+    [
+        ({"a": {"x": 1}, "b": 2}, {"a.x": 5, "b": [1, 2]}),
+        ({"a": {"x": 1}, "b": "${a.x}"}, {"a.x": 5}),
+        ({"a": {"x": 1}, "b": "${a}"}, {"a.x": 5}),
+        ({"a": {"x": 1}, "b": {"c": "${..a.x}", "d": ["${a.x}!"]}}, {"a.x": 5}),
+        ({"a": {"x": 1}, "b": "${a[x]}"}, {"a.x": 5}),
+        ({"a": [0, 1], "b": "${a[0]}"}, {"a": [5, 6]}),
+        ({"a": {"x": [0, 1]}, "b": "${a.x[1]}"}, {"a.x": [5, 6]}),
+        ({"n": "x", "a": {"x": 1, "y": 2}, "b": "${a.${n}}"}, {"n": "y"}),
+        ({"n": "x", "a": {"x": 1, "y": 2}, "b": "${a.${n}}"}, {"a.x": 9}),
+    ],
+)
+def test_what_refers_to_a_value_that_a_trial_sets_follows_it(tree, values):
+    node = OmegaConf.create(tree)
+    for key, value in values.items():
+        OmegaConf.update(node, key, value, merge=False)
+    made = Composed(OmegaConf.create(tree)).with_values(values)
+    assert yaml.safe_load(made.yaml) == OmegaConf.to_container(node)
+    assert made.record == OmegaConf.to_container(node, resolve=True)
+
+
 ENV = "${oc.env:CAVIAR_SECRET}"
 
 

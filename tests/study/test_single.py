@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 
@@ -9,7 +11,8 @@ import h5py
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.conftest import PATIENCE, TINY, caviar, command, files
+from pipeline.study.ledger import Ledger
+from tests.conftest import PATIENCE, ROOT, TINY, caviar, command, files, here
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +134,69 @@ def test_an_interrupted_run_goes_on_where_it_stood_as_one_in_this_process_does(t
     again = caviar(*line, f"resume={trial}", cwd=tmp_path)
     assert again.returncode == 2
     assert "this run has ended (completed)" in again.stderr
+
+
+BEGUN = ROOT / "tests/fixtures/begun_earlier/run"
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run that was interrupted, and the line that goes on with it."""
+    folder = tmp_path / "outputs/runs/begun"
+    shutil.copytree(BEGUN, folder)
+    return folder, [*shlex.split((BEGUN / "command").read_text()), f"resume={folder}", "executor=inline"]
+
+
+def logged(folder):
+    return (folder / "events.jsonl").read_bytes()
+
+
+def test_a_run_that_another_process_goes_on_with_is_refused(begun, tmp_path):
+    folder, line = begun
+    before, holder = logged(folder), Ledger(folder, what="this test", file=None)
+    refused = here(*line, cwd=tmp_path)
+    holder.close()
+    assert (refused.returncode, logged(folder)) == (2, before)
+    assert refused.stderr.strip() == f"resume={folder} is running in another process. Wait for it, or end it."
+
+
+def test_a_run_whose_data_has_changed_is_refused_with_both_fingerprints(begun, tmp_path):
+    folder, line = begun
+    (folder / "events.jsonl").write_bytes(re.sub(rb'("data_fingerprint": )"\w+"', rb'\1"another"', logged(folder)))
+    before = logged(folder)
+    refused = here(*line, cwd=tmp_path)
+    assert (refused.returncode, logged(folder)) == (2, before)
+    first, second = refused.stderr.splitlines()
+    assert re.fullmatch(re.escape(f"resume={folder} was begun otherwise (data: was another, is ") + r"\w+\)\.", first)
+    assert second == "Repeat its own command to resume it, or start a new run, without resume."
+
+
+CALLBACK = """
+from pipeline.errors import InputError
+from pipeline.training.callbacks import Callback
+
+
+class Complains(Callback):
+    def after_epoch(self, moment):
+        if moment.epoch == 2:
+            raise InputError("this callback does not like what it sees")
+"""
+
+
+def test_what_was_trained_stays_though_a_callback_complains(tmp_path, monkeypatch):
+    """A config that can't be trained leaves nothing behind; one that was trained for hours is no such config."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/complains_for_tests.py").write_text(CALLBACK)
+    monkeypatch.syspath_prepend(tmp_path / "own")
+    line = [
+        *TINY,
+        "tracking=none",
+        "executor=inline",
+        "allowed_targets=[pipeline.,keras.optimizers.,complains_for_tests.]",
+    ]
+    result = here(*line, "train.callbacks=[{_target_:complains_for_tests.Complains}]", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "failed: this callback does not like what it sees" in result.stdout
+    (folder,) = (tmp_path / "outputs/runs").iterdir()
+    events = [json.loads(text) for text in logged(folder).splitlines()]
+    assert [event["event"] for event in events] == ["started", "epoch", "epoch", "ended"]
