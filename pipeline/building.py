@@ -24,11 +24,11 @@ def built(values: Mapping[str, Any]) -> Config:
     value of a wrong type."""
     made: dict[str, Any] = {name: _open_group(name, kind, values.get(name) or {}) for name, kind in GROUPS.items()}
     train = values["train"]
-    callbacks = [target(node) for node in train.get("callbacks") or []]
+    callbacks = [_listed("train.callbacks", node) for node in train.get("callbacks") or []]
     made["train"] = {**train, "search": _search("train", train), "callbacks": callbacks}
     made["sweep"] = {**values["sweep"], "sampler": _sampler(values["sweep"].get("sampler"))}
     tracking = values.get("tracking") or {}
-    subscribers = [target(node) for node in tracking.get("subscribers") or []]
+    subscribers = [_listed("tracking.subscribers", node) for node in tracking.get("subscribers") or []]
     made["tracking"] = {**tracking, "subscribers": subscribers}
     if experiment := values.get("experiment"):
         made["experiment"] = {**experiment, "figure": target(experiment.get("figure"))}
@@ -43,6 +43,12 @@ def target(node: Mapping[str, Any] | None) -> Target | None:
     if not node or "_target_" not in node:
         return None
     return Target(str(node["_target_"]), {key: value for key, value in node.items() if key != "_target_"})
+
+
+def _listed(key: str, node: Any) -> Target:
+    if isinstance(node, Mapping) and (named := target(node)):
+        return named
+    raise InputError(f"{key}: {node} has no _target_; each entry of the list names what it calls.")
 
 
 def _sampler(node: Mapping[str, Any] | None) -> Target:

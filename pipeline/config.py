@@ -120,13 +120,24 @@ class _Base:
 
     @cached_property
     def _references(self) -> list[str]:
-        text = " ".join(str(value) for _, value in leaves(_written(self.node)))
-        return re.findall(r"\$\{([^{}]*)\}", text)
+        return re.findall(r"\$\{([^{}]*)\}", self._text)
+
+    @cached_property
+    def _text(self) -> str:
+        return " ".join(str(value) for _, value in leaves(_written(self.node)))
+
+    @cached_property
+    def _opaque(self) -> bool:
+        """Whether a reference names its key by another one, or with brackets: it may mean any."""
+        return any("[" in name for name in self._references) or bool(re.search(r"\$\{[^{}]*\$\{", self._text))
 
     def uses(self, keys: Iterable[str]) -> bool:
         """Whether something in the config is taken from one of the keys, as far as can be seen."""
         keys = [f"{key}." for key in keys]
-        return bool(keys) and any(
+        return bool(keys) and (self._opaque or self._named(keys))
+
+    def _named(self, keys: list[str]) -> bool:
+        return any(
             name.startswith(".")
             or (":" in name and not name.startswith("oc.env:"))
             or any(key.startswith(f"{name}.") or f"{name}.".startswith(key) for key in keys)

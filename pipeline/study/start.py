@@ -50,9 +50,10 @@ def run(plan: Plan) -> int:
     executor = make_executor(config, n_jobs)
     try:
         data = load_data(plan, executor)
+        own = _own_subscribers(config)
         study = open_study(plan, data)
         try:
-            return _run(study, executor, data)
+            return _run(study, executor, data, own)
         finally:
             study.ledger.close()
     finally:
@@ -136,7 +137,20 @@ def _refuse_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any]
         raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
 
 
-def _run(study: Study, executor: Executor, data: Sequence[DataFacts]) -> int:
+def _own_subscribers(config: Config) -> list[Subscriber]:
+    """Those of the user. Raises InputError for what is none."""
+    subscribers: list[Subscriber] = []
+    for target in config.tracking.subscribers:
+        subscriber = call("tracking.subscribers", target)
+        if not callable(getattr(subscriber, "on", None)):
+            raise InputError(
+                f"tracking.subscribers: {target.target} is no Subscriber: it has no method on(self, trial, event)."
+            )
+        subscribers.append(subscriber)
+    return subscribers
+
+
+def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Sequence[Subscriber]) -> int:
     plan, ledger, config = study.plan, study.ledger, study.config
     runs = TrackedRuns(plan, study.folder, data)
     recorder = _recorder(study, runs)
@@ -154,7 +168,6 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts]) -> int:
                 recorder.open(runs.trial(trial))  # ended, but the store never heard all of it
         display = SweepDisplay(study.objective.metric)
         print_line(f"sweep {study.folder.name} in {study.folder}")
-    own: list[Subscriber] = [call("tracking.subscribers", target) for target in config.tracking.subscribers]
     study.subscribers += [display, recorder, *own]
     try:
         with stopping(executor) as stop:

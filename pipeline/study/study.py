@@ -148,7 +148,8 @@ class Study:
                 trial = self.ledger.trials[number]
                 if not logged:
                     append_event(self.trial_folder(trial), event)
-                if self.plan.single and isinstance(event, Ended) and event.input_error:
+                # what was trained is kept, whatever came then
+                if self.plan.single and isinstance(event, Ended) and event.input_error and not self._epochs_of(trial):
                     self.refusal = event.reason  # nobody else is told of a trial that never was
                     self.ledger.on(trial, event)
                 else:

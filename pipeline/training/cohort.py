@@ -92,6 +92,8 @@ class _Work:
         with self._failing([trial]):
             if self._job.export and member.best and not outcome.error:
                 export(trial.task)
+            if outcome.error and (unread := unreadable([trial])):  # no mistake of the config's, by then
+                outcome = dataclasses.replace(outcome, error=unread)
             trial.ended(member, outcome)
             del self._open[member.number]
 
