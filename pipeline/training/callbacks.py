@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.data.splits import Splits
+from pipeline.errors import InputError
+from pipeline.heads.lookup import TAKEN
 from pipeline.schema import Config
 
+OWN = {"probe_loss"}  # of the runner's names, what the runner's own callback, diagnostics, records
 Layers = Mapping[str, Mapping[str, float | None]]  # layer -> measure -> value
 Weights = Callable[[], list[np.ndarray]]  # what predicting needs, in the order of model.weights; fetched when called
 
@@ -62,14 +66,21 @@ class Watch:
     moment: Callable[[int, Mapping[str, float], Weights], Moment] | None = None  # from epoch, metrics and weights
 
     def at_start(self, weights: Weights) -> Observation:
-        return together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
+        observed = together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
+        if lost := sorted(set(observed.metrics) - OWN):
+            raise InputError(f"train.callbacks: {lost[0]} is a metric of no epoch; at_start records layers only.")
+        return observed
 
     def before_epoch(self, epoch: int, weights: Weights) -> None:
         for hook, moment in self._each(epoch, {}, weights):
             hook.before_epoch(moment)
 
     def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
-        return together(hook.after_epoch(moment) for hook, moment in self._each(epoch, metrics, weights))
+        given = MappingProxyType(dict(metrics))  # what a callback writes there would be logged as measured
+        observed = together(hook.after_epoch(moment) for hook, moment in self._each(epoch, given, weights))
+        if taken := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
+            raise InputError(f"train.callbacks: the runner itself records {taken[0]}; give the metric another name.")
+        return observed
 
     def at_end(self, epoch: int, metrics: Mapping[str, float], best: list[np.ndarray], status: str) -> None:
         for hook, moment in self._each(epoch, metrics, lambda: best):

@@ -219,3 +219,34 @@ def test_observations_of_one_epoch_are_put_together():
     a, b = Observation({"x": 1.0}, {"l": {"p": 1.0}}), Observation({"y": 2.0, "x": 3.0}, {"l": {"q": 2.0}, "m": {}})
     assert together([a, None, b]) == Observation({"x": 3.0, "y": 2.0}, {"l": {"p": 1.0, "q": 2.0}, "m": {}})
     assert together([]) == Observation()
+
+
+class Claims(Callback):
+    """Records a metric by a name, in one hook; or writes into those that it is given."""
+
+    def __init__(self, name=None, hook="after_epoch"):
+        self.name, self.hook = name, hook
+
+    def at_start(self, moment):
+        return Observation({self.name: 77.0}) if self.hook == "at_start" else None
+
+    def after_epoch(self, moment):
+        if self.name is None:
+            moment.metrics["val_loss"] = 77.0
+        return Observation({self.name: 77.0}) if self.hook == "after_epoch" else None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"name": "val_loss"}, "the runner itself records val_loss"),
+        ({"name": "epoch"}, "the runner itself records epoch"),
+        ({"name": "learning_rate"}, "the runner itself records learning_rate"),
+        ({"name": "norm", "hook": "at_start"}, "norm is a metric of no epoch"),
+        ({"name": None}, "does not support item assignment"),
+    ],
+)
+def test_no_callback_writes_over_the_record_of_the_runner(arguments, reason, tmp_path):
+    (events,) = trained(tmp_path, [named(Claims, **arguments)])
+    assert (events[-1].status, reason in events[-1].reason) == ("failed", True)
+    assert all(event.metrics["val_loss"] < 77 for event in epochs(events))
