@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline import crash, hdf5
-from tests.conftest import ROOT, command, files
+from tests.conftest import PATIENCE, ROOT, command, files
 
 HANGS = "bad.h5: HDF5 reads its structure without end; it is damaged. Use another copy."
 CRASHES = "bad.h5: HDF5 crashes on its structure; it is damaged. Use another copy."
@@ -82,7 +82,7 @@ def test_a_file_that_ends_its_reader_is_one_line(
     write(tmp_path / "bad.h5", model=name == "evaluate a model")
     damage(tmp_path / "bad.h5")
     before = files(tmp_path)
-    done = subprocess.run(COMMANDS[name], cwd=tmp_path, env=QUICK, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(COMMANDS[name], cwd=tmp_path, env=QUICK, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{message}\n")
     assert files(tmp_path) == before
 

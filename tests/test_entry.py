@@ -19,7 +19,7 @@ MISTAKES = [
     ("-m optimizer=momentum,sgd optimizer.momentm=0.5", "Did you mean 'optimizer.momentum'?"),
     ("datset=hdf5 dataset.memroy=never", "Did you mean 'dataset'?"),
     ("output_dirr={CONF}/config", "Did you mean 'output_dir'?"),  # no choice of a group, though there is config.yaml
-    ("dataset=/tmp/x", "dataset=/tmp/x is not known. Allowed: blobs, cifar10, csv, digits,"),
+    ("dataset=some/x", "dataset=some/x is not known. Allowed: blobs, cifar10, csv, digits,"),
     ("../x=y", "'../x=y' is not understood: write key=value, or group=choice."),
     ("dataset=hdf5", "dataset.file is not given: add dataset.file=VALUE."),
     ("dataset=csv dataset.file=garbage.db", "dataset.label is not given: add dataset.label=VALUE."),

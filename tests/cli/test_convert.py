@@ -20,7 +20,7 @@ from pipeline.data.splits import Split, Splits
 from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from tests.cli.conftest import wrong
-from tests.conftest import ROOT, here
+from tests.conftest import PATIENCE, ROOT, here
 
 
 def load(path, *overrides):
@@ -271,7 +271,7 @@ def test_killed_on_the_way_it_leaves_the_old_file_or_none(tmp_path, old):
         out.write_text("old")
     words = ["dataset=hdf5", f"dataset.file={large}", "dataset.memory=never", str(out), "--force"]
     process = subprocess.Popen([sys.executable, "-m", "pipeline", "convert", *words], cwd=ROOT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not (begun := list(tmp_path.glob(".out.*"))) or begun[0].stat().st_size < 2**20:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)

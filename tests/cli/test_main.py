@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import commands
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
 
 def python(*arguments: object, check_imports: bool = False) -> subprocess.CompletedProcess[str]:
     options = ["-X", "importtime"] if check_imports else []
     words = [sys.executable, *options, "-m", "pipeline", *map(str, arguments)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_process_reports_wrong_input_without_traceback():
 
 def test_closed_pipe_is_quiet(run_folder: Path):
     command = f"{sys.executable} -m pipeline inspect {run_folder / 'model.h5'} | head -n 1"
-    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert (result.stderr, len(result.stdout.splitlines())) == ("", 1)

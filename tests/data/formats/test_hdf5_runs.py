@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.conftest import caviar, command, files, here
+from tests.conftest import PATIENCE, caviar, command, files, here
 
 N = 600
 SMALL = ("model.hidden_units=8", "train.batch_size=64", "tracking=none", "dataset=hdf5", "dataset.file=data.h5")
@@ -73,13 +73,13 @@ def replaced_while_training(folder, *arguments, pattern):
     write(folder / "data.h5")
     line = command(*STREAMED, "train.epochs=100000", "train.early_stopping=null", *arguments)
     with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not any(e["event"] == "epoch" and e["epoch"] >= 3 for p in folder.glob(pattern) for e in events(p)):
             assert process.poll() is None, process.stdout.read()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         write(folder / "data.h5", seed=1)
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=PATIENCE)[0]
     return output, process.returncode
 
 
@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
             if text.split()[:1] == ["3"]:
                 break
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     folder = run_folder(tmp_path)
     before = files(folder)
@@ -151,7 +151,7 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     ) as process:
         told = next(text for text in process.stdout if "going on after epoch" in text)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert int(re.search(r"after epoch (\d+)", told)[1]) >= 3
 
 

@@ -19,7 +19,7 @@ from pipeline.data.splits import Splits
 from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from pipeline.training.trial import identity
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.workers import jobs
 
 N, SHAPE = 40, (3, 2)
@@ -437,7 +437,7 @@ def test_80_damaged_files_are_loaded_or_refused(tmp_path):
             raw[place] ^= 1 << rng.randrange(8)
         (tmp_path / f"{i:03}.h5").write_bytes(raw)
     line = [sys.executable, "-c", FUZZ, str(tmp_path)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=550)
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
     outcomes = [text.split()[1] for text in done.stdout.splitlines()]
     assert len(outcomes) == 80

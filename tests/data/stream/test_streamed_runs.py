@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_digits
 
-from tests.conftest import caviar, command, here
+from tests.conftest import PATIENCE, caviar, command, here
 
 LINE = ("dataset=hdf5", "dataset.file=data.h5", "model.hidden_units=8", "train.batch_size=64")
 STREAMED = (*LINE, "dataset.memory=never")
@@ -97,7 +97,7 @@ def test_12_a_killed_streamed_run_resumes_to_the_bit(folder):
     assert done.returncode == 0, done.stderr
     (whole,) = runs(folder)
     with subprocess.Popen(command(*line), cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not any((run / "state.h5").exists() and len(curve(run)) > 5 for run in runs(folder) if run != whole):
             assert process.poll() is None
             assert time.monotonic() < deadline
