@@ -8,7 +8,7 @@ entry, explain, errors    the command line's edge: exit statuses, and mistakes i
 schema                    the frozen dataclasses of a config; typed makes dataclasses of plain values
 config, building          Hydra in, Config out; hydra_schema is the schema as Hydra takes it; user_folder adds a conf/
 checks, limits            what is asked of a config; what each value may be
-records, eventlog         trials, jobs, events and messages; events.jsonl
+records, events           trials, jobs and messages; what becomes of a trial; eventlog reads events.jsonl
 compatibility             what earlier versions wrote
 targets, objective        calling what a `_target_` names; what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output

@@ -1,18 +1,25 @@
 """events.jsonl of a trial: what happened to it, oldest first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.errors import InputError
+from pipeline.events import Diagnosed, EpochEnded, Event, Layers, event_from_json
 from pipeline.jsonl import JsonLines, read
-from pipeline.records import Diagnosed, EpochEnded, Event, event_from_json
 
 NAME = "events.jsonl"
-Diagnoses = dict[int, Mapping[str, Mapping[str, float | None]]]  # epoch -> layer -> measure -> value
+Diagnoses = dict[int, Layers]  # by epoch
 
 
 def events_of(folder: Path) -> Iterator[Event]:
-    """Every event of a trial's folder. Raises InputError for a damaged file."""
-    return (event for line in read(folder / NAME) if (event := event_from_json(line)) is not None)
+    """Every event of a trial's folder. Raises InputError, naming the line, for a damaged file."""
+    for number, line in enumerate(read(folder / NAME), start=1):
+        try:
+            event = event_from_json(line)
+        except InputError as error:
+            raise InputError(f"{folder / NAME}: line {number}: {error}") from None
+        if event is not None:
+            yield event
 
 
 def append_event(folder: Path, event: Event) -> None:

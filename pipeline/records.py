@@ -1,16 +1,28 @@
 """What travels between rooms and processes: a trial, the jobs that workers do, and what they report.
 
-Each is made in one place and matched where it is read. The keys that stand in events.jsonl are those of `to_json`.
+Each is made in one place and matched where it is read. Events, which are told of here too, are in pipeline.events.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.events import (
+    Diagnosed,
+    Ended,
+    EpochEnded,
+    Event,
+    HandedOut,
+    Interrupted,
+    Paused,
+    Restarting,
+    Started,
+    Undiagnosed,
+    event_from_json,
+)
 from pipeline.schema import Config
-from pipeline.typed import build
 
 SCORED = ("completed", "pruned")  # statuses of trials that ended with a result that counts
 
@@ -45,7 +57,7 @@ class TrialTask:
 
     number: int
     config: Config
-    record: dict[str, Any]  # the config as model.h5 is to describe it, without secrets
+    record: Mapping[str, object]  # the config as model.h5 is to describe it, without secrets
     folder: str
 
 
@@ -167,143 +179,6 @@ class TestResult:
 
 
 Answer = None | Failure | tuple[DataFacts, ...] | Measurement | TestResult | np.ndarray | str
-
-# Events: what becomes of a trial, by the time at which it does.
-
-
-@dataclass(frozen=True)
-class Event:
-    kind: ClassVar[str]  # on disk
-
-    time: float  # seconds since 1970
-
-    def to_json(self) -> dict[str, Any]:
-        """A line of events.jsonl."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "time"}
-        return {"time": self.time, "event": self.kind, **{k: v for k, v in values.items() if v is not None}}
-
-
-@dataclass(frozen=True)
-class HandedOut(Event):
-    """A worker is about to be given the trial; the ledger has it first."""
-
-    kind = "handed_out"
-
-
-@dataclass(frozen=True)
-class Started(Event):
-    kind = "started"
-
-    pid: int
-    parameters: int = 0  # of its model
-    resumed_after: int = 0  # epochs that an earlier start has done
-    data_fingerprint: str = ""
-    data_attributes: Mapping[str, Any] = field(default_factory=dict)
-    cohort: int = 1  # trials that train together
-
-
-@dataclass(frozen=True)
-class EpochEnded(Event):
-    kind = "epoch"
-
-    epoch: int  # from 1
-    metrics: Mapping[str, float | None]  # None: not finite
-    learning_rate: float = 0.0  # of its last step
-    data_wait: float = 0.0  # share of the epoch in which training waited for data
-    seconds: float = 0.0  # this trial's share
-    cohort_seconds: float | None = None  # of the whole cohort; None: the trial trained alone
-    diagnostics: Mapping[str, Mapping[str, float | None]] | None = None  # layer -> measure -> value
-
-    def value(self, metric: str) -> float:
-        """NaN where it was not finite, or is not known."""
-        number = self.metrics.get(metric)
-        return float("nan") if number is None else number
-
-    def to_json(self) -> dict[str, Any]:
-        line = super().to_json()
-        head = {key: line.pop(key) for key in ("time", "event", "epoch")}
-        return {**head, **line.pop("metrics"), **line}
-
-
-@dataclass(frozen=True)
-class Diagnosed(Event):
-    """What the layers are like before training."""
-
-    kind = "diagnosed"
-
-    epoch: int
-    probe_loss: float | None = None
-    diagnostics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Undiagnosed(Event):
-    """The layers can't be measured."""
-
-    kind = "undiagnosed"
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Paused(Event):
-    """At a rung, with its state saved."""
-
-    kind = "paused"
-
-    epochs: int
-    best_epoch: int
-    metrics: Mapping[str, float]
-    seconds: float = 0.0
-    status: str = "paused"
-
-
-@dataclass(frozen=True)
-class Ended(Event):
-    kind = "ended"
-
-    status: str
-    reason: str | None = None
-    epochs: int = 0
-    best_epoch: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)  # of the best epoch
-    seconds: float = 0.0
-    input_error: bool = False  # whether the config or the data are to blame
-
-    def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Interrupted(Event):
-    kind = "interrupted"
-
-
-@dataclass(frozen=True)
-class Restarting(Event):
-    """Its worker died."""
-
-    kind = "restarting"
-
-    reason: str
-
-
-KINDS: dict[str, type[Event]] = {
-    kind.kind: kind for kind in (Started, EpochEnded, Diagnosed, Undiagnosed, Paused, Ended, Interrupted, Restarting)
-}
-_NAMED = {"time", "event"} | {f.name for f in fields(EpochEnded)}
-
-
-def event_from_json(line: Mapping[str, Any]) -> Event | None:
-    """The event of a line of events.jsonl, of any version; None for one of a kind that this version does not know."""
-    kind = KINDS.get(str(line.get("event")))
-    if kind is None:
-        return None
-    values = {"time": 0.0, **line}
-    if kind is EpochEnded:
-        values["metrics"] = {key: value for key, value in line.items() if key not in _NAMED}
-    return build(kind, values, f"event {kind.kind}")
-
 
 # Messages: what a worker sends while it does a job.
 

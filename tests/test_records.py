@@ -6,9 +6,11 @@ import pickle
 
 import pytest
 
+from pipeline.errors import InputError
+from pipeline.eventlog import events_of
+from pipeline.events import KINDS
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import (
-    KINDS,
     Diagnosed,
     Ended,
     EpochEnded,
@@ -52,19 +54,33 @@ LINES = [
     (Undiagnosed(3.0, "why"), {"time": 3.0, "event": "undiagnosed", "reason": "why"}),
     (
         Paused(4.0, 3, 2, BEST, 0.5),
-        {"time": 4.0, "event": "paused", "status": "paused", "epochs": 3, "best_epoch": 2, "metrics": BEST}
-        | {"seconds": 0.5},
+        {"time": 4.0, "event": "paused", "status": "paused", "reason": None, "epochs": 3, "best_epoch": 2}
+        | {"metrics": BEST, "seconds": 0.5},
     ),
     (
         Ended(5.0, "completed", None, 3, 2, BEST, 0.5),
         {"time": 5.0, "event": "ended", "status": "completed", "reason": None, "epochs": 3, "best_epoch": 2}
-        | {"metrics": BEST, "seconds": 0.5, "input_error": False},
+        | {"metrics": BEST, "seconds": 0.5},
+    ),
+    (
+        Ended(5.0, "diverged", "loss is nan", seconds=0.5),  # in its first epoch
+        {"time": 5.0, "event": "ended", "status": "diverged", "reason": "loss is nan", "epochs": 0, "best_epoch": 0}
+        | {"metrics": {}, "seconds": 0.5},
+    ),
+    (
+        Ended(5.0, "pruned", "why", 3, 2, BEST),
+        {"time": 5.0, "event": "ended", "status": "pruned", "reason": "why", "epochs": 3, "best_epoch": 2}
+        | {"metrics": BEST},
     ),
     (
         Ended(5.0, "failed", "why", input_error=True),
-        {"time": 5.0, "event": "ended", "status": "failed", "reason": "why", "epochs": 0, "best_epoch": 0}
-        | {"metrics": {}, "seconds": 0.0, "input_error": True},
+        {"time": 5.0, "event": "ended", "status": "failed", "reason": "why", "input_error": True},
     ),
+    (
+        Ended(5.0, "failed", "why", input_error=False),
+        {"time": 5.0, "event": "ended", "status": "failed", "reason": "why", "input_error": False},
+    ),
+    (Ended(5.0, "failed", "died"), {"time": 5.0, "event": "ended", "status": "failed", "reason": "died"}),
     (Interrupted(6.0), {"time": 6.0, "event": "interrupted"}),
     (Restarting(6.0, "why"), {"time": 6.0, "event": "restarting", "reason": "why"}),
 ]
@@ -77,7 +93,7 @@ def test_an_event_is_a_line_and_a_line_is_the_event(event, line):
 
 
 def test_every_kind_of_event_that_is_logged_is_above():
-    assert {type(event) for event, _ in LINES} == set(KINDS.values())
+    assert {line["event"]: type(event) for event, line in LINES} == KINDS
     assert HandedOut not in KINDS.values()  # the ledger has it, the trial's log does not
 
 
@@ -102,11 +118,59 @@ def test_a_line_of_a_kind_that_is_not_known_is_no_event(line):
     assert event_from_json(line) is None
 
 
+# Keys of a whole line that its kind can't do without.
+NEEDED = {
+    "started": {"pid": 7},
+    "epoch": {"epoch": 1},
+    "diagnosed": {"epoch": 0},
+    "undiagnosed": {"reason": "why"},
+    "paused": {"epochs": 3, "best_epoch": 2, "metrics": BEST},
+    "ended": {"status": "completed"},
+    "interrupted": {},
+    "restarting": {"reason": "why"},
+}
+BAD = [
+    ({"event": "started", "pid": "seven"}, "event started.pid=seven must be a whole number."),
+    ({"event": "epoch", "epoch": 1.5}, "event epoch.epoch=1.5 must be a whole number."),
+    ({"event": "epoch", "epoch": 1, "loss": "low"}, "event epoch.metrics.loss=low must be a number."),
+    ({"event": "ended", "status": None}, "event ended.status=None must be text."),
+    ({"event": "ended", "status": "completed", "metrics": 3}, "event ended.metrics=3 must be a section with keys."),
+    *(
+        (
+            {"event": kind, **{name: value for name, value in values.items() if name != key}},
+            f"event {kind}.{key} is missing.",
+        )
+        for kind, values in NEEDED.items()
+        for key in values
+    ),
+]
+
+
+def test_the_keys_that_are_needed_are_enough():
+    assert {kind: type(event_from_json({"event": kind, **values})) for kind, values in NEEDED.items()} == KINDS
+
+
+@pytest.mark.parametrize(("line", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_line_that_is_no_event_is_refused_by_file_line_and_key(tmp_path, line, message):
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({"event": "interrupted"}) + "\n" + json.dumps(line) + "\n")
+    with pytest.raises(InputError) as raised:
+        list(events_of(tmp_path))
+    assert str(raised.value) == f"{path}: line 2: {message}"
+
+
+@pytest.mark.parametrize("kind", NEEDED)
+def test_a_key_of_a_later_version_is_left_out_but_for_a_metric(kind):
+    event = event_from_json({"event": kind, **NEEDED[kind], "later": 1.0})
+    known = event_from_json({"event": kind, **NEEDED[kind]})
+    assert event == (EpochEnded(0.0, 1, {"later": 1.0}) if kind == "epoch" else known)
+
+
 # A line of the first versions lacks what later ones added.
 EARLY = [
     ({"event": "started", "pid": 7}, Started(0.0, 7, 0, 0, "", {}, 1)),
     ({"event": "epoch", "epoch": 2, "time": 1.0, "loss": 0.5}, EpochEnded(1.0, 2, {"loss": 0.5})),
-    ({"event": "ended", "status": "completed"}, Ended(0.0, "completed", None, 0, 0, {}, 0.0, False)),
+    ({"event": "ended", "status": "completed"}, Ended(0.0, "completed")),
     ({"event": "diagnosed", "epoch": 0}, Diagnosed(0.0, 0)),
     (
         {"event": "paused", "epochs": 2, "best_epoch": 1, "metrics": {"loss": 1}, "reason": None},
@@ -131,8 +195,7 @@ def test_there_are_logs_of_an_earlier_version():
 @pytest.mark.parametrize("log", LOGS, ids=[str(log.parent.relative_to(LOGS[0].parents[1])) for log in LOGS])
 def test_every_line_of_an_earlier_version_keeps_its_keys_and_values(log):
     for line in read(log):
-        now = event_from_json(line).to_json()
-        assert {key: now.get(key) for key in line} == line
+        assert event_from_json(line).to_json() == line
 
 
 def test_a_trials_status_as_it_is_shown():

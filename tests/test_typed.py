@@ -57,6 +57,9 @@ def test_a_good_value_is_built(value, expected):
 
 BAD = [
     (3, "=3 must be a section with keys."),
+    ({}, "part is missing."),
+    ({"part": {}}, "part.width is missing."),
+    ({"part": PART, "parts": {"a": {"note": "wide"}}}, "parts.a.width is missing."),
     ({"part": 3}, "part=3 must be a section with keys."),
     ({"part": {"width": 1.0}}, "part.width=1.0 must be a whole number."),
     ({"part": {"width": True}}, "part.width=True must be a whole number."),
