@@ -1,29 +1,26 @@
 """What earlier versions wrote, as this one reads it: the one place that knows of both."""
 
+from collections.abc import Mapping
 from typing import Any
 
-# A target as it was first written -> as it is called now.
-MOVED = {
-    "pipeline.data.digits.digits": "pipeline.data.sets.digits.digits",
-    "pipeline.data.planar.blobs": "pipeline.data.sets.planar.blobs",
-    "pipeline.data.planar.spirals": "pipeline.data.sets.planar.spirals",
-    "pipeline.data.quadratic.quadratic": "pipeline.data.sets.quadratic.quadratic",
-    "pipeline.data.signs.signs": "pipeline.data.sets.signs.signs",
-    "pipeline.data.keras_sets.mnist": "pipeline.data.sets.keras_sets.mnist",
-    "pipeline.data.keras_sets.fashion_mnist": "pipeline.data.sets.keras_sets.fashion_mnist",
-    "pipeline.data.keras_sets.cifar10": "pipeline.data.sets.keras_sets.cifar10",
-    "pipeline.data.hdf5.hdf5": "pipeline.data.formats.hdf5.hdf5",
-    "pipeline.data.npz.npz": "pipeline.data.formats.npz.npz",
-    "pipeline.data.tables.csv": "pipeline.data.formats.tables.csv",
-    "pipeline.data.tables.parquet": "pipeline.data.formats.tables.parquet",
-    "pipeline.data.images.images": "pipeline.data.formats.images.images",
+from pipeline.schema import Plain
+
+# How targets began at first -> how they begin now.
+_MOVED = {
+    f"pipeline.data.{module}.": f"pipeline.data.{folder}.{module}."
+    for folder, modules in {
+        "sets": ("digits", "planar", "quadratic", "signs", "keras_sets"),
+        "formats": ("hdf5", "npz", "tables", "images"),
+    }.items()
+    for module in modules
 }
+_FIRST = {now: first for first, now in _MOVED.items()}
 # A sampler as `sweep.strategy` named it.
-SAMPLERS = {"random": "pipeline.search.samplers.random.Random", "grid": "pipeline.search.samplers.grid.Grid"}
+_SAMPLERS = {"random": "pipeline.search.samplers.random.Random", "grid": "pipeline.search.samplers.grid.Grid"}
 # A key that the config no longer has -> what to write in its place.
 GONE = {"sweep.strategy": "A file of conf/sweep says how a sweep draws: sweep=grid, sweep=random."}
 # Keys that came later, by group -> the value that a config without one has.
-ADDED: dict[str, dict[str, Any]] = {
+ADDED: Mapping[str, Mapping[str, object]] = {
     "train": {"metrics": []},
     "heads": {
         "softmax": "pipeline.heads.softmax.Softmax",
@@ -32,38 +29,42 @@ ADDED: dict[str, dict[str, Any]] = {
     },
     "metrics": {"loss": "pipeline.heads.metrics.Loss", "accuracy": "pipeline.heads.metrics.Accuracy"},
 }
-_FIRST = {now: first for first, now in MOVED.items()}
 
 
 def current(record: Any) -> Any:
     """A record of any version, with the names and keys that targets and samplers have now."""
-    return _with_sampler(_renamed(record, MOVED))
+    if not isinstance(record, dict):
+        return record
+    record = _renamed({key: current(value) for key, value in record.items()}, _MOVED)
+    if {"strategy", "points", "metric", "direction"} <= record.keys():  # a config's `sweep`, or a ledger's
+        name = record.pop("strategy")
+        points = {"points": record["points"]} if name == "grid" else {}
+        record["sampler"] = {"_target_": _SAMPLERS[name], **points}
+    return record
 
 
 def original(record: Any) -> Any:
     """A record with the names that targets had at first: what a hash of it was made of then."""
-    return _renamed(record, _FIRST)
-
-
-def _with_sampler(record: Any) -> Any:
-    """Of a config's `sweep` and of what a ledger says of it, which had a `strategy`."""
     if not isinstance(record, dict):
         return record
-    record = {key: _with_sampler(value) for key, value in record.items()}
-    if {"strategy", "points", "metric", "direction"} <= record.keys():
-        name = record.pop("strategy")
-        points = {"points": record["points"]} if name == "grid" else {}
-        record["sampler"] = {"_target_": SAMPLERS[name], **points}
+    return _renamed({key: original(value) for key, value in record.items()}, _FIRST)
+
+
+def _renamed(record: Plain, beginnings: Mapping[str, str]) -> Plain:
+    target = record.get("_target_")
+    for before, after in beginnings.items():
+        if isinstance(target, str) and target.startswith(before):
+            return {**record, "_target_": after + target.removeprefix(before)}
     return record
 
 
-def completed(config: Any) -> dict[str, Any]:
+def completed(config: Any) -> Plain:
     """A whole config of any version, with all keys that there are now."""
     added = {group: {**keys, **config.get(group, {})} for group, keys in ADDED.items()}
     return {key: current(value) for key, value in {**config, **added}.items()}
 
 
-def reduced(config: dict[str, Any]) -> dict[str, Any]:
+def reduced(config: Plain) -> Plain:
     """A config, or some of its groups, without the keys that came later and have the value that they had before: two
     versions then compare, and what is hashed of one that uses nothing new is what it was."""
     result = dict(config)
@@ -73,12 +74,3 @@ def reduced(config: dict[str, Any]) -> dict[str, Any]:
             if not result[group]:
                 del result[group]
     return result
-
-
-def _renamed(record: Any, names: dict[str, str]) -> Any:
-    if isinstance(record, dict):
-        return {
-            key: names.get(value, value) if key == "_target_" and isinstance(value, str) else _renamed(value, names)
-            for key, value in record.items()
-        }
-    return record

@@ -16,21 +16,22 @@ from omegaconf.resolvers.oc import env
 
 from pipeline import compatibility
 from pipeline.building import built
-from pipeline.errors import InputError, nearest
-from pipeline.schema import Config, leaves
+from pipeline.errors import InputError, first_line, nearest
+from pipeline.schema import Config, Plain, leaves
 
-Record = dict[str, Any]  # a config as people and other programs read it: nested, by key, without secrets
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, and what is
 # recorded of them.
 _FREE = ("scales", "formats", "executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment")
 _FREE_OF_TRAIN = ("diagnostics", "callbacks")
+_ABSENT = object()
 
 
 class Composed:
     """A config as Hydra composed it, interpolations and all, with a trial's parameters in the place of its values."""
 
     def __init__(self, node: DictConfig) -> None:
-        self._base, self._values = _Base(node), dict[str, Any]()
+        self._base = _Base(node)
+        self._values: Mapping[str, Any] = {}  # by dotted key
 
     @classmethod
     def from_file(cls, path: Path) -> "Composed":
@@ -38,29 +39,31 @@ class Composed:
         try:
             node = OmegaConf.to_container(OmegaConf.load(path))
         except Exception as error:
-            raise InputError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+            raise InputError(f"{path} can't be read: {first_line(error)}") from None
         return cls(DictConfig(compatibility.completed(node)))
 
     def with_values(self, values: Mapping[str, Any]) -> "Composed":
         """The same with parameters, by dotted key, set: no need to compose it again."""
         other = copy.copy(self)
         other._values = {**self._values, **values}
+        if self._base.uses(other._values):
+            other._base, other._values = _Base(other._node), {}
         return other
 
     @property
     def config(self) -> Config:
         """Resolved. Raises InputError for an interpolation that can't be, for a missing value and one of a wrong
         type."""
-        return built(self._container(masked=False))
+        return built(self._with_values(self._base.resolved))
 
     @property
-    def record(self) -> Record:
-        """Resolved, except what comes from the environment, which may be a secret and stays as `${oc.env:NAME}`,
-        however it is reached."""
-        return self._container(masked=True)
+    def record(self) -> Plain:
+        """As people and other programs read it: resolved, except what comes from the environment, which may be a
+        secret and stays as `${oc.env:NAME}`, however it is reached."""
+        return self._with_values(self._base.masked)
 
     @property
-    def essential(self) -> Record:
+    def essential(self) -> Plain:
         """What a resumed run or sweep must have in common with its beginning, as in records."""
         record = {key: value for key, value in self.record.items() if key not in _FREE}
         values = compatibility.reduced(compatibility.current(record))
@@ -74,17 +77,14 @@ class Composed:
 
     def kind_of(self, key: str) -> str:
         """What stands under a dotted key: `value`, `group`, or `nothing`."""
-        item = OmegaConf.select(self._base.node, key, default=_NOTHING)
-        return "nothing" if item is _NOTHING else "group" if isinstance(item, DictConfig) else "value"
+        item = OmegaConf.select(self._base.node, key, default=_ABSENT)
+        return "nothing" if item is _ABSENT else "group" if isinstance(item, DictConfig) else "value"
 
     def unknown_key(self, key: str) -> InputError:
         """The error for an override of a key that is not there."""
-        names = [name for name, _ in leaves(_written(self._base.node))]
+        names = [*map(str, self._base.node), *(name for name, _ in leaves(self._base.written))]
         hint = f"`python run.py --cfg job` shows every key; `+{key}=...` adds one that the target takes."
-        return InputError(
-            f"{key} is not in the config.{nearest(key, [*map(str, self._base.node), *names])}\n"
-            f"{compatibility.GONE.get(key, hint)}"
-        )
+        return InputError(f"{key} is not in the config.{nearest(key, names)}\n{compatibility.GONE.get(key, hint)}")
 
     @property
     def _node(self) -> DictConfig:
@@ -93,10 +93,8 @@ class Composed:
             OmegaConf.update(node, key, value, merge=False)
         return node
 
-    def _container(self, *, masked: bool) -> Record:
-        if self._base.uses(self._values):
-            return _resolved(self._node, masked)
-        container = copy.deepcopy(self._base.resolved(masked))
+    def _with_values(self, plain: Plain) -> Plain:
+        container = copy.deepcopy(plain)
         for key, value in self._values.items():
             *path, last = key.split(".")
             section = container
@@ -111,12 +109,29 @@ class _Base:
 
     def __init__(self, node: DictConfig) -> None:
         self.node = node
-        self._resolved: dict[bool, Record] = {}
 
-    def resolved(self, masked: bool) -> Record:
-        if masked not in self._resolved:
-            self._resolved[masked] = _resolved(self.node, masked)
-        return self._resolved[masked]
+    @cached_property
+    def written(self) -> Plain:
+        return OmegaConf.to_container(self.node, resolve=False)  # type: ignore[return-value]
+
+    @cached_property
+    def resolved(self) -> Plain:
+        return _resolved(self.node)
+
+    @cached_property
+    def masked(self) -> Plain:
+        """Resolved, but for what comes from the environment."""
+        references = re.compile(r"\$\{[\w.\[\]]+\}")
+        if not any("${" in references.sub("", str(value)) for _, value in leaves(self.written)):
+            return self.resolved  # no resolver anywhere: nothing to mask
+        untyped = DictConfig(self.written)  # the mask is no number
+        OmegaConf.register_new_resolver(
+            "oc.env", lambda *words: f"${{oc.env:{','.join(map(str, words))}}}", replace=True
+        )
+        try:
+            return _resolved(untyped)
+        finally:
+            OmegaConf.register_new_resolver("oc.env", env, replace=True)
 
     @cached_property
     def _references(self) -> list[str]:
@@ -124,51 +139,25 @@ class _Base:
 
     @cached_property
     def _text(self) -> str:
-        return " ".join(str(value) for _, value in leaves(_written(self.node)))
+        return " ".join(str(value) for _, value in leaves(self.written))
 
     @cached_property
     def _opaque(self) -> bool:
-        """Whether a reference names its key by another one, or with brackets: it may mean any."""
-        return any("[" in name for name in self._references) or bool(re.search(r"\$\{[^{}]*\$\{", self._text))
-
-    def uses(self, keys: Iterable[str]) -> bool:
-        """Whether something in the config is taken from one of the keys, as far as can be seen."""
-        keys = [f"{key}." for key in keys]
-        return bool(keys) and (self._opaque or self._named(keys))
-
-    def _named(self, keys: list[str]) -> bool:
-        return any(
-            name.startswith(".")
-            or (":" in name and not name.startswith("oc.env:"))
-            or any(key.startswith(f"{name}.") or f"{name}.".startswith(key) for key in keys)
+        """Whether a reference may mean any key: it is named by another one, with brackets, from where it stands, or by
+        a resolver."""
+        return bool(re.search(r"\$\{[^{}]*\$\{", self._text)) or any(
+            name.startswith(".") or "[" in name or (":" in name and not name.startswith("oc.env:"))
             for name in self._references
         )
 
-
-_NOTHING = object()
-
-
-def _written(node: DictConfig) -> Record:
-    return OmegaConf.to_container(node, resolve=False)  # type: ignore[return-value]
-
-
-def _resolved(node: DictConfig, masked: bool) -> Record:
-    """Every interpolation resolved; masked: but for what comes from the environment."""
-    if not masked:
-        return _plain(node)
-    written = _written(node)
-    references = re.compile(r"\$\{[\w.\[\]]+\}")
-    if not any("${" in references.sub("", str(value)) for _, value in leaves(written)):
-        return _plain(node)  # no resolver anywhere: nothing to mask
-    untyped = DictConfig(written)  # the mask is no number
-    OmegaConf.register_new_resolver("oc.env", lambda *words: f"${{oc.env:{','.join(map(str, words))}}}", replace=True)
-    try:
-        return _plain(untyped)
-    finally:
-        OmegaConf.register_new_resolver("oc.env", env, replace=True)
+    def uses(self, keys: Iterable[str]) -> bool:
+        """Whether something in the config is taken from one of the keys, or from within or around it, as far as can be
+        seen."""
+        pairs = [(f"{key}.", f"{name}.") for key in keys for name in self._references]
+        return any(self._opaque or key.startswith(name) or name.startswith(key) for key, name in pairs)
 
 
-def _plain(node: DictConfig) -> Record:
+def _resolved(node: DictConfig) -> Plain:
     try:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 
-from pipeline.schema import Config, Target
+from pipeline.schema import Config, Plain, Target
 
 
 def register() -> None:
@@ -22,7 +22,7 @@ def _node_type(kind: type) -> type:
     """A dataclass with the fields of a frozen one that OmegaConf lets overrides change: nodes of frozen ones it makes
     read-only. What is open to any key is a plain mapping."""
     if issubclass(kind, Target):
-        return dict[str, Any]
+        return Plain
     made = []
     for f in fields(kind):  # type: ignore[arg-type]
         default: Any = f.default
@@ -45,4 +45,4 @@ def _node_hint(hint: Any) -> Any:
         return dict[str, _node_hint(arguments[1])]  # type: ignore[misc]
     if origin is list:
         return list[_node_hint(arguments[0])]  # type: ignore[misc]
-    return dict[str, Any] if origin is Mapping else hint
+    return Plain if origin is Mapping else hint

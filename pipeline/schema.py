@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+Plain = dict[str, Any]  # as YAML and JSON have it: nested, by key
 MISSING = "???"  # OmegaConf's mark of a value that a file of conf/ or the user must give
 
 
@@ -26,7 +27,7 @@ class Target:
     target: str  # dotted path
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Mapping[str, object]:
         """As it stands in YAML."""
         return {"_target_": self.target, **self.arguments}
 
@@ -37,6 +38,15 @@ class OpenGroup(Target):
 
     search: Mapping[str, SearchRange] = field(default_factory=dict)
 
+    @classmethod
+    def own_keys(cls) -> list[str]:
+        """The keys that the runner reads itself, which are no arguments of the target."""
+        return [f.name for f in fields(cls) if f.name not in ("target", "arguments", "search")]
+
+    def plain(self) -> Mapping[str, object]:
+        own = {key: getattr(self, key) for key in self.own_keys()}
+        return {**super().plain(), **{key: value for key, value in own.items() if value is not None}}
+
 
 @dataclass(frozen=True)
 class Dataset(OpenGroup):
@@ -46,14 +56,10 @@ class Dataset(OpenGroup):
 @dataclass(frozen=True)
 class Model(OpenGroup):
     head: str = MISSING  # a name of the map `heads`
-    widths: tuple[str, ...] | None = None  # arguments that only say how wide layers are; None: the file names none
-
-    def plain(self) -> dict[str, Any]:
-        widths = {} if self.widths is None else {"widths": list(self.widths)}
-        return {**super().plain(), **widths, "head": self.head}
+    widths: list[str] | None = None  # arguments that only say how wide layers are; None: the file names none
 
     @property
-    def given_widths(self) -> dict[str, Any]:
+    def given_widths(self) -> Mapping[str, Any]:
         """The arguments that only say how wide layers are, with their values."""
         return {name: self.arguments.get(name) for name in self.widths or ()}
 
@@ -70,10 +76,6 @@ class Optimizer(OpenGroup):
 @dataclass(frozen=True)
 class Schedule(OpenGroup):
     warmup_epochs: float | None = None  # None: the file has no such key
-
-    def plain(self) -> dict[str, Any]:
-        warmup = {} if self.warmup_epochs is None else {"warmup_epochs": self.warmup_epochs}
-        return {**super().plain(), **warmup}
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,9 @@ class Config:
     scales: dict[str, str] = field(default_factory=dict)  # names that tag() knows -> where their Scale stands
     formats: dict[str, str] = field(default_factory=dict)  # name -> the reader of such files
 
-    def plain(self) -> dict[str, Any]:
-        """As it stands in YAML, without the ranges: nested dicts, by key."""
-        values: dict[str, Any] = _plain(self)
+    def plain(self) -> Plain:
+        """As it stands in YAML, without the ranges."""
+        values: Plain = _plain(self)
         return values
 
 

@@ -61,7 +61,7 @@ def test_locate_refuses(shapes, target, message):
 
 
 def test_call_passes_config_and_given_arguments(shapes):
-    model = Model(f"{shapes}.area", {"height": 2}, head="softmax", widths=("height",))
+    model = Model(f"{shapes}.area", {"height": 2}, head="softmax", widths=["height"])
     assert call("model", model, 7) == (7, 2, "cm")
     assert call("model", model, 7, unit="m") == (7, 2, "m")
     assert call("model", Target(f"{shapes}.Box"), width=1).width == 1
