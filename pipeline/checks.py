@@ -8,6 +8,7 @@ from pipeline.errors import InputError, one_of
 from pipeline.heads.lookup import head_of
 from pipeline.limits import limit
 from pipeline.schema import Config, Target, leaves
+from pipeline.targets import locate
 
 MAPS = ("heads", "metrics", "scales", "formats")  # from names to targets
 
@@ -43,8 +44,6 @@ def check(config: Config) -> None:
 
 def check_figure(figure: Target | None) -> None:
     """Refuses an experiment whose figure nobody could draw, before the hours that it would draw."""
-    from pipeline.targets import locate
-
     if figure is None:
         raise InputError("experiment.figure._target_ is missing: the function that draws what the sweep shows.")
     locate(figure.target)
@@ -52,15 +51,12 @@ def check_figure(figure: Target | None) -> None:
 
 def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Every `_target_` in a config, however deep, with its key."""
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            if name == "_target_":
-                yield f"{key}{name}", str(value)
-            else:
-                yield from _targets(value, f"{key}{name}.")
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            yield from _targets(value, f"{key}{i}.")
+    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in entries:
+        if name == "_target_":
+            yield f"{key}{name}", str(value)
+        else:
+            yield from _targets(value, f"{key}{name}.")
 
 
 def check_value(key: str, value: Any, heads: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ Nothing else knows OmegaConf's nodes; reading this module costs no TensorFlow.
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,36 +125,31 @@ class _Base:
         if not any("${" in references.sub("", str(value)) for _, value in leaves(self.written)):
             return self.resolved  # no resolver anywhere: nothing to mask
         untyped = DictConfig(self.written)  # the mask is no number
-        OmegaConf.register_new_resolver(
-            "oc.env", lambda *words: f"${{oc.env:{','.join(map(str, words))}}}", replace=True
-        )
+        OmegaConf.register_new_resolver("oc.env", _mask, replace=True)
         try:
             return _resolved(untyped)
         finally:
             OmegaConf.register_new_resolver("oc.env", env, replace=True)
 
     @cached_property
-    def _references(self) -> list[str]:
-        return re.findall(r"\$\{([^{}]*)\}", self._text)
+    def _references(self) -> list[str] | None:
+        """The keys from which values are taken; None if that can't be seen: a key is named by another one, with
+        brackets, from where the reference stands, or by a resolver."""
+        text = " ".join(str(value) for _, value in leaves(self.written))
+        names = re.findall(r"\$\{([^{}]*)\}", text)
+        plain = all(re.fullmatch(r"\w[\w.]*|oc\.env:.*", name) for name in names)
+        return names if plain and len(names) == text.count("${") else None
 
-    @cached_property
-    def _text(self) -> str:
-        return " ".join(str(value) for _, value in leaves(self.written))
-
-    @cached_property
-    def _opaque(self) -> bool:
-        """Whether a reference may mean any key: it is named by another one, with brackets, from where it stands, or by
-        a resolver."""
-        return bool(re.search(r"\$\{[^{}]*\$\{", self._text)) or any(
-            name.startswith(".") or "[" in name or (":" in name and not name.startswith("oc.env:"))
-            for name in self._references
-        )
-
-    def uses(self, keys: Iterable[str]) -> bool:
-        """Whether something in the config is taken from one of the keys, or from within or around it, as far as can be
-        seen."""
+    def uses(self, keys: Collection[str]) -> bool:
+        """Whether something in the config is taken from one of the keys, from within it or around it."""
+        if self._references is None:
+            return bool(keys)
         pairs = [(f"{key}.", f"{name}.") for key in keys for name in self._references]
-        return any(self._opaque or key.startswith(name) or name.startswith(key) for key, name in pairs)
+        return any(key.startswith(name) or name.startswith(key) for key, name in pairs)
+
+
+def _mask(*words: object) -> str:
+    return f"${{oc.env:{','.join(map(str, words))}}}"
 
 
 def _resolved(node: DictConfig) -> Plain:

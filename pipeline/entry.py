@@ -14,14 +14,6 @@ from pipeline.user_folder import adopt
 
 def train_one(config: DictConfig) -> None:
     """The task of a run without -m. Raises SystemExit with a status other than 0."""
-    try:
-        _train_one(config)
-    except InputError as error:  # handled here: Hydra would print a line of its own above it
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def _train_one(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from pipeline.config import Composed
@@ -29,12 +21,17 @@ def _train_one(config: DictConfig) -> None:
     from pipeline.study.start import run
 
     overrides = [str(line) for line in HydraConfig.get().overrides.task]
-    for line in overrides:
-        key = line.split("=")[0].lstrip("+~")
-        if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
-            raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
     OmegaConf.set_readonly(config, True)
-    if status := run(Plan.of_one(Composed(config), overrides)):
+    try:
+        for line in overrides:
+            key = line.split("=")[0].lstrip("+~")
+            if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
+                raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
+        status = run(Plan.of_one(Composed(config), overrides))
+    except InputError as error:  # handled here: Hydra would print a line of its own above it
+        print(error, file=sys.stderr)
+        status = 2
+    if status:
         raise SystemExit(status)
 
 

@@ -18,8 +18,7 @@ def check_file(path: Path) -> None:
     """Raises InputError unless there is a file at `path`."""
     if not path.is_file():
         kind = "it is a folder, not a file" if path.is_dir() else "it is no regular file"
-        what = kind if path.exists() else "there is no such file"
-        raise InputError(f"{path}: {what}.")
+        raise InputError(f"{path}: {kind if path.exists() else 'there is no such file'}.")
 
 
 def first_line(error: Exception) -> str:
@@ -29,8 +28,7 @@ def first_line(error: Exception) -> str:
 
 def in_one_line(error: Exception) -> str:
     """The kind of an error that is not the user's, and how its message begins."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {first_line(error) if str(error).strip() else ''}"
 
 
 def reason_of(error: Exception) -> tuple[str, bool]:
@@ -64,14 +62,14 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     section, _, last = word.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in names if name.rpartition(".")[0] == section}
     anywhere = {name.rpartition(".")[2]: name for name in names}
-    for candidates, wanted, cutoff in (
+    for candidates, spelling, cutoff in (
         (siblings, last, 0.6),
         (anywhere, last, 0.8),
         ({name: name for name in names}, word, 0.85),
     ):
         lowered = {name.lower(): full for name, full in candidates.items()}
-        if found := difflib.get_close_matches(wanted.lower(), lowered, n=1, cutoff=cutoff):
-            return f" Did you mean '{lowered[found[0]]}'?"
+        if matches := difflib.get_close_matches(spelling.lower(), lowered, n=1, cutoff=cutoff):
+            return f" Did you mean '{lowered[matches[0]]}'?"
     return ""
 
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
 from pipeline.compatibility import GONE
 from pipeline.config import Composed
 from pipeline.errors import InputError, name_too_long, nearest, reason_of
 from pipeline.user_folder import OURS, conf_folders, search_path
+
+_KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> str | None:
@@ -63,9 +65,7 @@ def _needs_multirun(what: str) -> str:
 
 def _missing(text: str) -> str:
     match = re.search(r"Could not find '(.+?)'", text)
-    if not match:
-        return _one_line(text)
-    group, _, choice = match[1].partition("/")
+    group, _, choice = match[1].partition("/") if match else ("", "", "")
     choices = _choices(group) if group in _groups() else []
     if not choices:
         return _one_line(text)
@@ -80,16 +80,14 @@ def _unknown_group(name: str) -> str:
 
 
 def _mismatch(override: str, cause: BaseException | None) -> str:
-    if isinstance(cause, ValidationError):
-        first = str(cause).splitlines()[0]
-        wanted = re.search(r"(?:could not be converted to|is not a valid) (\w+)", first)
-        kind = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
-        if wanted:
-            return f"{override.split('=')[0]}={override.partition('=')[2]} must be {kind.get(wanted[1], wanted[1])}."
-        return _one_line(f"{override}: {first}")
-    if isinstance(cause, ConfigKeyError | OmegaConfBaseException):
-        return _one_line(f"{override}: {str(cause).splitlines()[0]}")
-    return _one_line(override)
+    if not isinstance(cause, OmegaConfBaseException):
+        return _one_line(override)
+    complaint = str(cause).splitlines()[0]
+    kind = re.search(r"(?:could not be converted to|is not a valid) (\w+)", complaint)
+    if kind and isinstance(cause, ValidationError):
+        key, _, value = override.partition("=")
+        return f"{key}={value} must be {_KINDS.get(kind[1], kind[1])}."
+    return _one_line(f"{override}: {complaint}")
 
 
 def _composed(arguments: Sequence[str] = ()) -> DictConfig:

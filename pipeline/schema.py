@@ -58,11 +58,6 @@ class Model(OpenGroup):
     head: str = MISSING  # a name of the map `heads`
     widths: list[str] | None = None  # arguments that only say how wide layers are; None: the file names none
 
-    @property
-    def given_widths(self) -> Mapping[str, Any]:
-        """The arguments that only say how wide layers are, with their values."""
-        return {name: self.arguments.get(name) for name in self.widths or ()}
-
 
 @dataclass(frozen=True)
 class Optimizer(OpenGroup):

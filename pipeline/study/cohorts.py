@@ -46,7 +46,7 @@ def cohort_key(config: Config) -> str:
 def width(config: Config) -> float:
     """How large the trial's model is beside others of its cohort."""
     total = 1.0
-    for value in config.model.given_widths.values():
+    for value in map(config.model.arguments.get, config.model.widths or ()):
         total *= math.prod(value) if isinstance(value, list) else value or 1
     return total
 
