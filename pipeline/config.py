@@ -44,11 +44,11 @@ class Composed:
 
     def with_values(self, values: Mapping[str, Any]) -> "Composed":
         """The same with parameters, by dotted key, set: no need to compose it again."""
-        other = copy.copy(self)
-        other._values = {**self._values, **values}
-        if self._base.uses(other._values):
-            other._base, other._values = _Base(other._node), {}
-        return other
+        composed = copy.copy(self)
+        composed._values = {**self._values, **values}
+        if self._base.uses(composed._values):
+            composed._base, composed._values = _Base(composed._node), {}
+        return composed
 
     @property
     def config(self) -> Config:

@@ -23,7 +23,7 @@ def _node_type(kind: type) -> type:
     read-only. What is open to any key is a plain mapping."""
     if issubclass(kind, Target):
         return Plain
-    made = []
+    nodes = []
     for f in fields(kind):  # type: ignore[arg-type]
         default: Any = f.default
         if isinstance(default, Target):
@@ -31,8 +31,8 @@ def _node_type(kind: type) -> type:
         elif default is NO_DEFAULT:
             factory: Any = dict if f.default_factory is NO_DEFAULT else f.default_factory
             default = field(default_factory=_node_type(factory) if factory not in (dict, list) else factory)
-        made.append((f.name, _node_hint(get_type_hints(kind)[f.name]), default))
-    return make_dataclass(kind.__name__, made)
+        nodes.append((f.name, _node_hint(get_type_hints(kind)[f.name]), default))
+    return make_dataclass(kind.__name__, nodes)
 
 
 def _node_hint(hint: Any) -> Any:

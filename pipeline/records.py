@@ -1,6 +1,6 @@
 """What travels between rooms and processes: a trial, the jobs that workers do, and what they report.
 
-Each is made in one place and matched where it is read. Events, which are told of here too, are in pipeline.events.
+Each is made in one place and matched where it is read. pipeline.events has the events, which this module passes on.
 """
 
 from collections.abc import Mapping

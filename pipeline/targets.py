@@ -37,7 +37,7 @@ def entry(what: str, name: str, names: Mapping[str, str], kind: type[Kind]) -> K
     module = _module(module_name, f"{what}={name}: {names[name]}")
     value = getattr(module, last, None)
     if not isinstance(value, kind):
-        alike = [n for n, other in vars(module).items() if isinstance(other, kind)]
+        alike = [n for n, item in vars(module).items() if isinstance(item, kind)]
         raise InputError(f"{what}={name}: {module_name} has no {kind.__name__} '{last}'.{nearest(last, alike)}")
     return value
 

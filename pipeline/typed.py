@@ -9,8 +9,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from pipeline.errors import InputError, nearest
 
 T = TypeVar("T")
-# A class whose values do not stand there as its fields -> what makes one: of the class or one derived from it, the
-# value, and the key that messages call it.
+# A class that does not stand there as its fields -> the function that makes one of the class (or one derived from it),
+# the value, and the key by which messages call it.
 Readers = Mapping[type, Callable[[Any, Any, str], Any]]
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _hints = cache(get_type_hints)

@@ -268,7 +268,7 @@ def test_unknown_key_suggests_the_nearest(key, suggestion):
 
 # --- the YAML files
 
-GIVEN = {
+BY_RUNNER = {  # arguments of a target that the config does not have
     "dataset": ((), {"seed": 0}),
     "model": ((object(), 10), {}),
     "optimizer": ((), {}),
@@ -283,7 +283,7 @@ def config_with(group, node):
 
 def test_every_group_has_files():
     groups = {path.parent.name for path in FILES}
-    assert groups >= {*GIVEN, "train", "device", "sweep", "executor", "tracking"}
+    assert groups >= {*BY_RUNNER, "train", "device", "sweep", "executor", "tracking"}
     assert len(FILES) >= 24
 
 
@@ -305,15 +305,15 @@ def test_a_file_opens_with_a_command_that_uses_it(path):
 def test_a_file_composes_with_the_schema_and_passes_the_limits(path):
     group, choice = path.parent.name, path.stem
     written = {key: "given" if value == "???" else value for key, value in load(path).items()}
-    given = [f"{group}.{key}=given" for key in written if written[key] == "given"]
-    given += ["sweep.metric=val_loss", "sweep.direction=minimize"] if written.get("head") == "cost" else []
-    of_file = composed(f"{group}={choice}", *given)
+    overrides = [f"{group}.{key}=given" for key in written if written[key] == "given"]
+    overrides += ["sweep.metric=val_loss", "sweep.direction=minimize"] if written.get("head") == "cost" else []
+    of_file = composed(f"{group}={choice}", *overrides)
     check(of_file.config)
     values = dict(leaves(yaml.safe_load(of_file.yaml)[group]))  # with what only the schema says
     assert {key: values[key] for key, _ in leaves(written)} == dict(leaves(written))
 
 
-BOUND = [(path, name) for path, name in zip(FILES, NAMES) if path.parent.name in GIVEN]
+BOUND = [(path, name) for path, name in zip(FILES, NAMES) if path.parent.name in BY_RUNNER]
 
 
 @pytest.mark.parametrize("path", [path for path, _ in BOUND], ids=[name for _, name in BOUND])
@@ -322,10 +322,10 @@ def test_a_file_fits_the_signature_of_its_target(path):
     node = load(path)
     target = locate(node["_target_"])
     keywords = getattr(config_with(group, node), group).arguments
-    positional, given = GIVEN[group]
+    positional, of_runner = BY_RUNNER[group]
     parameters = inspect.signature(target).parameters
-    given = {**given, "formats": {}} if "formats" in parameters else given
-    inspect.signature(target).bind(*positional, **keywords, **given)
+    of_runner = {**of_runner, "formats": {}} if "formats" in parameters else of_runner
+    inspect.signature(target).bind(*positional, **keywords, **of_runner)
     if path.stem != "file":  # whose other keys go to readers
         # Keras optimizers take **kwargs and complain only when called.
         assert set(keywords) <= set(parameters)

@@ -109,7 +109,7 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
         ["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=PATIENCE
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    shown = re.search(r"```\n(data: .+?)```", TEXT, re.DOTALL)[1]
+    excerpt = re.search(r"```\n(data: .+?)```", TEXT, re.DOTALL)[1]
 
     def shape(text: str) -> list[str]:
         """Lines with digits and ids left out, in an order that does not depend on which worker was faster."""
@@ -118,7 +118,7 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
         return sorted(re.sub(" +", " ", line) for line in numberless)
 
     printed = set(shape(result.stdout))
-    missing = [line for line in shape(shown) if line and line not in printed]
+    missing = [line for line in shape(excerpt) if line and line not in printed]
     assert not missing
     sweep = next(p for p in (clone / "outputs/sweeps").iterdir() if p.name != "first" and (p / "23").exists())
     assert (sweep / "best.yaml").exists()

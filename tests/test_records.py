@@ -199,8 +199,8 @@ def test_every_line_of_an_earlier_version_keeps_its_keys_and_values(log):
 
 
 def test_a_trials_status_as_it_is_shown():
-    shown = [Trial(0, "s", 0, {}), Trial(0, "s", 0, {}, started=True), Trial(0, "s", 0, {}, True, "pruned")]
-    assert [trial.shown_status for trial in shown] == ["waiting", "interrupted", "pruned"]
+    trials = [Trial(0, "s", 0, {}), Trial(0, "s", 0, {}, started=True), Trial(0, "s", 0, {}, True, "pruned")]
+    assert [trial.shown_status for trial in trials] == ["waiting", "interrupted", "pruned"]
 
 
 @pytest.mark.parametrize(
