@@ -58,13 +58,13 @@ def _renamed(record: Plain, beginnings: Mapping[str, str]) -> Plain:
     return record
 
 
-def completed(config: Any) -> Plain:
+def completed(config: Any) -> Mapping[str, Any]:
     """A whole config of any version, with all keys that there are now."""
     added = {group: {**keys, **config.get(group, {})} for group, keys in ADDED.items()}
     return {key: current(value) for key, value in {**config, **added}.items()}
 
 
-def reduced(config: Plain) -> Plain:
+def reduced(config: Mapping[str, Any]) -> Plain:
     """A config, or some of its groups, without the keys that came later and have the value that they had before: two
     versions then compare, and what is hashed of one that uses nothing new is what it was."""
     result = dict(config)

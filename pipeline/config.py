@@ -6,7 +6,8 @@ Nothing else knows OmegaConf's nodes; reading this module costs no TensorFlow.
 import copy
 import re
 from collections.abc import Collection, Mapping
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Composed:
         return built(self._with_values(self._base.resolved))
 
     @property
-    def record(self) -> Plain:
+    def record(self) -> Mapping[str, Any]:
         """As people and other programs read it: resolved, except what comes from the environment, which may be a
         secret and stays as `${oc.env:NAME}`, however it is reached."""
         return self._with_values(self._base.masked)
@@ -93,14 +94,11 @@ class Composed:
             OmegaConf.update(node, key, value, merge=False)
         return node
 
-    def _with_values(self, plain: Plain) -> Plain:
-        container = copy.deepcopy(plain)
+    def _with_values(self, plain: Mapping[str, Any]) -> Mapping[str, Any]:
+        container = copy.deepcopy(dict(plain))
         for key, value in self._values.items():
             *path, last = key.split(".")
-            section = container
-            for name in path:
-                section = section[name]
-            section[last] = value
+            reduce(getitem, path, container)[last] = value
         return container
 
 
@@ -111,15 +109,15 @@ class _Base:
         self.node = node
 
     @cached_property
-    def written(self) -> Plain:
+    def written(self) -> Mapping[str, Any]:
         return OmegaConf.to_container(self.node, resolve=False)  # type: ignore[return-value]
 
     @cached_property
-    def resolved(self) -> Plain:
+    def resolved(self) -> Mapping[str, Any]:
         return _resolved(self.node)
 
     @cached_property
-    def masked(self) -> Plain:
+    def masked(self) -> Mapping[str, Any]:
         """Resolved, but for what comes from the environment."""
         references = re.compile(r"\$\{[\w.\[\]]+\}")
         if not any("${" in references.sub("", str(value)) for _, value in leaves(self.written)):
@@ -152,7 +150,7 @@ def _mask(*words: object) -> str:
     return f"${{oc.env:{','.join(map(str, words))}}}"
 
 
-def _resolved(node: DictConfig) -> Plain:
+def _resolved(node: DictConfig) -> Mapping[str, Any]:
     try:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

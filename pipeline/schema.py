@@ -184,10 +184,9 @@ class Config:
     scales: dict[str, str] = field(default_factory=dict)  # names that tag() knows -> where their Scale stands
     formats: dict[str, str] = field(default_factory=dict)  # name -> the reader of such files
 
-    def plain(self) -> Plain:
+    def plain(self) -> Mapping[str, Any]:
         """As it stands in YAML, without the ranges."""
-        values: Plain = _plain(self)
-        return values
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
 def _plain(value: Any) -> Any:
