@@ -52,6 +52,8 @@ def _open_group(kind: type[OpenGroup], node: Mapping[str, Any] | None, name: str
         if key not in node:
             raise InputError(f"{name}.{key} is missing: the runner needs it.")
     own = {key: node[key] for key in kind.own_keys() if key in node}
+    if own.get("widths") is not None:
+        own["widths"] = build(list[str], own["widths"], f"{name}.widths")
     arguments = {key: value for key, value in node.items() if key not in (*own, "_target_", "search")}
     ranges = node.get("search") or {}
     search = {key: _search_range(SearchRange, entry, f"{name}.search.{key}") for key, entry in ranges.items()}

@@ -53,6 +53,8 @@ def test_sections_become_classes_with_their_defaults():
         ("train.epochz", 3, "train.epochz is not a key that anything reads. Did you mean 'epochs'?"),
         ("train.augment", {"flip": "yes"}, "train.augment.flip=yes must be true or false."),
         ("device.visible", 0, "device.visible=0 must be a list."),
+        ("model.widths", 4, "model.widths=4 must be a list."),
+        ("model.widths", [4], "model.widths=4 must be text."),
         ("nothing", 1, "nothing is not a key that anything reads."),
     ],
 )
