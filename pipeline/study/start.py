@@ -18,14 +18,13 @@ from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
 from pipeline.study.interruption import stopping
 from pipeline.study.ledger import Ledger, ended_before
+from pipeline.study.listeners import Listener, make_listeners
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
-from pipeline.targets import call
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 from pipeline.tracking.store import check_tracking
-from pipeline.tracking.subscriber import Subscriber
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor, answers
 from pipeline.workers.inline import InlineExecutor
@@ -50,10 +49,10 @@ def run(plan: Plan) -> int:
     executor = make_executor(config, n_jobs)
     try:
         data = load_data(plan, executor)
-        own = _own_subscribers(config)
+        listeners = make_listeners(config)
         study = open_study(plan, data)
         try:
-            return _run(study, executor, data, own)
+            return _run(study, executor, data, listeners)
         finally:
             study.ledger.close()
     finally:
@@ -62,12 +61,11 @@ def run(plan: Plan) -> int:
 
 def make_executor(config: Config, n_jobs: int) -> Executor:
     """Starts the workers: they import TensorFlow while this process does something else."""
-    device, executor = config.device, config.executor
-    environments = devices.plan(device.name, executor.workers, n_jobs, device.visible)
-    if executor.kind == "inline":
+    environments = devices.this_machine().environments(config.device, config.executor.workers, n_jobs)
+    if config.executor.kind == "inline":
         devices.become(environments[0])
         return InlineExecutor()
-    return LocalExecutor(environments, max_restarts=executor.max_restarts)
+    return LocalExecutor(environments, max_restarts=config.executor.max_restarts)
 
 
 def load_data(plan: Plan, executor: Executor) -> tuple[DataFacts, ...]:
@@ -137,20 +135,7 @@ def _refuse_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any]
         raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
 
 
-def _own_subscribers(config: Config) -> list[Subscriber]:
-    """Those of the user. Raises InputError for what is none."""
-    subscribers: list[Subscriber] = []
-    for target in config.tracking.subscribers:
-        subscriber = call("tracking.subscribers", target)
-        if not callable(getattr(subscriber, "on", None)):
-            raise InputError(
-                f"tracking.subscribers: {target.target} is no Subscriber: it has no method on(self, trial, event)."
-            )
-        subscribers.append(subscriber)
-    return subscribers
-
-
-def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Sequence[Subscriber]) -> int:
+def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners: Sequence[Listener]) -> int:
     plan, ledger, config = study.plan, study.ledger, study.config
     runs = TrackedRuns(plan, study.folder, data)
     recorder = _recorder(study, runs)
@@ -168,7 +153,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Seque
                 recorder.open(runs.trial(trial))  # ended, but the store never heard all of it
         display = SweepDisplay(study.objective.metric)
         print_line(f"sweep {study.folder.name} in {study.folder}")
-    study.subscribers += [display, recorder, *own]
+    study.subscribers += [display, recorder, *listeners]
     try:
         with stopping(executor) as stop:
             study.run(executor, stop)
