@@ -8,7 +8,6 @@ import yaml
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
 from pipeline.records import SCORED, Answer, ExportJob, Failure, Job, TestJob, TestResult, Trial
-from pipeline.search.plan import trial_overrides
 from pipeline.study import compare
 from pipeline.study.figure import draw_figure
 from pipeline.study.study import Study
@@ -107,7 +106,7 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
 
 def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:
     folder = study.trial_folder(winner)
-    model, command = folder / "model.h5", _reproduce(study, winner)
+    model, command = folder / "model.h5", shlex.join(["python", "run.py", *study.plan.overrides(winner)])
     best = {
         "trial": winner.number,
         "command": command,
@@ -126,9 +125,3 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
     export = shlex.join(["python", "-m", "pipeline", "export", str(folder)])
     print_line(f"model:    {model if model.exists() else export}")
     print_line("again:    " + command)
-
-
-def _reproduce(study: Study, trial: Trial) -> str:
-    stage = study.stage_of(trial)
-    overrides = trial_overrides(study.plan, study.plan.arms[trial.arm], trial.params, stage.epochs)
-    return shlex.join(["python", "run.py", *overrides])

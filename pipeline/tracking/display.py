@@ -7,17 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.records import (
-    CohortPlanned,
-    DataFacts,
-    Ended,
-    EpochEnded,
-    Interrupted,
-    Restarting,
-    Started,
-    Trial,
-    Undiagnosed,
-)
+from pipeline import records
+from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 MOST_COLUMNS = 40  # of a table
@@ -110,7 +101,7 @@ class DiagnosisNote:
     def __init__(self) -> None:
         self._said = False
 
-    def on(self, event: Undiagnosed) -> None:
+    def on(self, event: records.Undiagnosed) -> None:
         if not self._said:
             self._said = True
             print_line(f"training goes on without train.diagnostics, which failed: {event.reason}", "yellow")
@@ -132,7 +123,7 @@ class TrialDisplay:
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
-            case Started():
+            case records.Started():
                 again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
                 print_line(f"{event.parameters:,} parameters{again}")
                 names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
@@ -145,9 +136,9 @@ class TrialDisplay:
                 self._hint.on(event)
                 if self._bar:
                     self._bar.advance(event.epoch)
-            case Undiagnosed():
+            case records.Undiagnosed():
                 self._note.on(event)
-            case Restarting():
+            case records.Restarting():
                 print_line(f"starting again: {event.reason}", "yellow")
 
     def close(self) -> None:
@@ -176,11 +167,11 @@ class SweepDisplay:
                 print_line(cohort_line(event), "dim")
             case EpochEnded():
                 self._hint.on(event)
-            case Undiagnosed():
+            case records.Undiagnosed():
                 self._note.on(event)
-            case Restarting() if trial:
+            case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
-            case Interrupted() if trial:
+            case records.Interrupted() if trial:
                 print_line(f"  trial {trial.number:>3}  interrupted, its state is saved", style="yellow")
             case Ended() if trial:
                 self._end(trial, event)

@@ -6,26 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from multiprocessing.connection import wait
 
-from pipeline.records import (
-    Done,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    Interrupted,
-    Job,
-    MeasureJob,
-    Message,
-    Paused,
-    Requeued,
-    Restarting,
-    TrainJob,
-    TrialEvent,
-)
+from pipeline import records
+from pipeline.records import Done, Ended, Event, Failure, Job, Message, Restarting, TrainJob, TrialEvent
 from pipeline.workers.executor import JobQueue, Receive, one_by_one
 from pipeline.workers.process import WorkerProcess
 
-WORTH_A_WORKER = (TrainJob, MeasureJob)  # other jobs are done sooner than another worker has started
+WORTH_A_WORKER = (TrainJob, records.MeasureJob)  # other jobs are done sooner than another worker has started
 
 
 class LocalExecutor:
@@ -89,11 +75,11 @@ class LocalExecutor:
         match message.report:
             case Done(retiring=retiring):
                 worker.job, worker.retiring = None, retiring
-            case TrialEvent(trial, Ended() | Paused()):
+            case TrialEvent(trial, Ended() | records.Paused()):
                 worker.unfinished.discard(trial)
-            case TrialEvent(event=EpochEnded()):
+            case TrialEvent(event=records.EpochEnded()):
                 worker.trained = True
-            case Requeued(trials) as requeued:
+            case records.Requeued(trials) as requeued:
                 worker.unfinished -= set(trials)
                 following = one_by_one(job, requeued)
         receive(message)
@@ -110,7 +96,7 @@ class LocalExecutor:
         deaths, now = job.deaths + 1, time.time()
         event: Event = Restarting(now, reason)
         if self._stopping:
-            event = Interrupted(now)
+            event = records.Interrupted(now)
         elif len(trials) == 1 and deaths > self._max_restarts:
             times = f", {deaths} times" if deaths > 1 else ""
             event = Ended(now, "failed", reason + times)

@@ -44,7 +44,7 @@ def make_study(tmp_path):
         ledgers.append(Ledger(folder, what="this sweep"))
         study = Study(make_plan(overrides, lambda lines: composed(*lines), values), folder, ledgers[-1])
         for index in range(len(study.plan.stages)):
-            sampling = Sampling(study.plan, index, [arm.space for arm in study.plan.arms])
+            sampling = Sampling(study.plan, index, study.plan.spaces)
             for trials in sampling.generations(study.ledger, study.objective, lambda trial: []):
                 for trial in trials:
                     study.ledger.on(trial, ENDED)
