@@ -9,13 +9,12 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.eventlog import diagnoses_of, epochs_of
 from pipeline.records import Failure, PredictJob
-from pipeline.schema import Experiment
 from pipeline.study.finished import FinishedTrial, Results
 from pipeline.study.study import Study
 from pipeline.targets import call
 from pipeline.tracking.display import print_line
 from pipeline.tracking.recorder import Recorder
-from pipeline.workers.executor import Executor, answers
+from pipeline.workers.executor import Executor, ask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,18 +23,9 @@ if TYPE_CHECKING:
 def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
     """Draws what the experiment shows into figure.png. The trials are what the sweep is for: whatever keeps the figure
     from being drawn is said in a line, and the sweep ends as it would without."""
-    experiment = study.config.experiment
-    assert experiment is not None and experiment.figure is not None
-    pinned = [key for key in experiment.ranges if key not in study.plan.columns()]
-    if pinned:
-        print_line(f"figure: not drawn, it compares values of {', '.join(pinned)}, and this sweep has one", "yellow")
-        return
-    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
-        print_line("figure: not drawn, no trial has completed", "yellow")
-        return
     path = study.folder / "figure.png"
     try:
-        finding = _draw(study, executor, experiment, path)
+        finding = _draw(study, executor, path)
     except Exception as error:  # whatever a figure of one's own, the fonts or the disk come up with
         cause = error.__cause__ or error  # of which call() made an InputError
         kind = "" if isinstance(cause, InputError) else f"{type(cause).__name__}: "
@@ -46,12 +36,17 @@ def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
     print_line(f"figure:   {path}")
 
 
-def _draw(study: Study, executor: Executor, experiment: Experiment, path: Path) -> str:
-    """Writes the experiment's figure to `path`; returns its finding."""
+def _draw(study: Study, executor: Executor, path: Path) -> str:
+    """Writes the experiment's figure to `path`; returns its finding. Raises InputError if there is none to draw."""
+    experiment = study.config.experiment
+    assert experiment is not None and experiment.figure is not None
+    if pinned := [key for key in experiment.ranges if key not in study.plan.columns()]:
+        raise InputError(f"it compares values of {', '.join(pinned)}, and this sweep has one")
+    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
+        raise InputError("no trial has completed")
 
     def predict(number: int, inputs: np.ndarray) -> np.ndarray:
-        job = PredictJob(number, study.task(study.ledger.trials[number]), inputs)
-        answer = answers(executor, [job]).get(number, Failure("interrupted"))
+        answer = ask(executor, PredictJob(number, study.task(study.ledger.trials[number]), inputs))
         if isinstance(answer, Failure):
             raise InputError(answer.reason)
         return np.asarray(answer)
@@ -61,9 +56,7 @@ def _draw(study: Study, executor: Executor, experiment: Experiment, path: Path) 
         folder = study.trial_folder(trial)
         own = (trial.number, trial.stage, trial.params, trial.status or "", trial.metrics, trial.best_epoch)
         trials.append(FinishedTrial(*own, epochs_of(folder), diagnoses_of(folder)))
-    assert experiment.figure is not None
-    results = Results(trials, study.config, study.plan.arms[0].space, predict)
-    figure, finding = call("figure", experiment.figure, results)
+    figure, finding = call("figure", experiment.figure, Results(trials, study.config, study.plan.spaces[0], predict))
     save_figure(figure, str(finding), experiment.title, path)
     return str(finding)
 

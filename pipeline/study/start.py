@@ -26,7 +26,7 @@ from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
 from pipeline.tracking.store import check_tracking
 from pipeline.workers import devices
-from pipeline.workers.executor import Executor, answers
+from pipeline.workers.executor import Executor, ask
 from pipeline.workers.inline import InlineExecutor
 from pipeline.workers.local import LocalExecutor
 
@@ -71,7 +71,7 @@ def make_executor(config: Config, n_jobs: int) -> Executor:
 def load_data(plan: Plan, executor: Executor) -> tuple[DataFacts, ...]:
     """What a worker says of each arm's data, which it has loaded and checked."""
     configs = tuple(arm.config for arm in plan.arms)
-    answer = answers(executor, [LoadJob(0, configs)]).get(0, Failure("interrupted"))
+    answer = ask(executor, LoadJob(0, configs))
     if isinstance(answer, Failure):
         raise InputError(_blamed(configs, answer))
     assert isinstance(answer, tuple)

@@ -7,7 +7,7 @@ import yaml
 
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
-from pipeline.records import SCORED, Answer, ExportJob, Failure, Job, TestJob, TestResult, Trial
+from pipeline.records import ExportJob, Failure, TestJob, TestResult, Trial
 from pipeline.study import compare
 from pipeline.study.figure import draw_figure
 from pipeline.study.study import Study
@@ -17,70 +17,43 @@ from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import console, number, print_line
 from pipeline.tracking.recorder import Recorder
-from pipeline.workers.executor import Executor, answers
+from pipeline.workers.executor import Executor, answers, ask
 
 
 def conclude(study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, *, interrupted: bool) -> int:
     """Writes and prints the result; returns the exit status."""
-    rows, columns = leaderboard_rows(study)
-    leaderboard.write(study.folder / "leaderboard.csv", rows, columns)
-    recorder.artifact(None, study.folder / "leaderboard.csv")
-    metric = study.objective.metric
-    winner = next((t for t in study.ranked() if t.status == "completed"), None)
+    metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
+    trials, ended = study.ledger.trials.values(), study.ranked()
+    leaderboard.write(path, [*ended, *(t for t in trials if t.status is None)], metric, keys)
+    recorder.artifact(None, path)
+    winner = next((t for t in ended if t.status == "completed"), None)
     summary: dict[str, float] = {}
-    if ended := [row for row in rows if row["status"] not in ("interrupted", "waiting")]:
-        console.print(leaderboard.table(ended, columns, metric))
+    if ended:
+        console.print(leaderboard.table(ended, metric, keys))
     if winner is not None:
-        summary[f"best_{metric}"] = winner.metrics[metric]
-        print_line(
-            f"best: trial {winner.number}, {metric} {number(winner.metrics[metric])} in epoch {winner.best_epoch}"
-        )
+        best = summary[f"best_{metric}"] = winner.metrics[metric]
+        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}")
         _export(study, executor)
         if not interrupted:
             summary |= _test(study, executor, winner)
         _write_winner(study, recorder, winner, summary)
     if study.config.experiment and not interrupted:
         draw_figure(study, executor, recorder)
-    failed = sum(row["status"] in ("failed", "diverged") for row in rows)
-    if failed:
-        print_line(f"{failed} of {len(rows)} trials failed or diverged; leaderboard.csv lists them", "yellow")
-    for trial in study.ledger.trials.values():
+    if failed := sum(t.status in ("failed", "diverged") for t in ended):
+        print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
+    for trial in trials:
         # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
         if trial.started and not trial.run_id:
             recorder.open(runs.trial(trial))
     status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
     recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
-    address = compare.publish(study, runs, recorder)
-    if address:
+    if address := compare.publish(study, runs, recorder):
         print_line(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
         print_line(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
-    problem = recorder.close()
-    if problem:
+    if problem := recorder.close():
         print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
     return 130 if interrupted else 0 if winner else 1
-
-
-def leaderboard_rows(study: Study) -> tuple[list[dict[str, object]], list[str]]:
-    """A row a trial, best first, and the columns."""
-    metric = study.objective.metric
-    waiting = [t for t in study.ledger.trials.values() if t.status is None]
-    rows = [
-        {
-            "trial": t.number,
-            "status": t.shown_status,
-            "stage": t.stage,
-            metric: t.metrics.get(metric) if t.status in SCORED else None,
-            **t.params,
-        }
-        for t in (*study.ranked(), *waiting)
-    ]
-    return rows, ["trial", "status", "stage", metric, *study.plan.columns()]
-
-
-def ask(executor: Executor, job: Job) -> Answer:
-    """What a worker makes of one job."""
-    return next(iter(answers(executor, [job]).values()), Failure("interrupted"))
 
 
 def _export(study: Study, executor: Executor) -> None:
