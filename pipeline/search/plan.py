@@ -200,37 +200,3 @@ def _space(composed: Composed, typed: Sequence[Override], pinned: set[str]) -> S
         for end in [dist.low, dist.high] if isinstance(dist, Interval) else dist.values:
             check_value(key, end, config.heads)
     return space
-
-
-def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
-    """What must be the same for a sweep to be resumed: the space, every fixed value, the data.
-
-    The number of trials is a total that may grow, and where and how trials run or are recorded may change.
-    """
-    arms = {}
-    for index, arm in enumerate(plan.arms):
-        fixed = arm.composed.essential
-        sweep = fixed.pop("sweep")
-        for group in fixed.values():
-            if isinstance(group, dict):
-                group.pop("search", None)
-        space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
-        arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
-    last = plan.stages[-1]
-    strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
-    if sweep["halving"] and sweep["halving"]["min_epochs"]:
-        strategy["halving"] = sweep["halving"]
-    return {
-        "data": fingerprint,
-        "strategy": strategy,
-        "stages": {
-            s.name: {
-                "epochs": s.epochs,
-                **({} if s is last else {"n_trials": s.n_trials}),
-                **({} if s.refine else {"refine": False}),
-            }
-            for s in plan.stages
-        },
-        "arms": arms,
-        "order": list(arms),  # a trial knows its arm by its place
-    }

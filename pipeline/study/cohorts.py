@@ -50,10 +50,10 @@ def width(config: Config) -> float:
     return total
 
 
-def of_first_stage(plan: Plan, workers: int, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
+def of_first_stage(plan: Plan, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
     """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest."""
     configs = [plan.composed(trial).config for trial in Sampling(plan, 0, plan.spaces).first()]
-    groups = cohorts(configs, workers, executor)
+    groups = cohorts(configs, devices.workers_of(plan.config), executor)
     return [(cohort, max((configs[place] for place in cohort), key=width)) for cohort in groups]
 
 

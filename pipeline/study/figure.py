@@ -56,7 +56,9 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
         folder = study.trial_folder(trial)
         own = (trial.number, trial.stage, trial.params, trial.status or "", trial.metrics, trial.best_epoch)
         trials.append(FinishedTrial(*own, epochs_of(folder), diagnoses_of(folder)))
-    figure, finding = call("figure", experiment.figure, Results(trials, study.config, study.plan.spaces[0], predict))
+    figure, finding = call(
+        "figure", experiment.figure, Results(trials, study.config, study.plan.arms[0].space, predict)
+    )
     save_figure(figure, str(finding), experiment.title, path)
     return str(finding)
 

@@ -57,7 +57,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
             print_line(f"  {key}  {dist}")
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
-    cohorts = of_first_stage(plan, workers, replace(config.executor, fuse="auto"))
+    cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
         costs = _measured(cohorts, config, running)

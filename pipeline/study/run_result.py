@@ -13,10 +13,6 @@ from pipeline.tracking.display import number, print_line
 from pipeline.tracking.recorder import Recorder
 
 
-def metric_names(config: Config) -> list[str]:
-    return list(head_of(config).axes())
-
-
 def print_averages(config: Config) -> None:
     """Says over how many steps running averages reach, for their weights say little to a reader."""
     if averages := averaging_steps(dict(leaves(config.plain()))):

@@ -73,38 +73,34 @@ class _Bar:
         self._progress.stop()
 
 
-class WaitHint:
-    """Says once that training waits for its data, if it does for more than a third of an epoch.
-
-    Not of the first epoch, when nothing has been fetched ahead, nor of one shorter than a second: there is little
-    to gain.
-    """
+class Notes:
+    """What is said once, of however many trials: that training waits for its data, and that layers are not measured,
+    for trials mostly share the layer that prevents it."""
 
     def __init__(self) -> None:
-        self._said = False
+        self._said: set[type[EpochEnded | records.Undiagnosed]] = set()
 
-    def on(self, event: EpochEnded) -> None:
-        wait, seconds = event.data_wait, event.cohort_seconds or event.seconds
-        if self._said or wait <= 1 / 3 or event.epoch == 1 or seconds < 1:
+    def on(self, event: EpochEnded | records.Undiagnosed) -> None:
+        if type(event) in self._said:
             return
-        self._said = True
-        print_line(
-            f"training waits for data for {wait:.0%} of an epoch. If they are streamed from a file: hold them in "
-            "memory (dataset.memory=always) where they fit, or store them less compressed; more cores help anyway",
-            "yellow",
-        )
+        if isinstance(event, records.Undiagnosed):
+            text = f"training goes on without train.diagnostics, which failed: {event.reason}"
+        elif self._waits(event):
+            text = (
+                f"training waits for data for {event.data_wait:.0%} of an epoch. If they are streamed from a file: "
+                "hold them in memory (dataset.memory=always) where they fit, or store them less compressed; more "
+                "cores help anyway"
+            )
+        else:
+            return
+        self._said.add(type(event))
+        print_line(text, "yellow")
 
-
-class DiagnosisNote:
-    """Says once that layers are not measured, of however many trials: they mostly share the layer that prevents it."""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def on(self, event: records.Undiagnosed) -> None:
-        if not self._said:
-            self._said = True
-            print_line(f"training goes on without train.diagnostics, which failed: {event.reason}", "yellow")
+    def _waits(self, event: EpochEnded) -> bool:
+        """For more than a third of an epoch; not of the first one, when nothing has been fetched ahead, nor of one
+        shorter than a second: there is little to gain."""
+        seconds = event.cohort_seconds or event.seconds
+        return event.data_wait > 1 / 3 and event.epoch > 1 and seconds >= 1
 
 
 def _width(name: str) -> int:
@@ -112,14 +108,24 @@ def _width(name: str) -> int:
     return max(len(name), 7)
 
 
-class TrialDisplay:
+class _Display:
+    def __init__(self) -> None:
+        self._notes = Notes()
+        self._bar: _Bar | None = None
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.close()
+            self._bar = None
+
+
+class TrialDisplay(_Display):
     """A line an epoch: `metrics` in training and validation, learning rate, time left."""
 
     def __init__(self, epochs: int, metrics: Sequence[str]) -> None:
+        super().__init__()
         self._epochs = epochs
-        self._hint, self._note = WaitHint(), DiagnosisNote()
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
-        self._bar: _Bar | None = None
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
@@ -133,27 +139,21 @@ class TrialDisplay:
                 left = duration((self._epochs - event.epoch) * event.seconds)
                 values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
                 print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {event.data_wait:>9.0%}  {left}")
-                self._hint.on(event)
+                self._notes.on(event)
                 if self._bar:
                     self._bar.advance(event.epoch)
             case records.Undiagnosed():
-                self._note.on(event)
+                self._notes.on(event)
             case records.Restarting():
                 print_line(f"starting again: {event.reason}", "yellow")
 
-    def close(self) -> None:
-        if self._bar:
-            self._bar.close()
 
-
-class SweepDisplay:
+class SweepDisplay(_Display):
     """A line a trial as it ends, with its reason if it failed, under a bar with the time left."""
 
     def __init__(self, metric: str) -> None:
-        self._metric = metric
-        self._hint, self._note = WaitHint(), DiagnosisNote()
-        self._bar: _Bar | None = None
-        self._ended = 0
+        super().__init__()
+        self._metric, self._ended = metric, 0
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
@@ -165,10 +165,8 @@ class SweepDisplay:
                 self._bar.advance(event.ended)
             case CohortPlanned():
                 print_line(cohort_line(event), "dim")
-            case EpochEnded():
-                self._hint.on(event)
-            case records.Undiagnosed():
-                self._note.on(event)
+            case EpochEnded() | records.Undiagnosed():
+                self._notes.on(event)
             case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
             case records.Interrupted() if trial:
@@ -178,19 +176,13 @@ class SweepDisplay:
 
     def _end(self, trial: Trial, event: Ended) -> None:
         self._ended += 1
-        style: str | None
+        style = {"pruned": "dim", "completed": None}.get(event.status, "red")
+        text = f"{event.status}: {event.reason}"
         if event.status == "pruned":
-            text, style = event.reason, "dim"
+            text = str(event.reason)
         elif event.status == "completed":
-            text, style = f"{self._metric} {number(event.metrics.get(self._metric))}", None
-        else:
-            text, style = f"{event.status}: {event.reason}", "red"
+            text = f"{self._metric} {number(event.metrics.get(self._metric))}"
         params = "  ".join(f"{key}={short(value)}" for key, value in trial.params.items())
         print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
         if self._bar:
             self._bar.advance(self._ended)
-
-    def close(self) -> None:
-        if self._bar:
-            self._bar.close()
-            self._bar = None

@@ -1,6 +1,5 @@
 """All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from pipeline.eventlog import events_of
 from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
-from pipeline.tracking.store import create, lock, sqlite_path
+from pipeline.tracking import store
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
@@ -63,29 +62,14 @@ class MlflowWriter:
 
     def connect(self) -> None:
         """Imports MLflow, makes the database and the experiment if need be, clears what a crash left."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-        path = sqlite_path(self.uri)
-        with lock(path):
-            import logging
-
-            logging.getLogger("alembic").setLevel(logging.ERROR)
-            logging.getLogger("mlflow").setLevel(logging.ERROR)
-            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-            from mlflow.tracking import MlflowClient
-
-            if path is not None and not path.exists():
-                create(path)
-            self._client = MlflowClient(self.uri)
-            found = self._client.get_experiment_by_name(self._experiment)
-            # A server knows itself where artifacts go.
-            location = str(self._artifacts.absolute()) if path is not None else None
-            self.experiment_id = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(self._experiment, artifact_location=location)
-            )
+        with store.lock(self.uri):
+            self._client = store.connect(self.uri)
+            if experiment := self._client.get_experiment_by_name(self._experiment):
+                self.experiment_id = experiment.experiment_id
+            else:
+                # A server knows itself where artifacts go.
+                location = str(self._artifacts.absolute()) if store.sqlite_path(self.uri) else None
+                self.experiment_id = self._client.create_experiment(self._experiment, artifact_location=location)
         if self._stale:
             for run in self._client.search_runs([self.experiment_id], self._stale, max_results=50_000):
                 if int(run.data.tags.get("trial", -1)) not in self._recorded:
@@ -169,26 +153,25 @@ class MlflowWriter:
             return
         from mlflow.entities import Metric, RunTag
 
-        run_id = self._created(run)
-        metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
+        run_id, logged_epoch = self._created(run), run.logged_epoch
+        metrics, tags = [], []
         for event in run.pending:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
-                at = int(event.time * 1000)
-                metrics += [Metric(name, value, at, event.epoch) for name, value in _values(event)]
-            elif isinstance(event, Ended):
-                ended = event
-            elif isinstance(event, Interrupted):
-                tags = [RunTag("status", "interrupted")]
+                metrics += [Metric(name, value, int(event.time * 1000), event.epoch) for name, value in _values(event)]
+        ended = next((event for event in reversed(run.pending) if isinstance(event, Ended)), None)
         if ended:
-            at = int(ended.time * 1000)
-            best: dict[str, float] = {f"best_{name}": value for name, value in ended.metrics.items()}
-            best["best_epoch"] = ended.best_epoch
             if ended.status in SCORED:
-                metrics += [Metric(name, value, at, 0) for name, value in best.items()]
+                best = {
+                    **{f"best_{name}": value for name, value in ended.metrics.items()},
+                    "best_epoch": ended.best_epoch,
+                }
+                metrics += [Metric(name, value, int(ended.time * 1000), 0) for name, value in best.items()]
             tags = [RunTag("status", ended.status), RunTag("reason", (ended.reason or "")[:5000])]
+        elif any(isinstance(event, Interrupted) for event in run.pending):
+            tags = [RunTag("status", "interrupted")]
         self._log(run, metrics, tags)
-        if ended or tags:
+        if tags:
             status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].time)
             self._client.set_terminated(run_id, status[ended.status] if ended else "KILLED", end)

@@ -13,12 +13,13 @@ from pipeline.config import Composed, differences
 from pipeline.errors import InputError
 from pipeline.hydra_schema import register
 from pipeline.records import Trial
-from pipeline.search.plan import header, make_plan, search_of, sizes
+from pipeline.search.plan import make_plan, search_of, sizes
 from pipeline.search.ranges import parse
 from pipeline.search.samplers.random import Random
 from pipeline.search.samplers.sampler import Search
 from pipeline.search.scales import LOG
 from pipeline.search.space import Choice, Interval, params_at
+from pipeline.study.opening import header
 
 CONF = Path(__file__).parents[2] / "conf"
 LOSS = ["sweep.metric=val_loss", "sweep.direction=minimize"]
