@@ -5,14 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    IntervalSweep,
-    Override,
-    QuotedString,
-    RangeSweep,
-    ValueType,
-)
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException
 
 from pipeline.errors import InputError

@@ -20,14 +20,13 @@ SHOWN = 12  # cohorts; of more than these the rest is a line
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a cohort, as a worker measured it. start: seconds before its first epoch; epoch: of one trial's epoch;
-    memory: bytes; together: whether its trials train as one computation, or each by itself."""
+    """Of a cohort, as a worker measured it."""
 
     trials: int
-    start: float
-    epoch: float
-    memory: float
-    together: bool
+    start: float  # seconds before its first epoch
+    epoch: float  # seconds of one trial's epoch
+    memory: float  # bytes
+    together: bool  # whether its trials train as one computation, or each by itself
 
     def jobs(self, epochs: float, rungs: int, scale: float) -> list[float]:
         """Seconds of each piece that a worker takes. epochs: of each trial, on the average; at each of `rungs` the
@@ -131,6 +130,6 @@ def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:
 def spread(seconds: Sequence[float], workers: int) -> float:
     """Seconds until all is done if each free worker takes the next, the longest first."""
     busy = [0.0] * workers
-    for one in sorted(seconds, reverse=True):
-        busy[busy.index(min(busy))] += one
+    for job in sorted(seconds, reverse=True):
+        busy[busy.index(min(busy))] += job
     return max(busy)

@@ -69,36 +69,34 @@ class Ledger:
         """Sets facts of the trial that a record is of."""
         self.trials[record["trial"]] = replace(self.trials[record["trial"]], **facts)
 
-    def _add(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def _add(self, *facts: dict[str, object]) -> None:
         """Appends facts durably, then takes them as true."""
-        facts = list(map(dict, records))
         if self._file:
             self._file.append(*facts)
         for fact in facts:
             self._apply(fact)
 
     def begin(self, header: Mapping[str, object]) -> None:
-        self._add([{"record": "study", "header": header}])
+        self._add({"record": "study", "header": header})
 
     def note_parent_run(self, run_id: str) -> None:
-        self._add([{"record": "tracking", "run_id": run_id}])
+        self._add({"record": "tracking", "run_id": run_id})
 
     def note_region(self, stage: str, arms: Sequence[Mapping[str, str]]) -> None:
         """Where the stage after `stage` looks, so that a reader sees why."""
         if stage not in self.regions:
-            self._add([{"record": "region", "stage": stage, "arms": arms}])
+            self._add({"record": "region", "stage": stage, "arms": arms})
 
     def ask(self, trials: Iterable[Trial]) -> None:
-        self._add(
-            {"record": "asked", "trial": t.number, "stage": t.stage, "arm": t.arm, "params": t.params} for t in trials
-        )
+        keys = ("stage", "arm", "params")
+        self._add(*({"record": "asked", "trial": t.number, **{key: getattr(t, key) for key in keys}} for t in trials))
 
     def hand_out(self, numbers: Iterable[int]) -> None:
-        self._add({"record": "started", "trial": number} for number in numbers)
+        self._add(*({"record": "started", "trial": number} for number in numbers))
 
     def note_recorded(self, number: int, run_id: str) -> None:
         """All of a trial is in the tracking store."""
-        self._add([{"record": "recorded", "trial": number, "run_id": run_id}])
+        self._add({"record": "recorded", "trial": number, "run_id": run_id})
 
     def on(self, trial: Trial | None, event: object) -> None:
         """A subscriber's hook: how a trial ended, or that it paused."""
@@ -108,7 +106,7 @@ class Ledger:
             fact = {"record": "ended", "trial": trial.number, "status": event.status, "reason": event.reason}
         else:
             fact = {"record": "reached", "trial": trial.number, "epoch": event.epochs}
-        self._add([{**fact, "metrics": event.metrics, "best_epoch": event.best_epoch}])
+        self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch})
 
     def of_stage(self, stage: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.stage == stage]

@@ -50,27 +50,11 @@ def duration(seconds: float) -> str:
 def cohort_line(cohort: CohortPlanned) -> str:
     """How a cohort trains, in how much memory, and why."""
     trials, summary = cohort.trials, cohort.summary
-    shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
+    which = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
     mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[summary.mode]
     at_once = 1 if summary.mode == "solo" else min(summary.at_once, len(trials))
     memory = f"{at_once * summary.bytes_a_trial / 2**20:.0f} MiB of {summary.memory / 2**30:.1f} GiB"
-    return f"  {shown}: {mode}, {summary.reason} ({memory})"
-
-
-class _Bar:
-    """A progress bar on a terminal, nothing elsewhere: lines are printed in either case."""
-
-    def __init__(self, description: str, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._progress.start()
-        self._task = self._progress.add_task(description, total=total)
-
-    def advance(self, completed: int) -> None:
-        self._progress.update(self._task, completed=completed)
-
-    def close(self) -> None:
-        self._progress.stop()
+    return f"  {which}: {mode}, {summary.reason} ({memory})"
 
 
 class Notes:
@@ -109,13 +93,26 @@ def _width(name: str) -> int:
 
 
 class _Display:
+    """Lines under a progress bar, which only a terminal shows."""
+
     def __init__(self) -> None:
         self._notes = Notes()
-        self._bar: _Bar | None = None
+        self._bar: Progress | None = None
+
+    def _begin(self, description: str, total: int, completed: int = 0) -> None:
+        self.close()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar.start()
+        self._bar.add_task(description, total=total, completed=completed)
+
+    def _advance(self, completed: int) -> None:
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=completed)
 
     def close(self) -> None:
         if self._bar:
-            self._bar.close()
+            self._bar.stop()
             self._bar = None
 
 
@@ -134,14 +131,13 @@ class TrialDisplay(_Display):
                 print_line(f"{event.parameters:,} parameters{again}")
                 names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
                 print_line(f"epoch  {names}  learning_rate  data_wait  left")
-                self._bar = _Bar("epochs", self._epochs)
+                self._begin("epochs", self._epochs)
             case EpochEnded():
                 left = duration((self._epochs - event.epoch) * event.seconds)
                 values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
                 print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {event.data_wait:>9.0%}  {left}")
                 self._notes.on(event)
-                if self._bar:
-                    self._bar.advance(event.epoch)
+                self._advance(event.epoch)
             case records.Undiagnosed():
                 self._notes.on(event)
             case records.Restarting():
@@ -158,11 +154,9 @@ class SweepDisplay(_Display):
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
             case StageBegan():
-                self.close()
                 print_line(event.title, "bold")
                 self._ended = event.ended
-                self._bar = _Bar("trials", event.total)
-                self._bar.advance(event.ended)
+                self._begin("trials", event.total, event.ended)
             case CohortPlanned():
                 print_line(cohort_line(event), "dim")
             case EpochEnded() | records.Undiagnosed():
@@ -184,5 +178,4 @@ class SweepDisplay(_Display):
             text = f"{self._metric} {number(event.metrics.get(self._metric))}"
         params = "  ".join(f"{key}={short(value)}" for key, value in trial.params.items())
         print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
-        if self._bar:
-            self._bar.advance(self._ended)
+        self._advance(self._ended)
