@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from pipeline.targets import call
 from pipeline.tracking.display import print_line
 from pipeline.tracking.recorder import Recorder
 from pipeline.workers.executor import Executor, ask
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
@@ -54,18 +50,12 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
     trials = []
     for trial in study.ledger.trials.values():
         folder = study.trial_folder(trial)
-        own = (trial.number, trial.stage, trial.params, trial.status or "", trial.metrics, trial.best_epoch)
-        trials.append(FinishedTrial(*own, epochs_of(folder), diagnoses_of(folder)))
+        trials.append(FinishedTrial(**vars(trial), epochs=epochs_of(folder), diagnoses=diagnoses_of(folder)))
     figure, finding = call(
         "figure", experiment.figure, Results(trials, study.config, study.plan.arms[0].space, predict)
     )
-    save_figure(figure, str(finding), experiment.title, path)
-    return str(finding)
-
-
-def save_figure(figure: "Figure", finding: str, title: str, path: Path) -> None:
-    """Writes the figure with its title above and its finding below, as PNG."""
-    figure.suptitle(title)
-    # Twelve letters of this size an inch.
-    figure.supxlabel(fill(finding, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
+    figure.suptitle(experiment.title)
+    # Its finding below it, in twelve letters of this size an inch.
+    figure.supxlabel(fill(str(finding), int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
     figure.savefig(path, dpi=110)
+    return str(finding)

@@ -16,6 +16,7 @@ from pipeline.records import SCORED, Trial
 from pipeline.tracking.display import number, short
 
 COLUMNS = ["trial", "status", "stage"]  # before the metric
+BEST = 10  # trials that the terminal shows
 
 
 def write(path: Path, trials: Sequence[Trial], metric: str, keys: Sequence[str]) -> None:
@@ -29,14 +30,14 @@ def write(path: Path, trials: Sequence[Trial], metric: str, keys: Sequence[str])
     write_atomically(path, [text.getvalue().encode()])
 
 
-def table(trials: Sequence[Trial], metric: str, keys: Sequence[str], best: int = 10) -> Table:
+def table(trials: Sequence[Trial], metric: str, keys: Sequence[str]) -> Table:
     """The best of `trials` for the terminal, keys without their group where that is clear."""
     columns = [*COLUMNS, metric, *keys]
     shortened = [column.rsplit(".", 1)[-1] for column in columns]
-    result = Table(title=f"the best {min(best, len(trials))} of {len(trials)} trials", title_justify="left")
+    result = Table(title=f"the best {min(BEST, len(trials))} of {len(trials)} trials", title_justify="left")
     for column, name in zip(columns, shortened, strict=True):
         result.add_column(name if shortened.count(name) == 1 else column, justify="right")
-    for trial in trials[:best]:
+    for trial in trials[:BEST]:
         params = (short(trial.params.get(key, "")) for key in keys)
         result.add_row(*map(short, _facts(trial)), number(_score(trial, metric)), *params)
     return result

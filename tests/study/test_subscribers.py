@@ -1,15 +1,15 @@
 """A subscriber of the user's own hears of everything that happens in a study, and knows each trial as it then is."""
 
 import importlib
+import os
 import sys
 from collections import Counter
-from unittest import mock
+from pathlib import Path
 
 import pytest
 
 from pipeline.eventlog import events_of
 from pipeline.records import KINDS, CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
-from pipeline.study.ledger import Ledger
 from pipeline.tracking.subscriber import StageBegan
 from tests.conftest import TINY, here
 
@@ -148,9 +148,17 @@ def test_one_that_raises_costs_only_itself(heard, mode, where, tmp_path):
     assert sorted(map(repr, told)) == sorted(repr(event) for events in logs for event in events)
 
 
-def test_the_ledger_that_raises_ends_the_sweep(tmp_path):
+def test_the_ledger_that_raises_ends_the_sweep(tmp_path, monkeypatch):
     """What is not in the ledger did not happen: nothing may go on without it."""
-    with mock.patch.object(Ledger, "on", side_effect=OSError(28, "No space left on device")), pytest.raises(OSError):
+    ledger, real = tmp_path / "outputs/sweeps/s/ledger", os.fsync
+
+    def full(file):
+        if Path(f"/proc/self/fd/{file}").readlink() == ledger and b'"ended"' in ledger.read_bytes():
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
         here(*SWEEP, *QUICK, cwd=tmp_path)
 
 
