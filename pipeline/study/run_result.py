@@ -34,18 +34,15 @@ def conclude(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
     elif trial.status != "completed":
         print_line(f"{trial.status}: {trial.reason}", "red")
     else:
-        _print_best(study, next(e for e in reversed(list(events_of(folder))) if isinstance(e, Ended)))
+        end = next(e for e in reversed(list(events_of(folder))) if isinstance(e, Ended))
+        names, model = dict.fromkeys((study.objective.metric, "val_loss")), folder / "model.h5"
+        values = ", ".join(f"{name} {number(end.metrics[name])}" for name in names)
+        print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
+        print_line(f"model:    {model}")
+        print_line(f"next:     python -m pipeline evaluate {model}")
     if experiment is not None and run is not None:
         page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
         print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
     if problem:
         print_line(f"tracking: not all was recorded, {problem}", "yellow")
     return 130 if trial.status is None else 0 if trial.status == "completed" else 1
-
-
-def _print_best(study: Study, end: Ended) -> None:
-    metric, model = study.objective.metric, study.folder / "model.h5"
-    values = ", ".join(f"{name} {number(end.metrics[name])}" for name in dict.fromkeys((metric, "val_loss")))
-    print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
-    print_line(f"model:    {model}")
-    print_line(f"next:     python -m pipeline evaluate {model}")

@@ -92,10 +92,8 @@ class Study:
         tasks = [self.task(trial) for trial in trials]
         for task in tasks:
             check(task.config)
-        workers = devices.workers_of(self.config)
-        groups = cohorts([task.config for task in tasks], workers, self.config.executor)
-        common = conditions(self.config)
-        for cohort in groups:
+        workers, common = devices.workers_of(self.config), conditions(self.config)
+        for cohort in cohorts([task.config for task in tasks], workers, self.config.executor):
             missing = [place for place in cohort if self.ledger.trials[trials[place].number].status is None]
             if not missing:
                 continue

@@ -54,7 +54,7 @@ class LocalExecutor:
             self._fresh(i).begin(job)
 
     def _fresh(self, index: int) -> WorkerProcess:
-        """The worker at a place, started if there is none or it has ended after its last job."""
+        """The worker at a place, started if there is none or it has ended."""
         if index == len(self._workers):
             self._workers.append(WorkerProcess(self._environments[index]))
         elif self._workers[index].retiring:
@@ -69,7 +69,7 @@ class LocalExecutor:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            self._replace(worker)
+            worker.job, worker.retiring = None, True
             return self._after_death(job, worker, receive)
         following: list[Job] = []
         match message.report:
@@ -109,12 +109,6 @@ class LocalExecutor:
         half = -(-len(trials) // 2)
         parts = trials[:half], trials[half:]
         return [replace(job, number=p[0].number, trials=p, deaths=0, halved=True) for p in parts]
-
-    def _replace(self, dead: WorkerProcess) -> None:
-        """Starts a new worker in a dead one's place."""
-        dead.connection.close()
-        index = self._workers.index(dead)
-        self._workers[index] = WorkerProcess(self._environments[index])
 
     def stop(self) -> None:
         self._stopping = True
