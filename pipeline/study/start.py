@@ -10,7 +10,7 @@ from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Failure, LoadJob
 from pipeline.schema import Config, leaves
 from pipeline.search.plan import Plan
-from pipeline.study import run_result, sweep_result
+from pipeline.study import results
 from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
 from pipeline.study.interruption import stopping
@@ -86,7 +86,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
         print_data(next(facts for facts in data if facts.description == description))
     display: TrialDisplay | SweepDisplay
     if plan.single:
-        run_result.print_averages(config)
+        results.print_averages(config)
         display = TrialDisplay(config.train.epochs, list(head_of(config).axes()))
     else:
         recorder.open(runs.parent())
@@ -104,8 +104,8 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
-                return run_result.conclude(study, recorder, interrupted=stop.requested)
-            return sweep_result.conclude(study, executor, recorder, runs, interrupted=stop.requested)
+                return results.conclude_run(study, recorder, interrupted=stop.requested)
+            return results.conclude_sweep(study, executor, recorder, runs, interrupted=stop.requested)
     finally:
         display.close()
 

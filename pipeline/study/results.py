@@ -1,14 +1,19 @@
-"""The end of a sweep: its leaderboard, its winner, the winner's test result and the command that trains it again."""
+"""What a study has come to: of a sweep its leaderboard, its winner, the winner's test result and the command that
+trains it again."""
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 import yaml
 
+from pipeline.eventlog import events_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
-from pipeline.records import ExportJob, Failure, TestJob, TestResult, Trial
-from pipeline.study import compare
+from pipeline.records import Ended, ExportJob, Failure, TestJob, TestResult, Trial
+from pipeline.schema import Config, leaves
+from pipeline.search.space import averaging_steps
+from pipeline.study import compare, folders
 from pipeline.study.figure import draw_figure
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
@@ -20,8 +25,44 @@ from pipeline.tracking.recorder import Recorder
 from pipeline.workers.executor import Executor, answers, ask
 
 
-def conclude(study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, *, interrupted: bool) -> int:
-    """Writes and prints the result; returns the exit status."""
+def print_averages(config: Config) -> None:
+    """Says over how many steps running averages reach, for their weights say little to a reader."""
+    if averages := averaging_steps(dict(leaves(config.plain()))):
+        print_line("averages: " + ", ".join(f"{key} over {steps:g} steps" for key, steps in averages.items()))
+
+
+def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
+    """Draws and prints what a trial by itself has come to; returns the exit status."""
+    folder, config = study.folder, study.config
+    trial = study.ledger.trials[0]
+    for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
+        if path.exists():
+            recorder.artifact(trial.number, path)
+    experiment, run = recorder.experiment_id(), recorder.run_id(trial.number)
+    problem = recorder.close()
+    if trial.status is None:
+        print_line(f"interrupted; go on with the same command and resume={folder}", "yellow")
+    elif trial.status != "completed":
+        print_line(f"{trial.status}: {trial.reason}", "red")
+    else:
+        end = next(e for e in reversed(list(events_of(folder))) if isinstance(e, Ended))
+        names, model = dict.fromkeys((study.objective.metric, "val_loss")), folder / "model.h5"
+        values = ", ".join(f"{name} {number(end.metrics[name])}" for name in names)
+        print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
+        print_line(f"model:    {model}")
+        print_line(f"next:     python -m pipeline evaluate {model}")
+    if experiment is not None and run is not None:
+        page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+        print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
+    if problem:
+        print_line(f"tracking: not all was recorded, {problem}", "yellow")
+    return 130 if trial.status is None else 0 if trial.status == "completed" else 1
+
+
+def conclude_sweep(
+    study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, *, interrupted: bool
+) -> int:
+    """Writes and prints what a sweep has come to; returns the exit status."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
     trials, ended = study.ledger.trials.values(), study.ranked()
     leaderboard.write(path, [*ended, *(t for t in trials if t.status is None)], metric, keys)
@@ -90,11 +131,16 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
     }
     write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])
     title = f"{study.folder.name}, trial {winner.number}"
-    curve = learning_curve(folder, title, head_of(study.task(winner).config).axes())
-    for path in (study.folder / "best.yaml", model, curve, diagnostics_picture(folder, title)):
-        if path and path.exists():
+    for path in (study.folder / "best.yaml", model, *_pictures(folder, title, study.task(winner).config)):
+        if path.exists():
             recorder.artifact(None, path)
     # It is not there after Ctrl-C, or when it could not be written.
     export = shlex.join(["python", "-m", "pipeline", "export", str(folder)])
     print_line(f"model:    {model if model.exists() else export}")
     print_line("again:    " + command)
+
+
+def _pictures(folder: Path, title: str, config: Config) -> list[Path]:
+    """What a trial's folder can be drawn as."""
+    pictures = learning_curve(folder, title, head_of(config).axes()), diagnostics_picture(folder, title)
+    return [picture for picture in pictures if picture is not None]
