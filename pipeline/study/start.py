@@ -56,7 +56,7 @@ def run(plan: Plan) -> int:
 
 def make_executor(config: Config, n_jobs: int) -> Executor:
     """Starts the workers: they import TensorFlow while this process does something else."""
-    environments = devices.this_machine().environments(config.device, config.executor.workers, n_jobs)
+    environments = devices.Machine().environments(config.device, config.executor.workers, n_jobs)
     if config.executor.kind == "inline":
         devices.become(environments[0])
         return InlineExecutor()

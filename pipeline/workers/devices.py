@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from pipeline import memory as memory_
@@ -16,18 +16,35 @@ MAX_WORKERS = 8  # a worker holds TensorFlow in memory, about 600 MB
 BEFORE = "CAVIAR_GPUS"  # of the environment: the GPUs there were when this process became a worker
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Machine:
-    """What there is to train on."""
+    """What this process may train on."""
 
-    cores: int
-    gpus: tuple[str, ...] = ()  # as CUDA_VISIBLE_DEVICES wants them
-    tpu: bool = False
-    numbered: bool = False  # whether the user has chosen GPUs, in CUDA's own order, not in nvidia-smi's
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    cores: int = field(default_factory=_cores)
+    tpu_files: tuple[str, ...] = ("/dev/accel0", "/dev/vfio/0")  # some are there where a TPU is
 
-    def leased(self, device: Device) -> tuple[str, ...]:
+    @property
+    def gpus(self) -> list[str]:
+        """As CUDA_VISIBLE_DEVICES wants them."""
+        visible = self.environment.get(BEFORE, self.environment.get("CUDA_VISIBLE_DEVICES"))
+        if visible is None:
+            return [str(i) for i in range(len(_gpu_megabytes(shutil.which("nvidia-smi"))))]
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+
+    @property
+    def tpu(self) -> bool:
+        """Whether something says that there is a TPU: TensorFlow itself takes long to find that there is none."""
+        hints = ("TPU_NAME", "TPU_WORKER_HOSTNAMES", "COLAB_TPU_ADDR")
+        return any(hint in self.environment for hint in hints) or any(map(os.path.exists, self.tpu_files))
+
+    def leased(self, device: Device) -> list[str]:
         """The GPUs that workers get. Raises InputError, with what there is, for a device or a GPU that is not there."""
-        gpus = () if device.name == "cpu" else self.gpus
+        gpus = [] if device.name == "cpu" else self.gpus
         there = ", ".join(["cpu", *(f"gpu {i}" for i in range(len(gpus))), *(["tpu"] if self.tpu else [])])
         if (visible := device.visible) is not None:
             what = f"device.visible={visible}"
@@ -39,7 +56,7 @@ class Machine:
                 raise InputError(f"{what} names a GPU twice.")
             if missing := [i for i in visible if i >= len(gpus)]:
                 raise InputError(f"{what}: there is no GPU {missing[0]} here. Available: {there}.")
-            gpus = tuple(gpus[i] for i in visible)
+            gpus = [gpus[i] for i in visible]
         if device.name == "gpu" and not gpus:
             raise InputError(f"device=gpu: there is no GPU on this machine. Available: {there}. Use device=auto.")
         if device.name == "multi_gpu" and len(gpus) < LEAST_GPUS[device.name]:
@@ -47,7 +64,7 @@ class Machine:
             raise InputError(f"device=multi_gpu needs 2 GPUs or more; {of} {len(gpus) or 'none'}. Available: {there}.")
         if device.name == "tpu" and not self.tpu:
             raise InputError(f"device=tpu: there is no TPU on this machine. Available: {there}.")
-        return gpus if device.name != "tpu" else ()
+        return gpus if device.name != "tpu" else []
 
     def workers(self, device: Device, asked: int | None) -> int:
         """How many workers may train side by side: `asked`, or one a core (at most MAX_WORKERS), or one a GPU.
@@ -77,28 +94,14 @@ class Machine:
                 "TF_NUM_INTRAOP_THREADS": threads[i],
                 "TF_NUM_INTEROP_THREADS": "1" if count > 1 else "2",
                 "OMP_NUM_THREADS": threads[i],
-                **({} if self.numbered else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+                # GPUs in nvidia-smi's order, unless the user has chosen some in CUDA's own
+                **({} if "CUDA_VISIBLE_DEVICES" in self.environment else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
                 "TF_FORCE_GPU_ALLOW_GROWTH": "true",
                 "TF_CPP_MIN_LOG_LEVEL": "2",
                 "KERAS_BACKEND": "tensorflow",
             }
             for i in range(limit)
         ]
-
-
-def this_machine(environment: Mapping[str, str] = os.environ) -> Machine:
-    """What this process may use."""
-    visible = environment.get(BEFORE, environment.get("CUDA_VISIBLE_DEVICES"))
-    listed = _gpu_megabytes(shutil.which("nvidia-smi")) if visible is None else []
-    names = [str(i) for i in range(len(listed))] if visible is None else visible.split(",")
-    # TensorFlow itself takes long to find that there is no TPU.
-    hints = ("TPU_NAME", "TPU_WORKER_HOSTNAMES", "COLAB_TPU_ADDR")
-    return Machine(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        tuple(name for name in names if name.strip() not in ("", "-1")),
-        any(hint in environment for hint in hints) or any(map(os.path.exists, ("/dev/accel0", "/dev/vfio/0"))),
-        "CUDA_VISIBLE_DEVICES" in environment,
-    )
 
 
 @cache
@@ -113,18 +116,18 @@ def _gpu_megabytes(nvidia_smi: str | None) -> list[str]:
 
 
 def become(worker: Mapping[str, str], environment: MutableMapping[str, str] = os.environ) -> None:
-    """Makes this process a worker, of one of environments(); this_machine() keeps the GPUs that it had."""
-    environment.update({BEFORE: ",".join(this_machine(environment).gpus), **worker})
+    """Makes this process a worker, of one of environments(); a Machine keeps the GPUs that it had."""
+    environment.update({BEFORE: ",".join(Machine(environment).gpus), **worker})
 
 
 def workers_of(config: Config) -> int:
     """How many workers may train the trials of a config side by side."""
-    return this_machine().workers(config.device, config.executor.workers)
+    return Machine().workers(config.device, config.executor.workers)
 
 
 def memory_of(config: Config) -> float:
     """Bytes that a worker's cohort may take: half of its share of the memory, or most of its GPU's."""
-    if config.device.name != "cpu" and this_machine().gpus:
+    if config.device.name != "cpu" and Machine().gpus:
         totals = [int(line) for line in _gpu_megabytes(shutil.which("nvidia-smi")) if line.isdigit()]
         if totals:
             return 0.7 * min(totals) * 2**20

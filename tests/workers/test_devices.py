@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.schema import Device
-from pipeline.workers.devices import MAX_WORKERS, Machine, become, memory_of, this_machine
+from pipeline.workers.devices import MAX_WORKERS, Machine, become, memory_of
 from tests.workers.jobs import config
 
 # device, workers asked, jobs, GPUs there, cores -> (GPU, threads) of each worker
@@ -26,13 +26,13 @@ PLANS = [
 ]
 
 
-def machine(gpus="", cores=8, **facts):
-    return Machine(cores, tuple(filter(None, gpus.split(","))), **facts)
+def machine(gpus="", cores=8, **environment):
+    return Machine({"CUDA_VISIBLE_DEVICES": gpus, **environment}, cores, tpu_files=())
 
 
 @pytest.mark.parametrize(("device", "workers", "jobs", "gpus", "cores", "expected"), PLANS)
 def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, gpus, cores, expected):
-    plan = machine(gpus, cores, tpu=True).environments(Device(device), workers, jobs)
+    plan = machine(gpus, cores, TPU_NAME="local").environments(Device(device), workers, jobs)
     assert [(env["CUDA_VISIBLE_DEVICES"], env["TF_NUM_INTRAOP_THREADS"]) for env in plan] == expected
 
 
@@ -48,8 +48,7 @@ CHOSEN = [
 
 @pytest.mark.parametrize(("device", "visible", "there", "expected"), CHOSEN)
 def test_workers_have_the_chosen_gpus(device, visible, there, expected):
-    here = this_machine({"CUDA_VISIBLE_DEVICES": there})
-    plan = here.environments(Device(device, visible), None, 24)
+    plan = machine(there).environments(Device(device, visible), None, 24)
     assert [env["CUDA_VISIBLE_DEVICES"] for env in plan] == expected
     assert all(env["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for env in plan)
     assert "CUDA_DEVICE_ORDER" not in plan[0]  # the user counts as CUDA does
@@ -84,22 +83,21 @@ def test_what_is_not_there_is_refused_with_what_is(device, visible, there, messa
 
 
 def test_a_tpu_that_is_there_is_listed():
-    here = this_machine({"CUDA_VISIBLE_DEVICES": "", "TPU_NAME": "local"})
     with pytest.raises(InputError, match=r"Available: cpu, tpu\. Use"):
-        here.environments(Device("gpu"), None, 1)
+        machine(TPU_NAME="local").environments(Device("gpu"), None, 1)
 
 
 def test_a_process_that_becomes_a_worker_still_knows_all_gpus():
     environment = {"CUDA_VISIBLE_DEVICES": "0,1,2"}
-    become(this_machine(environment).environments(Device("gpu", [2]), None, 1)[0], environment)
+    become(Machine(environment).environments(Device("gpu", [2]), None, 1)[0], environment)
     assert environment["CUDA_VISIBLE_DEVICES"] == "2"
-    assert this_machine(environment).workers(Device("gpu", [1, 2]), None) == 2
+    assert Machine(environment).workers(Device("gpu", [1, 2]), None) == 2
 
 
 @pytest.mark.parametrize("visible", ["", "-1"])
 def test_a_gpu_that_is_not_there_is_refused(visible):
     with pytest.raises(InputError, match=r"there is no GPU on this machine\. Available: cpu"):
-        this_machine({"CUDA_VISIBLE_DEVICES": visible}).environments(Device("gpu"), None, 1)
+        machine(visible).environments(Device("gpu"), None, 1)
 
 
 # device, workers asked, GPUs there, cores -> workers
@@ -136,19 +134,19 @@ def driver(monkeypatch, tmp_path):
 
 def test_gpus_and_their_memory_are_asked_of_the_driver_once(driver):
     started = driver("echo 24000; echo 16000")
-    assert this_machine().gpus == ("0", "1")
-    assert this_machine().environments(Device("gpu"), None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # that tool's
+    assert Machine().gpus == ["0", "1"]
+    assert Machine().environments(Device("gpu"), None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # that tool's
     assert memory_of(config({"device.name": "gpu"})) == 0.7 * 16000 * 2**20
     assert len(started.read_text()) == 1
 
 
 def test_a_gpu_without_memory_of_its_own_counts(driver):
     driver("echo '[N/A]'")
-    assert this_machine().gpus == ("0",)
+    assert Machine().gpus == ["0"]
     on_gpu, on_cpu = (config({"device.name": name, "executor": {"workers": 1}}) for name in ("gpu", "cpu"))
     assert memory_of(on_gpu) == memory_of(on_cpu)
 
 
 def test_a_driver_that_fails_has_no_gpus(driver):
     driver("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9")
-    assert this_machine().gpus == ()
+    assert Machine().gpus == []
