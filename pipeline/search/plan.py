@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.records import Trial
 from pipeline.schema import Config, Sweep, Target
+from pipeline.search.halving import rungs
 from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, make_sampler
 from pipeline.search.space import Interval, Params, Space
@@ -75,6 +76,10 @@ class Plan:
 
     def epochs(self, stage: Stage) -> int:
         return stage.epochs or self.config.train.epochs
+
+    def rungs(self, stage: Stage) -> list[int]:
+        """The epochs at which trials of a stage are compared."""
+        return [] if self.single else rungs(self.config.sweep.halving, self.epochs(stage))
 
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
-from pipeline.search.halving import rungs
 from pipeline.search.plan import Plan
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.tracking.display import cohort_line, duration, print_line
@@ -43,13 +42,11 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     Raises InputError for a config that can't be trained.
     """
     config = plan.config
-    halving = config.sweep.halving
     for stage in plan.stages:
-        epochs = plan.epochs(stage)
         anew = "" if stage.refine else ", anew in the whole space"
-        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
-        if halving and (at := rungs(halving, epochs)):
-            print_line(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving.factor} go on")
+        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
+        if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
+            print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     for arm in plan.arms:
         print_line(f"arm {arm.describe() or 'all'}:")
         for key, dist in arm.space.items():
@@ -104,12 +101,11 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     n_first = sum(cost.trials for cost in costs)
     total, seconds, most = 0.0, STARTUP, 1
     for stage in plan.stages:
-        epochs = plan.epochs(stage)
-        at = rungs(halving, epochs)
-        mean = mean_epochs(epochs, at, halving.factor if halving else 1)
+        rungs = plan.rungs(stage)
+        mean = mean_epochs(plan.epochs(stage), rungs, halving.factor if halving else 1)
         total += stage.n_trials * mean
         # Later ones look elsewhere: they are taken to be made like the first generation, in their number of trials.
-        jobs = [job for cost in costs for job in cost.jobs(mean, len(at), stage.n_trials / n_first)]
+        jobs = [job for cost in costs for job in cost.jobs(mean, len(rungs), stage.n_trials / n_first)]
         seconds += spread(jobs, workers)
         most = max(most, min(workers, len(jobs)))
     memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
@@ -118,10 +114,10 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     print_line(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
 
 
-def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:
+def mean_epochs(epochs: int, rungs: Sequence[int], factor: int) -> float:
     """How many epochs a trial trains on the average if at each rung 1 in `factor` goes on."""
     mean, before, share = 0.0, 0, 1.0
-    for rung in (*at, epochs):
+    for rung in (*rungs, epochs):
         mean += share * (rung - before)
         before, share = rung, share / factor
     return mean

@@ -9,7 +9,7 @@ from pipeline.checks import check
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.objective import Objective
 from pipeline.records import SCORED, Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
-from pipeline.search.halving import pruned, rungs
+from pipeline.search.halving import pruned
 from pipeline.search.plan import Plan, Stage
 from pipeline.search.refine import refine
 from pipeline.search.space import Space
@@ -42,7 +42,7 @@ class Study:
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     self._tell(None, self._beginning(stage, spaces, generation))
-                for rung in (*self._rungs(stage), None):
+                for rung in (*self.plan.rungs(stage), None):
                     executor.run(self._jobs(stage, numbers, rung), self._receive)
                     if stop.requested:
                         return
@@ -68,9 +68,6 @@ class Study:
             listed = arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]]
             title += f"\n  {' | '.join(listed) + ': ' if any(arms) else ''}{region}"
         return StageBegan(title, total, ended)
-
-    def _rungs(self, stage: Stage) -> list[int]:
-        return [] if self.plan.single else rungs(self.config.sweep.halving, self.plan.epochs(stage))
 
     def _prune(self, numbers: Sequence[int], rung: int) -> None:
         """Ends the trials that do not go on past a rung; their curves and weights stay."""
