@@ -13,10 +13,12 @@ from pipeline.checks import MAPS, check, check_value
 from pipeline.config import Composed
 from pipeline.errors import InputError
 from pipeline.overrides import to_text
-from pipeline.schema import Config, Target
+from pipeline.records import Trial
+from pipeline.schema import Config, Sweep, Target
+from pipeline.search.halving import rungs
 from pipeline.search.ranges import declared, distribution, is_arm
-from pipeline.search.samplers.sampler import Sampler, Search, make_sampler
-from pipeline.search.space import Interval, Space
+from pipeline.search.samplers.sampler import Search, make_sampler
+from pipeline.search.space import Interval, Params, Space
 
 Compose = Callable[[list[str]], Composed]
 NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume", "experiment")
@@ -27,7 +29,7 @@ RANDOM = Target("pipeline.search.samplers.random.Random")
 class Arm:
     """One combination of the comma lists."""
 
-    crossed: dict[str, Any]  # their values
+    crossed: Params  # the values of the lists
     composed: Composed  # without trial parameters
     space: Space
 
@@ -67,21 +69,44 @@ class Plan:
         """Of the first arm: what all arms have in common is there."""
         return self.arms[0].config
 
+    @property
+    def spaces(self) -> list[Space]:
+        """The whole space of each arm."""
+        return [arm.space for arm in self.arms]
+
     def epochs(self, stage: Stage) -> int:
         return stage.epochs or self.config.train.epochs
 
-    def seeds(self) -> list[int]:
-        """What each arm's draws follow from: those of one seed are tried on the same points."""
-        return [arm.config.seed for arm in self.arms]
-
-    def make_sampler(self, index: int, spaces: Sequence[Space]) -> Sampler:
-        """That of a stage, with the spaces in which its arms are searched."""
-        search = Search(tuple(spaces), tuple(self.seeds()), index, self.stages[index].n_trials)
-        return make_sampler(self.sampler, search)
+    def rungs(self, stage: Stage) -> list[int]:
+        """The epochs at which trials of a stage are compared."""
+        return [] if self.single else rungs(self.config.sweep.halving, self.epochs(stage))
 
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""
         return list(dict.fromkeys(key for arm in self.arms for key in (*arm.crossed, *arm.space)))
+
+    def composed(self, trial: Trial) -> Composed:
+        """The config of a trial: its arm's, with its parameters set."""
+        arm, epochs = self.arms[trial.arm], self._epochs_of(trial)
+        return arm.composed.with_values({k: v for k, v in trial.params.items() if k not in arm.crossed} | epochs)
+
+    def overrides(self, trial: Trial) -> list[str]:
+        """The overrides with which `python run.py` trains a trial by itself."""
+        arm, epochs = self.arms[trial.arm], self._epochs_of(trial)
+        kept = [p for p in self.pins if not p.lstrip("+~").startswith(("sweep=", "sweep.", "executor"))]
+        if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in self.pins):
+            # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
+            kept += [f"sweep.{key}={getattr(arm.config.sweep, key)}" for key in ("metric", "direction")]
+        if epochs:
+            kept = [p for p in kept if not p.startswith("train.epochs=")]
+        # Groups first: optimizer=sgd after optimizer.momentum=0.5 reads as if it undid it.
+        values = sorted({**arm.crossed, **trial.params, **epochs}.items(), key=lambda item: "." in item[0])
+        return [*kept, *(f"{key}={to_text(value)}" for key, value in values)]
+
+    def _epochs_of(self, trial: Trial) -> dict[str, int]:
+        """What the trial's stage says of its epochs, by key."""
+        (epochs,) = (stage.epochs for stage in self.stages if stage.name == trial.stage)
+        return {} if epochs is None else {"train.epochs": epochs}
 
 
 def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[[Override], list[Any]]) -> Plan:
@@ -90,56 +115,53 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     compose: a composed config for a list of override lines. arm_values: the values of a comma list or glob.
     Raises InputError for a range over something that can't be searched.
     """
-    pins: list[Override] = []
-    crossed: list[Override] = []
-    sampled: list[Override] = []
-    for override in overrides:
-        key = override.key_or_group
-        if not override.is_sweep_override():
-            pins.append(override)
-            continue
-        if key.split(".")[0] in (*NOT_SEARCHED, *MAPS) or ".search." in key:
-            raise InputError(f"{override.input_line}: {key.split('.')[0]} sets up the sweep and can't be searched.")
+    ranges = [override for override in overrides if override.is_sweep_override()]
+    for override in ranges:
+        group = override.key_or_group.split(".")[0]
+        if group in (*NOT_SEARCHED, *MAPS) or ".search." in override.key_or_group:
+            raise InputError(f"{override.input_line}: {group} sets up the sweep and can't be searched.")
         if override.is_add() or override.is_force_add() or override.is_delete():
             raise InputError(f"{override.input_line}: a range is for a key that the config has; drop the + or ~.")
-        (crossed if is_arm(override) else sampled).append(override)
-    for key in {o.key_or_group for o in (*crossed, *sampled)}:
-        given = [str(o.input_line) for o in overrides if o.key_or_group == key]
-        if len(given) > 1:
-            raise InputError(f"{key} is given more than once: {'  '.join(given)}. Keep one.")
-    lines = [str(o.input_line) for o in pins]
+    for key in {override.key_or_group for override in ranges}:
+        lines = [str(o.input_line) for o in overrides if o.key_or_group == key]
+        if len(lines) > 1:
+            raise InputError(f"{key} is given more than once: {'  '.join(lines)}. Keep one.")
+    crossed = [override for override in ranges if is_arm(override)]
+    sampled = [override for override in ranges if not is_arm(override)]
+    pinned = [override for override in overrides if not override.is_sweep_override()]
+    pins, keys = [str(o.input_line) for o in pinned], {o.key_or_group for o in (*pinned, *crossed)}
     arms = []
     for values in itertools.product(*(arm_values(o) for o in crossed)):
         chosen = dict(zip((o.key_or_group for o in crossed), values, strict=True))
-        composed = compose([*lines, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
-        pinned = {o.key_or_group for o in (*pins, *crossed)}
-        arms.append(Arm(chosen, composed, _space(composed, sampled, pinned)))
+        composed = compose([*pins, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
+        arms.append(Arm(chosen, composed, _space(composed, sampled, keys)))
     sweep = arms[0].config.sweep
     if not sweep.stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
-    staged = [name for name, stage in sweep.stages.items() if stage.epochs is not None]
-    said = {o.key_or_group for o in pins}.union(*((*arm.crossed, *arm.space) for arm in arms))
-    if staged and "train.epochs" in said:
-        raise InputError(
-            f"train.epochs does not apply: stage {staged[0]} sets its own, sweep.stages.{staged[0]}.epochs."
-        )
-    return Plan(arms, _stages(arms, sweep.sampler), lines, sweep.sampler)
+    staged = next((name for name, stage in sweep.stages.items() if stage.epochs is not None), None)
+    if staged and "train.epochs" in keys.union(*(arm.space for arm in arms)):
+        raise InputError(f"train.epochs does not apply: stage {staged} sets its own, sweep.stages.{staged}.epochs.")
+    return Plan(arms, _stages(arms, sweep), pins, sweep.sampler)
 
 
-def _stages(arms: Sequence[Arm], sampler: Target) -> list[Stage]:
+def _stages(arms: Sequence[Arm], sweep: Sweep) -> list[Stage]:
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
     anything is written."""
-    sweep, result = arms[0].config.sweep, []
-    shares = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
+    n_trials = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
     if any(s.refine for s in list(sweep.stages.values())[1:]) and (sweep.keep is None or sweep.margin is None):
         raise InputError("a sweep of several stages needs sweep.keep and sweep.margin.")
-    spaces, seeds = tuple(arm.space for arm in arms), tuple(arm.config.seed for arm in arms)
+    spaces, stages = [arm.space for arm in arms], []
     for index, (name, stage) in enumerate(sweep.stages.items()):
-        asked = make_sampler(sampler, Search(spaces, seeds, index, shares[name]))
-        if len(shares) > 1 and not asked.staged:
-            raise InputError(f"a sweep of several stages can't have the sampler {sampler.target}: use another.")
-        result.append(Stage(name, asked.total(), stage.epochs, stage.refine))
-    return result
+        sampler = make_sampler(sweep.sampler, search_of(arms, spaces, index, n_trials[name]))
+        if len(sweep.stages) > 1 and not sampler.staged:
+            raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
+        stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine))
+    return stages
+
+
+def search_of(arms: Sequence[Arm], spaces: Sequence[Space], stage: int, n_trials: int | None) -> Search:
+    """What the sampler of a stage, by its place, is to search: arms in the spaces that they have there."""
+    return Search(tuple(spaces), tuple(arm.config.seed for arm in arms), stage, n_trials)
 
 
 def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, int | None]:
@@ -149,15 +171,15 @@ def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, i
     neither says, the result is None and the sampler says (a grid tries all it has).
     Raises InputError if the numbers don't add up or leave a stage without a trial.
     """
-    said = sum(n for n in stages.values() if n is not None)
+    fixed = sum(n for n in stages.values() if n is not None)
     free = [name for name, n in stages.items() if n is None]
     if n_trials is None:
         return dict(stages)
-    left = n_trials - said
+    left = n_trials - fixed
     if (not free and left) or left < len(free):
         raise InputError(
-            f"sweep.n_trials={n_trials} is the total of all stages ({', '.join(stages)}), of which {said} are given "
-            f"in sweep.stages. It must be {said if not free else f'at least {said + len(free)}'}."
+            f"sweep.n_trials={n_trials} is the total of all stages ({', '.join(stages)}), of which {fixed} are given "
+            f"in sweep.stages. It must be {fixed if not free else f'at least {fixed + len(free)}'}."
         )
     share = {name: left // len(free) + (i < left % len(free)) for i, name in enumerate(free)}
     return {name: share.get(name, n) for name, n in stages.items()}
@@ -183,57 +205,3 @@ def _space(composed: Composed, typed: Sequence[Override], pinned: set[str]) -> S
         for end in [dist.low, dist.high] if isinstance(dist, Interval) else dist.values:
             check_value(key, end, config.heads)
     return space
-
-
-def composed_trial(arm: Arm, params: Mapping[str, Any], epochs: int | None) -> Composed:
-    """The arm's config with a trial's parameters set."""
-    values = {key: value for key, value in params.items() if key not in arm.crossed}
-    return arm.composed.with_values(values if epochs is None else {**values, "train.epochs": epochs})
-
-
-def trial_overrides(plan: Plan, arm: Arm, params: Mapping[str, Any], epochs: int | None) -> list[str]:
-    """The overrides with which `python run.py` trains this trial by itself."""
-    kept = [p for p in plan.pins if not p.lstrip("+~").startswith(("sweep=", "sweep.", "executor"))]
-    if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in plan.pins):
-        # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
-        kept += [f"sweep.{key}={getattr(arm.config.sweep, key)}" for key in ("metric", "direction")]
-    if epochs is not None:
-        kept = [p for p in kept if not p.startswith("train.epochs=")]
-    values = {**arm.crossed, **params, **({} if epochs is None else {"train.epochs": epochs})}
-    # Groups first: optimizer=sgd after optimizer.momentum=0.5 reads as if it undid it.
-    ordered = sorted(values.items(), key=lambda item: "." in item[0])
-    return [*kept, *(f"{key}={to_text(value)}" for key, value in ordered)]
-
-
-def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
-    """What must be the same for a sweep to be resumed: the space, every fixed value, the data.
-
-    The number of trials is a total that may grow, and where and how trials run or are recorded may change.
-    """
-    arms = {}
-    for index, arm in enumerate(plan.arms):
-        fixed = arm.composed.essential
-        sweep = fixed.pop("sweep")
-        for group in fixed.values():
-            if isinstance(group, dict):
-                group.pop("search", None)
-        space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
-        arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
-    last = plan.stages[-1]
-    strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
-    if sweep["halving"] and sweep["halving"]["min_epochs"]:
-        strategy["halving"] = sweep["halving"]
-    return {
-        "data": fingerprint,
-        "strategy": strategy,
-        "stages": {
-            s.name: {
-                "epochs": s.epochs,
-                **({} if s is last else {"n_trials": s.n_trials}),
-                **({} if s.refine else {"refine": False}),
-            }
-            for s in plan.stages
-        },
-        "arms": arms,
-        "order": list(arms),  # a trial knows its arm by its place
-    }

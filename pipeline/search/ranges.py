@@ -5,14 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    IntervalSweep,
-    Override,
-    QuotedString,
-    RangeSweep,
-    ValueType,
-)
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException
 
 from pipeline.errors import InputError
@@ -45,7 +38,8 @@ def distribution(override: Override, scales: Mapping[str, str]) -> Distribution:
         if getattr(sweep, "tags", None):
             raise InputError(f"{override.key_or_group}: a scale goes with interval(), not with a list of values.")
         # Not override.sweep_iterator(): shuffle(...) would make it random, and trials are functions of the seed.
-        values = tuple(map(_plain, itertools.islice(_values(sweep), MOST_VALUES + 1)))
+        listed = sweep.list if isinstance(sweep, ChoiceSweep) else sweep.range()
+        values = tuple(map(_plain, itertools.islice(listed, MOST_VALUES + 1)))
         if len(values) > MOST_VALUES:
             raise InputError(f"{override.input_line}: more than {MOST_VALUES} values. Write int(interval(low, high)).")
         return Choice(values)
@@ -53,10 +47,6 @@ def distribution(override: Override, scales: Mapping[str, str]) -> Distribution:
         f"{override.key_or_group}: '{override.input_line}' is not a range. "
         f"Write interval(low, high), tag(log, interval(low, high)) (scales: {', '.join(scales)}) or choice(a, b)."
     )
-
-
-def _values(sweep: ChoiceSweep | RangeSweep) -> Iterable[Any]:
-    return sweep.list if isinstance(sweep, ChoiceSweep) else sweep.range()
 
 
 def _plain(value: Any) -> Any:

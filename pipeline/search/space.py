@@ -15,13 +15,7 @@ from pipeline.search.scales import LINEAR, Scale, significant, window
 Params = dict[str, Any]  # values by key
 
 # Weights of the past in a running average, which mean little to a reader without the steps that it reaches over.
-AVERAGES = (
-    "optimizer.momentum",
-    "optimizer.beta_1",
-    "optimizer.beta_2",
-    "optimizer.rho",
-    "model.norm_momentum",
-)
+AVERAGES = ("optimizer.momentum", "optimizer.beta_1", "optimizer.beta_2", "optimizer.rho", "model.norm_momentum")
 
 
 def averaging_steps(params: Mapping[str, Any]) -> dict[str, float]:

@@ -3,11 +3,10 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.records import Conditions
 from pipeline.schema import Config, ExecutorSettings, leaves
-from pipeline.search.plan import Plan, composed_trial
+from pipeline.search.plan import Plan
 from pipeline.study.sampling import Sampling
 from pipeline.workers import devices
 
@@ -27,7 +26,7 @@ def cohort_key(config: Config) -> str:
     widths that the model's `widths` names. A worker looks at the layers themselves and splits what differs after all.
     """
     widths = config.model.widths or ()
-    structural: dict[str, Any] = {}
+    structural: dict[str, object] = {}
     for key, value in leaves(config.plain()):
         group, _, name = key.partition(".")
         if group in _FREE_GROUPS or key.startswith(_FREE):
@@ -51,19 +50,17 @@ def width(config: Config) -> float:
     return total
 
 
-def of_first_stage(plan: Plan, workers: int, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
+def of_first_stage(plan: Plan, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
     """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest."""
-    stage = plan.stages[0]
-    points = Sampling(plan, 0, [arm.space for arm in plan.arms]).first()
-    configs = [composed_trial(plan.arms[arm], params, stage.epochs).config for arm, params in points]
-    groups = cohorts(configs, workers, executor)
+    configs = [plan.composed(trial).config for trial in Sampling(plan, 0, plan.spaces).first()]
+    groups = cohorts(configs, devices.workers_of(plan.config), executor)
     return [(cohort, max((configs[place] for place in cohort), key=width)) for cohort in groups]
 
 
 def conditions(config: Config) -> Conditions:
     """How the cohorts of a stage may train, and in how much memory."""
-    executor, memory = config.executor, devices.memory(config.device.name, devices.workers_of(config))
-    return Conditions(executor.fuse, executor.xla, executor.cohort_size, memory)
+    executor = config.executor
+    return Conditions(executor.fuse, executor.xla, executor.cohort_size, devices.memory_of(config))
 
 
 def cohorts(configs: Sequence[Config], workers: int, executor: ExecutorSettings) -> list[list[int]]:

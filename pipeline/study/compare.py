@@ -10,7 +10,7 @@ import base64
 import json
 import time
 import zlib
-from typing import Any
+from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlencode
 
 from pipeline.study.study import Study
@@ -22,9 +22,17 @@ TAG = "mlflow.sharedViewState."
 # The workflow: without it the UI opens in its mode for agents. CHART: charts, with the list of runs beside them.
 PAGE = "#/experiments/{experiment}/runs?{query}&workflowType=machine_learning"
 VIEW = "viewStateShareKey={key}&compareRunsMode=CHART"
+View = Mapping[str, object]  # MLflow's JSON, or a part of it
 
 
-def publish(study: Study, runs: TrackedRuns, recorder: Recorder) -> str | None:
+def pack(name: str, view: View) -> str:
+    """The view as the tag's value, compressed: MLflow takes 20,000 characters, its older servers 5,000."""
+    text = json.dumps(view, separators=(",", ":")).encode()
+    packed = "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()
+    return json.dumps({"name": name, "createdAt": int(time.time() * 1000), "state": packed})
+
+
+def publish(study: Study, runs: TrackedRuns, recorder: Recorder, pack: Callable[[str, View], str] = pack) -> str | None:
     """Stores the sweep's view and returns its address; None without a tracking store.
 
     If the view can't be stored, it is the address of the plain table of the sweep's child runs, best first.
@@ -36,11 +44,10 @@ def publish(study: Study, runs: TrackedRuns, recorder: Recorder) -> str | None:
     page = PAGE.format(experiment=experiment, query=VIEW.format(key=parent))
     # The note's link has no host: it holds wherever the UI is served.
     note = f"[Compare the trials of this sweep]({page})"
-    view = state(study, runs, parent)
-    if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", view), note):
+    if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", state(study, runs, parent)), note):
         # In the order of creation, which is the default, the UI would fold the trials under their parent.
-        order = {"orderByKey": view["orderByKey"], "orderByAsc": json.dumps(view["orderByAsc"])}
-        query = urlencode({"searchFilter": view["searchFilter"], **order}, quote_via=quote)
+        order = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _order(study).items()}
+        query = urlencode({"searchFilter": _children(parent), **order}, quote_via=quote)
         page = PAGE.format(experiment=experiment, query=query)
     return f"{store.ui(study.config.tracking)}/{page}"
 
@@ -49,38 +56,46 @@ def _children(parent: str) -> str:
     return f"tags.`mlflow.parentRunId` = '{parent}'"
 
 
-def pack(name: str, view: dict[str, Any]) -> str:
-    """The view as the tag's value, compressed: MLflow takes 20,000 characters, its older servers 5,000."""
-    text = json.dumps(view, separators=(",", ":")).encode()
-    packed = "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()
-    return json.dumps({"name": name, "createdAt": int(time.time() * 1000), "state": packed})
+def _best(study: Study) -> str:
+    return f"best_{study.objective.metric}"
 
 
-def state(study: Study, runs: TrackedRuns, parent: str) -> dict[str, Any]:
+def _order(study: Study) -> dict[str, str | bool]:
+    return {"orderByKey": f"metrics.`{_best(study)}`", "orderByAsc": study.objective.direction == "minimize"}
+
+
+def state(study: Study, runs: TrackedRuns, parent: str) -> View:
     """What the page shows: which runs in which order, which columns, which charts."""
-    best = f"best_{study.objective.metric}"
-    metrics = list(dict.fromkeys((best, "best_val_loss", "best_epoch")))
-    tags = ["stage", "status"] if len(study.plan.stages) > 1 else ["status"]
-    names = {"metrics": metrics, "params": study.plan.columns(), "tags": tags}
+    names = {
+        "metrics": list(dict.fromkeys((_best(study), "best_val_loss", "best_epoch"))),
+        "params": study.plan.columns(),
+        "tags": ["stage", "status"] if len(study.plan.stages) > 1 else ["status"],
+    }
     columns = {f"{kind}.`{name}`": name for kind, group in names.items() for name in group}
-    sections, cards = _charts(study, runs, best)
+    layout = _layout(study, runs)
     return {
         "searchFilter": _children(parent),
-        "orderByKey": f"metrics.`{best}`",
-        "orderByAsc": study.objective.direction == "minimize",
+        **_order(study),
         "runsHiddenMode": "SHOW_ALL",  # by default charts draw the first ten
         "selectedColumns": list(columns),
         "columnOrder": list(columns),
         "columnWidths": {column: max(100, 8 * len(name) + 24) for column, name in columns.items()},
-        "compareRunSections": sections,
+        "compareRunSections": [
+            {"uuid": title, "name": title, "columns": n, "cardHeight": 360, "display": bool(cards), "isReordered": True}
+            for title, n, cards in layout
+        ],
         "isAccordionReordered": True,  # sections stay in this order rather than the alphabet's
-        "compareRunCharts": cards,
+        "compareRunCharts": [
+            {**card, "uuid": f"{title} {i}", "metricSectionId": title}
+            for title, _, cards in layout
+            for i, card in enumerate(cards)
+        ],
     }
 
 
-def _charts(study: Study, runs: TrackedRuns, best: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The page's sections and the cards in them, in order."""
-    metric = study.objective.metric
+def _layout(study: Study, runs: TrackedRuns) -> list[tuple[str, int, list[View]]]:
+    """The page's sections in order: title, number of columns, cards."""
+    metric, best = study.objective.metric, _best(study)
     parallel = _parallel_axes(study, runs)
     shared = parallel[0][1]
     # The learning rate matters most, where it is searched.
@@ -95,18 +110,10 @@ def _charts(study: Study, runs: TrackedRuns, best: str) -> tuple[list[dict[str, 
     ]
     layout.insert(1, ("By parameter, by epoch", 2, by))
     # The UI adds a chart of every metric that has none, to the section of this name: folded, they stay at hand.
-    layout.append(("Model metrics", 3, []))
-    sections = [
-        {"uuid": name, "name": name, "columns": columns, "cardHeight": 360, "display": bool(cards), "isReordered": True}
-        for name, columns, cards in layout
-    ]
-    placed = [
-        card | {"uuid": f"{name} {i}", "metricSectionId": name} for name, _, cs in layout for i, card in enumerate(cs)
-    ]
-    return sections, placed
+    return [*layout, ("Model metrics", 3, [])]
 
 
-def _card(kind: str, **settings: Any) -> dict[str, Any]:
+def _card(kind: str, **settings: object) -> View:
     return {"type": kind, "deleted": False, "isGenerated": False, **settings}
 
 

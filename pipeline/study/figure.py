@@ -2,40 +2,26 @@
 
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.eventlog import diagnoses_of, epochs_of
 from pipeline.records import Failure, PredictJob
-from pipeline.schema import Experiment
 from pipeline.study.finished import FinishedTrial, Results
 from pipeline.study.study import Study
 from pipeline.targets import call
 from pipeline.tracking.display import print_line
 from pipeline.tracking.recorder import Recorder
-from pipeline.workers.executor import Executor, answers
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from pipeline.workers.executor import Executor, ask
 
 
 def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
     """Draws what the experiment shows into figure.png. The trials are what the sweep is for: whatever keeps the figure
     from being drawn is said in a line, and the sweep ends as it would without."""
-    experiment = study.config.experiment
-    assert experiment is not None and experiment.figure is not None
-    pinned = [key for key in experiment.ranges if key not in study.plan.columns()]
-    if pinned:
-        print_line(f"figure: not drawn, it compares values of {', '.join(pinned)}, and this sweep has one", "yellow")
-        return
-    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
-        print_line("figure: not drawn, no trial has completed", "yellow")
-        return
     path = study.folder / "figure.png"
     try:
-        finding = _draw(study, executor, experiment, path)
+        finding = _draw(study, executor, path)
     except Exception as error:  # whatever a figure of one's own, the fonts or the disk come up with
         cause = error.__cause__ or error  # of which call() made an InputError
         kind = "" if isinstance(cause, InputError) else f"{type(cause).__name__}: "
@@ -46,12 +32,17 @@ def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
     print_line(f"figure:   {path}")
 
 
-def _draw(study: Study, executor: Executor, experiment: Experiment, path: Path) -> str:
-    """Writes the experiment's figure to `path`; returns its finding."""
+def _draw(study: Study, executor: Executor, path: Path) -> str:
+    """Writes the experiment's figure to `path`; returns its finding. Raises InputError if there is none to draw."""
+    experiment = study.config.experiment
+    assert experiment is not None and experiment.figure is not None
+    if pinned := [key for key in experiment.ranges if key not in study.plan.columns()]:
+        raise InputError(f"it compares values of {', '.join(pinned)}, and this sweep has one")
+    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
+        raise InputError("no trial has completed")
 
     def predict(number: int, inputs: np.ndarray) -> np.ndarray:
-        job = PredictJob(number, study.task(study.ledger.trials[number]), inputs)
-        answer = answers(executor, [job]).get(number, Failure("interrupted"))
+        answer = ask(executor, PredictJob(number, study.task(study.ledger.trials[number]), inputs))
         if isinstance(answer, Failure):
             raise InputError(answer.reason)
         return np.asarray(answer)
@@ -59,18 +50,12 @@ def _draw(study: Study, executor: Executor, experiment: Experiment, path: Path) 
     trials = []
     for trial in study.ledger.trials.values():
         folder = study.trial_folder(trial)
-        own = (trial.number, trial.stage, trial.params, trial.status or "", trial.metrics, trial.best_epoch)
-        trials.append(FinishedTrial(*own, epochs_of(folder), diagnoses_of(folder)))
-    assert experiment.figure is not None
-    results = Results(trials, study.config, study.plan.arms[0].space, predict)
-    figure, finding = call("figure", experiment.figure, results)
-    save_figure(figure, str(finding), experiment.title, path)
-    return str(finding)
-
-
-def save_figure(figure: "Figure", finding: str, title: str, path: Path) -> None:
-    """Writes the figure with its title above and its finding below, as PNG."""
-    figure.suptitle(title)
-    # Twelve letters of this size an inch.
-    figure.supxlabel(fill(finding, int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
+        trials.append(FinishedTrial(**vars(trial), epochs=epochs_of(folder), diagnoses=diagnoses_of(folder)))
+    figure, finding = call(
+        "figure", experiment.figure, Results(trials, study.config, study.plan.arms[0].space, predict)
+    )
+    figure.suptitle(experiment.title)
+    # Its finding below it, in twelve letters of this size an inch.
+    figure.supxlabel(fill(str(finding), int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
     figure.savefig(path, dpi=110)
+    return str(finding)

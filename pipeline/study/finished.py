@@ -1,6 +1,6 @@
 """A finished sweep as the function that draws its experiment sees it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.eventlog import Diagnoses
-from pipeline.records import SCORED, EpochEnded
+from pipeline.records import SCORED, EpochEnded, Trial
 from pipeline.schema import Config
 from pipeline.search.space import Interval, Space
 
@@ -17,14 +17,8 @@ Predict = Callable[[int, np.ndarray], np.ndarray]  # a trial's number, inputs ->
 
 
 @dataclass(frozen=True)
-class FinishedTrial:
-    number: int
-    stage: str
-    params: Mapping[str, Any]  # what was crossed or drawn, by full key
-    status: str
-    metrics: Mapping[str, float]  # of the best epoch; none of a trial that diverged
-    best_epoch: int
-    epochs: Sequence[EpochEnded]
+class FinishedTrial(Trial):
+    epochs: Sequence[EpochEnded] = ()
     diagnoses: Diagnoses = field(default_factory=dict)  # what train.diagnostics recorded
 
     def score(self, metric: str) -> float:

@@ -1,5 +1,6 @@
 """Where results go: runs/<time> for one trial, sweeps/<name> for a sweep, and in it a folder a trial."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -15,11 +16,9 @@ def new_folder(parent: Path) -> Path:
     _make(parent)
     for i in range(1000):
         folder = parent / (stamp if i == 0 else f"{stamp}_{i}")
-        try:
+        with contextlib.suppress(FileExistsError):
             folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
+            return folder
     raise InputError(f"{parent}: a thousand runs have begun within this second.")
 
 

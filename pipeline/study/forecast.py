@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
-from pipeline.search.halving import rungs
 from pipeline.search.plan import Plan
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.tracking.display import cohort_line, duration, print_line
@@ -20,14 +19,13 @@ SHOWN = 12  # cohorts; of more than these the rest is a line
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a cohort, as a worker measured it. start: seconds before its first epoch; epoch: of one trial's epoch;
-    memory: bytes; together: whether its trials train as one computation, or each by itself."""
+    """Of a cohort, as a worker measured it."""
 
     trials: int
-    start: float
-    epoch: float
-    memory: float
-    together: bool
+    start: float  # seconds before its first epoch
+    epoch: float  # seconds of one trial's epoch
+    memory: float  # bytes
+    together: bool  # whether its trials train as one computation, or each by itself
 
     def jobs(self, epochs: float, rungs: int, scale: float) -> list[float]:
         """Seconds of each piece that a worker takes. epochs: of each trial, on the average; at each of `rungs` the
@@ -44,20 +42,18 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     Raises InputError for a config that can't be trained.
     """
     config = plan.config
-    halving = config.sweep.halving
     for stage in plan.stages:
-        epochs = plan.epochs(stage)
         anew = "" if stage.refine else ", anew in the whole space"
-        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {epochs} epochs{anew}")
-        if halving and (at := rungs(halving, epochs)):
-            print_line(f"  after {', '.join(map(str, at))} epochs the best 1 in {halving.factor} go on")
+        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
+        if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
+            print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     for arm in plan.arms:
         print_line(f"arm {arm.describe() or 'all'}:")
         for key, dist in arm.space.items():
             print_line(f"  {key}  {dist}")
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
-    cohorts = of_first_stage(plan, workers, replace(config.executor, fuse="auto"))
+    cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
         costs = _measured(cohorts, config, running)
@@ -105,12 +101,11 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     n_first = sum(cost.trials for cost in costs)
     total, seconds, most = 0.0, STARTUP, 1
     for stage in plan.stages:
-        epochs = plan.epochs(stage)
-        at = rungs(halving, epochs)
-        mean = mean_epochs(epochs, at, halving.factor if halving else 1)
+        rungs = plan.rungs(stage)
+        mean = mean_epochs(plan.epochs(stage), rungs, halving.factor if halving else 1)
         total += stage.n_trials * mean
         # Later ones look elsewhere: they are taken to be made like the first generation, in their number of trials.
-        jobs = [job for cost in costs for job in cost.jobs(mean, len(at), stage.n_trials / n_first)]
+        jobs = [job for cost in costs for job in cost.jobs(mean, len(rungs), stage.n_trials / n_first)]
         seconds += spread(jobs, workers)
         most = max(most, min(workers, len(jobs)))
     memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
@@ -119,10 +114,10 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     print_line(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
 
 
-def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:
+def mean_epochs(epochs: int, rungs: Sequence[int], factor: int) -> float:
     """How many epochs a trial trains on the average if at each rung 1 in `factor` goes on."""
     mean, before, share = 0.0, 0, 1.0
-    for rung in (*at, epochs):
+    for rung in (*rungs, epochs):
         mean += share * (rung - before)
         before, share = rung, share / factor
     return mean
@@ -131,6 +126,6 @@ def mean_epochs(epochs: int, at: Sequence[int], factor: int) -> float:
 def spread(seconds: Sequence[float], workers: int) -> float:
     """Seconds until all is done if each free worker takes the next, the longest first."""
     busy = [0.0] * workers
-    for one in sorted(seconds, reverse=True):
-        busy[busy.index(min(busy))] += one
+    for job in sorted(seconds, reverse=True):
+        busy[busy.index(min(busy))] += job
     return max(busy)

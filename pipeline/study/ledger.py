@@ -10,7 +10,6 @@ from typing import Any
 
 from pipeline import locks
 from pipeline.errors import InputError
-from pipeline.eventlog import events_of
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import Ended, Paused, Trial
 
@@ -26,9 +25,9 @@ class Ledger:
     def __init__(
         self, folder: Path, *, what: str, otherwise: str = "Wait for it.", file: str | None = "ledger"
     ) -> None:
-        self.header: dict[str, Any] | None = None
+        self.header: Mapping[str, object] | None = None
         self.parent_run: str | None = None
-        self.regions: dict[str, Any] = {}
+        self.regions: dict[str, Sequence[Mapping[str, str]]] = {}
         self.trials: dict[int, Trial] = {}
         try:
             self._lock = locks.exclusive(folder / ".lock", wait=False)
@@ -47,71 +46,67 @@ class Ledger:
                 raise InputError(f"{path}: record {number} is none of a ledger's. Restore the file.") from None
 
     def _apply(self, record: Mapping[str, Any]) -> None:
-        kind = record["record"]
-        if kind == "study":
-            self.header = record["header"]
-        elif kind == "tracking":
-            self.parent_run = record["run_id"]
-        elif kind == "region":
-            self.regions[record["stage"]] = record["arms"]
-        elif kind == "asked":
-            self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
-        elif kind in ("started", "ended", "reached", "recorded"):
-            trial = self.trials[record["trial"]]
-            changes: dict[str, Any] = {
-                "started": lambda: {"started": True},
-                "ended": lambda: {k: record[k] for k in ("status", "reason", "metrics", "best_epoch")},
-                "reached": lambda: {
-                    "reached": record["epoch"],
-                    "metrics": record["metrics"],
-                    "best_epoch": record["best_epoch"],
-                },
-                "recorded": lambda: {"run_id": record["run_id"]},
-            }[kind]()
-            self.trials[trial.number] = replace(trial, **changes)
+        match record["record"]:
+            case "study":
+                self.header = record["header"]
+            case "tracking":
+                self.parent_run = record["run_id"]
+            case "region":
+                self.regions[record["stage"]] = record["arms"]
+            case "asked":
+                self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
+            case "started":
+                self._change(record, started=True)
+            case "ended":
+                self._change(record, **{key: record[key] for key in ("status", "reason", "metrics", "best_epoch")})
+            case "reached":
+                best = {key: record[key] for key in ("metrics", "best_epoch")}
+                self._change(record, reached=record["epoch"], **best)
+            case "recorded":
+                self._change(record, run_id=record["run_id"])
 
-    def _add(self, records: Iterable[Mapping[str, Any]]) -> None:
+    def _change(self, record: Mapping[str, Any], **facts: Any) -> None:
+        """Sets facts of the trial that a record is of."""
+        self.trials[record["trial"]] = replace(self.trials[record["trial"]], **facts)
+
+    def _add(self, *facts: dict[str, object]) -> None:
         """Appends facts durably, then takes them as true."""
-        facts = [dict(record) for record in records]
         if self._file:
             self._file.append(*facts)
-        for record in facts:
-            self._apply(record)
+        for fact in facts:
+            self._apply(fact)
 
-    def begin(self, header: Mapping[str, Any]) -> None:
-        self._add([{"record": "study", "header": header}])
+    def begin(self, header: Mapping[str, object]) -> None:
+        self._add({"record": "study", "header": header})
 
     def note_parent_run(self, run_id: str) -> None:
-        self._add([{"record": "tracking", "run_id": run_id}])
+        self._add({"record": "tracking", "run_id": run_id})
 
     def note_region(self, stage: str, arms: Sequence[Mapping[str, str]]) -> None:
         """Where the stage after `stage` looks, so that a reader sees why."""
         if stage not in self.regions:
-            self._add([{"record": "region", "stage": stage, "arms": arms}])
+            self._add({"record": "region", "stage": stage, "arms": arms})
 
     def ask(self, trials: Iterable[Trial]) -> None:
-        self._add(
-            {"record": "asked", "trial": t.number, "stage": t.stage, "arm": t.arm, "params": t.params} for t in trials
-        )
+        keys = ("stage", "arm", "params")
+        self._add(*({"record": "asked", "trial": t.number, **{key: getattr(t, key) for key in keys}} for t in trials))
 
     def hand_out(self, numbers: Iterable[int]) -> None:
-        self._add({"record": "started", "trial": number} for number in numbers)
+        self._add(*({"record": "started", "trial": number} for number in numbers))
 
     def note_recorded(self, number: int, run_id: str) -> None:
         """All of a trial is in the tracking store."""
-        self._add([{"record": "recorded", "trial": number, "run_id": run_id}])
+        self._add({"record": "recorded", "trial": number, "run_id": run_id})
 
     def on(self, trial: Trial | None, event: object) -> None:
         """A subscriber's hook: how a trial ended, or that it paused."""
         if trial is None or not isinstance(event, Ended | Paused):
             return
-        common = {"metrics": event.metrics, "best_epoch": event.best_epoch}
         if isinstance(event, Ended):
-            self._add(
-                [{"record": "ended", "trial": trial.number, "status": event.status, "reason": event.reason, **common}]
-            )
+            fact = {"record": "ended", "trial": trial.number, "status": event.status, "reason": event.reason}
         else:
-            self._add([{"record": "reached", "trial": trial.number, "epoch": event.epochs, **common}])
+            fact = {"record": "reached", "trial": trial.number, "epoch": event.epochs}
+        self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch})
 
     def of_stage(self, stage: str) -> list[Trial]:
         return [trial for trial in self.trials.values() if trial.stage == stage]
@@ -120,8 +115,3 @@ class Ledger:
         if self._file:
             self._file.close()
         self._lock.close()
-
-
-def ended_before(folder: Path) -> Ended | None:
-    """The end of a trial by itself that has ended in an earlier start."""
-    return next((event for event in reversed(list(events_of(folder))) if isinstance(event, Ended)), None)

@@ -1,33 +1,29 @@
 """From a plan to its exit status: `python run.py` and `python run.py -m` go this one way."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline import compatibility
 from pipeline.checks import check, check_figure
-from pipeline.config import Composed, differences
 from pipeline.errors import InputError
-from pipeline.eventlog import events_of
-from pipeline.records import DataFacts, Failure, LoadJob, Started
+from pipeline.heads.lookup import head_of
+from pipeline.records import DataFacts, Failure, LoadJob
 from pipeline.schema import Config, leaves
-from pipeline.search.plan import Plan, header
-from pipeline.study import folders, run_result, sweep_result
+from pipeline.search.plan import Plan
+from pipeline.study import results
 from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
 from pipeline.study.interruption import stopping
-from pipeline.study.ledger import Ledger, ended_before
+from pipeline.study.listeners import Listener, make_listeners
+from pipeline.study.opening import open_study
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
-from pipeline.targets import call
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line
 from pipeline.tracking.mlflow_writer import MlflowWriter
-from pipeline.tracking.recorder import MlflowRecorder, NoRecorder, Recorder
+from pipeline.tracking.recorder import MlflowRecorder, Recorder
 from pipeline.tracking.store import check_tracking
-from pipeline.tracking.subscriber import Subscriber
 from pipeline.workers import devices
-from pipeline.workers.executor import Executor, answers
+from pipeline.workers.executor import Executor, ask
 from pipeline.workers.inline import InlineExecutor
 from pipeline.workers.local import LocalExecutor
 
@@ -45,15 +41,13 @@ def run(plan: Plan) -> int:
         check_figure(config.experiment.figure)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
-    workers = devices.workers_of(config)
-    n_jobs = 1 if plan.single else len(of_first_stage(plan, workers, config.executor))
-    executor = make_executor(config, n_jobs)
+    executor = make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))
     try:
         data = load_data(plan, executor)
-        own = _own_subscribers(config)
+        listeners = make_listeners(config)
         study = open_study(plan, data)
         try:
-            return _run(study, executor, data, own)
+            return _run(study, executor, data, listeners)
         finally:
             study.ledger.close()
     finally:
@@ -62,105 +56,38 @@ def run(plan: Plan) -> int:
 
 def make_executor(config: Config, n_jobs: int) -> Executor:
     """Starts the workers: they import TensorFlow while this process does something else."""
-    device, executor = config.device, config.executor
-    environments = devices.plan(device.name, executor.workers, n_jobs, device.visible)
-    if executor.kind == "inline":
+    environments = devices.Machine().environments(config.device, config.executor.workers, n_jobs)
+    if config.executor.kind == "inline":
         devices.become(environments[0])
         return InlineExecutor()
-    return LocalExecutor(environments, max_restarts=executor.max_restarts)
+    return LocalExecutor(environments, max_restarts=config.executor.max_restarts)
 
 
 def load_data(plan: Plan, executor: Executor) -> tuple[DataFacts, ...]:
     """What a worker says of each arm's data, which it has loaded and checked."""
     configs = tuple(arm.config for arm in plan.arms)
-    answer = answers(executor, [LoadJob(0, configs)]).get(0, Failure("interrupted"))
+    answer = ask(executor, LoadJob(0, configs))
     if isinstance(answer, Failure):
-        raise InputError(_blamed(configs, answer))
+        if not answer.died:
+            raise InputError(answer.reason)
+        # It may have named no file: it was one of those of the config.
+        values = (leaf for config in configs for leaf in leaves(config.dataset.arguments))
+        files = dict.fromkeys(str(value) for key, value in values if value and key.rpartition(".")[2] == "file")
+        raise InputError(f"{' or '.join(files) or configs[0].dataset.target}: loading it failed, {answer.reason}.")
     assert isinstance(answer, tuple)
     return answer
 
 
-def _blamed(configs: Sequence[Config], failure: Failure) -> str:
-    """Why data can't be loaded. A worker that died may have named no file: it was one of those of the config."""
-    if not failure.died:
-        return failure.reason
-    values = (leaf for config in configs for leaf in leaves(config.dataset.arguments))
-    files = dict.fromkeys(str(value) for key, value in values if value and key.rpartition(".")[2] == "file")
-    return f"{' or '.join(files) or configs[0].dataset.target}: loading it failed, {failure.reason}."
-
-
-def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
-    """The study in its folder, new or as an earlier start left it. Raises InputError if it was begun otherwise."""
-    config, now = plan.config, header(plan, fingerprint(data))
-    if not plan.single:
-        folder = folders.sweep_folder(Path(config.output_dir) / "sweeps", config.sweep.name)
-        ledger = Ledger(folder, what=f"sweep.name={folder.name}", otherwise="Use another name.")
-        try:
-            if ledger.header is None:
-                ledger.begin(now)
-            else:
-                anew = "give this sweep another name"
-                _refuse_changes(f"sweep.name={folder.name}", compatibility.current(ledger.header), now, anew)
-        except BaseException:
-            ledger.close()
-            raise
-        return Study(plan, folder, ledger)
-    if config.resume is None:
-        folder = folders.new_folder(Path(config.output_dir) / "runs")
-        return Study(plan, folder, Ledger(folder, what=str(folder), file=None))
-    folder = Path(config.resume)
-    what = f"resume={folder}"
-    if not folders.config_file(folder).is_file():
-        raise InputError(f"{what}: no run was started there. Runs are folders in outputs/runs/.")
-    ledger = Ledger(folder, what=what, otherwise="Wait for it, or end it.", file=None)
-    try:
-        if ended := ended_before(folder):
-            raise InputError(f"{what}: this run has ended ({ended.status}); start a new one.")
-        started = (event for event in events_of(folder) if isinstance(event, Started))
-        began = next((event.data_fingerprint for event in started if event.data_fingerprint), fingerprint(data))
-        before = header(Plan.of_one(Composed.from_file(folders.config_file(folder)), []), began)
-        _refuse_changes(what, before, now, "start a new run, without resume")
-    except BaseException:
-        ledger.close()
-        raise
-    return Study(plan, folder, ledger)
-
-
-def fingerprint(data: Sequence[DataFacts]) -> str:
-    """Of the data of all arms."""
-    return "/".join(dict.fromkeys(facts.fingerprint for facts in data))
-
-
-def _refuse_changes(what: str, before: Mapping[str, Any], now: Mapping[str, Any], anew: str) -> None:
-    if changed := differences(before, now):
-        listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
-        raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
-
-
-def _own_subscribers(config: Config) -> list[Subscriber]:
-    """Those of the user. Raises InputError for what is none."""
-    subscribers: list[Subscriber] = []
-    for target in config.tracking.subscribers:
-        subscriber = call("tracking.subscribers", target)
-        if not callable(getattr(subscriber, "on", None)):
-            raise InputError(
-                f"tracking.subscribers: {target.target} is no Subscriber: it has no method on(self, trial, event)."
-            )
-        subscribers.append(subscriber)
-    return subscribers
-
-
-def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Sequence[Subscriber]) -> int:
+def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners: Sequence[Listener]) -> int:
     plan, ledger, config = study.plan, study.ledger, study.config
     runs = TrackedRuns(plan, study.folder, data)
     recorder = _recorder(study, runs)
     for description in dict.fromkeys(facts.description for facts in data):  # of the same data, arms have other splits
-        facts = next(facts for facts in data if facts.description == description)
-        print_data(facts)
+        print_data(next(facts for facts in data if facts.description == description))
     display: TrialDisplay | SweepDisplay
     if plan.single:
-        run_result.print_averages(config)
-        display = TrialDisplay(config.train.epochs, run_result.metric_names(config))
+        results.print_averages(config)
+        display = TrialDisplay(config.train.epochs, list(head_of(config).axes()))
     else:
         recorder.open(runs.parent())
         for trial in ledger.trials.values():
@@ -168,7 +95,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Seque
                 recorder.open(runs.trial(trial))  # ended, but the store never heard all of it
         display = SweepDisplay(study.objective.metric)
         print_line(f"sweep {study.folder.name} in {study.folder}")
-    study.subscribers += [display, recorder, *own]
+    study.subscribers += [display, recorder, *listeners]
     try:
         with stopping(executor) as stop:
             study.run(executor, stop)
@@ -177,8 +104,8 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], own: Seque
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
-                return run_result.conclude(study, recorder, interrupted=stop.requested)
-            return sweep_result.conclude(study, executor, recorder, runs, interrupted=stop.requested)
+                return results.conclude_run(study, recorder, interrupted=stop.requested)
+            return results.conclude_sweep(study, executor, recorder, runs, interrupted=stop.requested)
     finally:
         display.close()
 
@@ -187,7 +114,7 @@ def _recorder(study: Study, runs: TrackedRuns) -> Recorder:
     config, ledger = study.config, study.ledger
     uri, experiment = config.tracking.uri, config.tracking.experiment
     if config.tracking.kind == "none" or not uri or not experiment:
-        return NoRecorder()
+        return Recorder()
     stale = None
     if study.plan.single and config.resume:
         stale = f"tags.folder = '{study.folder.resolve()}'"

@@ -4,24 +4,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline import records
 from pipeline.checks import check
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.objective import Objective
-from pipeline.records import (
-    SCORED,
-    CohortPlanned,
-    Ended,
-    EpochEnded,
-    HandedOut,
-    Message,
-    TrainJob,
-    Trial,
-    TrialEvent,
-    TrialTask,
-    ended_metrics,
-)
-from pipeline.search.halving import pruned, rungs
-from pipeline.search.plan import Plan, Stage, composed_trial, trial_overrides
+from pipeline.records import SCORED, Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
+from pipeline.search.halving import pruned
+from pipeline.search.plan import Plan, Stage
 from pipeline.search.refine import refine
 from pipeline.search.space import Space
 from pipeline.study import folders
@@ -46,22 +35,21 @@ class Study:
 
     def run(self, executor: Executor, stop: Stop) -> None:
         """Runs every stage; returns early when `stop` is requested."""
-        stages, whole = self.plan.stages, [arm.space for arm in self.plan.arms]
-        spaces = whole
+        stages, spaces = self.plan.stages, self.plan.spaces
         for index, stage in enumerate(stages):
             sampling = Sampling(self.plan, index, spaces)
             for generation in sampling.generations(self.ledger, self.objective, self._epochs_of):
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     self._tell(None, self._beginning(stage, spaces, generation))
-                for rung in (*self._rungs(stage), None):
+                for rung in (*self.plan.rungs(stage), None):
                     executor.run(self._jobs(stage, numbers, rung), self._receive)
                     if stop.requested:
                         return
                     if rung is not None:
                         self._prune(numbers, rung)
             if index + 1 < len(stages):
-                spaces = self._refine(stage, spaces) if stages[index + 1].refine else whole
+                spaces = self._refine(stage, spaces) if stages[index + 1].refine else self.plan.spaces
 
     def _epochs_of(self, trial: Trial) -> list[EpochEnded]:
         return epochs_of(self.trial_folder(trial))
@@ -80,9 +68,6 @@ class Study:
             listed = arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]]
             title += f"\n  {' | '.join(listed) + ': ' if any(arms) else ''}{region}"
         return StageBegan(title, total, ended)
-
-    def _rungs(self, stage: Stage) -> list[int]:
-        return [] if self.plan.single else rungs(self.config.sweep.halving, self.plan.epochs(stage))
 
     def _prune(self, numbers: Sequence[int], rung: int) -> None:
         """Ends the trials that do not go on past a rung; their curves and weights stay."""
@@ -104,10 +89,8 @@ class Study:
         tasks = [self.task(trial) for trial in trials]
         for task in tasks:
             check(task.config)
-        workers = devices.workers_of(self.config)
-        groups = cohorts([task.config for task in tasks], workers, self.config.executor)
-        common = conditions(self.config)
-        for cohort in groups:
+        workers, common = devices.workers_of(self.config), conditions(self.config)
+        for cohort in cohorts([task.config for task in tasks], workers, self.config.executor):
             missing = [place for place in cohort if self.ledger.trials[trials[place].number].status is None]
             if not missing:
                 continue
@@ -125,26 +108,22 @@ class Study:
         for trial in trials:
             folder = self.trial_folder(trial)
             if not folders.config_file(folder).exists():
-                stage = self.stage_of(trial)
-                arm = self.plan.arms[trial.arm]
-                composed = composed_trial(arm, trial.params, stage.epochs)
-                folders.write_config(folder, composed, trial_overrides(self.plan, arm, trial.params, stage.epochs))
+                folders.write_config(folder, self.plan.composed(trial), self.plan.overrides(trial))
         self.ledger.hand_out(trial.number for trial in trials)
         for trial in trials:
-            self._tell(trial, HandedOut(time.time()))
+            self._tell(trial, records.HandedOut(time.time()))
 
     def task(self, trial: Trial) -> TrialTask:
         """What a worker needs of a trial, for its training and for what is done after it."""
-        composed = composed_trial(self.plan.arms[trial.arm], trial.params, self.stage_of(trial).epochs)
-        folder = str(self.trial_folder(trial).absolute())
-        return TrialTask(trial.number, composed.config, composed.record, folder)
+        composed = self.plan.composed(trial)
+        return TrialTask(trial.number, composed.config, composed.record, str(self.trial_folder(trial).absolute()))
 
     def _receive(self, message: Message) -> None:
         match message.report:
-            case CohortPlanned(trials=numbers) as cohort:
+            case records.CohortPlanned(trials=numbers) as cohort:
                 if not self.plan.single:
                     self._tell(self.ledger.trials[numbers[0]], cohort)
-            case TrialEvent(number, event, logged):
+            case records.TrialEvent(number, event, logged):
                 trial = self.ledger.trials[number]
                 if not logged:
                     append_event(self.trial_folder(trial), event)
@@ -175,7 +154,7 @@ class Study:
         """Every trial that ended, best first; those that failed or diverged come last, in order of number."""
 
         def key(trial: Trial) -> tuple[bool, float, float, bool, int]:
-            score = self.objective.score(ended_metrics(trial))
+            score = self.objective.score(records.ended_metrics(trial))
             return trial.status not in SCORED, -score[0], -score[1], trial.status != "completed", trial.number
 
         return sorted((t for t in self.ledger.trials.values() if t.status is not None), key=key)
@@ -185,6 +164,3 @@ class Study:
 
     def trial_folder(self, trial: Trial) -> Path:
         return self.folder if self.plan.single else self.folder / str(trial.number)
-
-    def stage_of(self, trial: Trial) -> Stage:
-        return next(stage for stage in self.plan.stages if stage.name == trial.stage)

@@ -35,13 +35,12 @@ class CaviarSweeper(Sweeper):
             raise SystemExit(status)
         return status
 
-    def _of_experiment(self, given: list[Override]) -> list[Override]:
+    def _of_experiment(self, typed: list[Override]) -> list[Override]:
         """The ranges of the experiment, as if they had been typed, but for keys that were."""
-        composed = self._compose([str(o.input_line) for o in given if not o.is_sweep_override()])
-        experiment = composed.config.experiment
-        ranges = experiment.ranges if experiment else {}
-        typed = {o.key_or_group for o in given}
-        return parse((f"{key}={text}" for key, text in ranges.items() if key not in typed), self.loader)
+        composed = self._compose([str(o.input_line) for o in typed if not o.is_sweep_override()])
+        ranges = composed.config.experiment.ranges if composed.config.experiment else {}
+        keys = {o.key_or_group for o in typed}
+        return parse((f"{key}={text}" for key, text in ranges.items() if key not in keys), self.loader)
 
     def _compose(self, overrides: list[str]) -> Composed:
         hydra = [str(line) for line in self.hydra.overrides.hydra]
@@ -53,9 +52,5 @@ class CaviarSweeper(Sweeper):
         return Composed(config)
 
     def _arm_values(self, override: Override) -> list[Any]:
-        values = [_unquoted(value) for value in override.sweep_iterator()]
+        values = [getattr(value, "text", value) for value in override.sweep_iterator()]  # without its quotes
         return list({to_text(value): value for value in values}.values())  # a value named twice is one arm
-
-
-def _unquoted(value: Any) -> Any:
-    return getattr(value, "text", value)

@@ -1,10 +1,9 @@
 """What the tracking store is told of a study: its runs, their parameters and tags."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from pipeline.overrides import to_text
 from pipeline.records import DataFacts, Trial
@@ -84,9 +83,8 @@ class TrackedRuns:
 
     def _data_tags(self) -> dict[str, str]:
         """What the first arm's data say of themselves."""
-        attributes: Mapping[str, Any] = self._data[0].attributes if self._data else {}
-        named = {re.sub(r"[^\w.-]", "_", key): str(value) for key, value in attributes.items()}
-        return {f"data.{key}": value[:LONGEST_TAG] for key, value in named.items()}
+        attributes = self._data[0].attributes.items()
+        return {"data." + re.sub(r"[^\w.-]", "_", key): str(value)[:LONGEST_TAG] for key, value in attributes}
 
 
 def sortable(value: object) -> object:

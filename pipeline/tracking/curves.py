@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.eventlog import Diagnoses, epochs_of, events_of
 from pipeline.records import Ended
+
+Color = str | np.ndarray  # a name, or red, green, blue and opacity
 
 
 def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path | None:
@@ -15,39 +19,41 @@ def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path
     if not epochs:
         return None
     from matplotlib.figure import Figure  # not pyplot: no global state, no display needed
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(4.5 * max(len(metrics), 1.4), 3.6), layout="constrained")
+    figure.suptitle(title)
     x = [event.epoch for event in epochs]
     ends = [event for event in events_of(folder) if isinstance(event, Ended)]
     best = max(ends, key=lambda event: event.time).best_epoch if ends else 0
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axis, (name, label) in zip(axes, metrics.items(), strict=True):
         for key, text in ((name, "training"), (f"val_{name}", "validation")):
-            axis.plot(x, [_number(event.metrics.get(key)) for event in epochs], label=text, marker=".")
+            axis.plot(x, [event.value(key) for event in epochs], label=text, marker=".")
         if best:
             axis.axvline(best, color="0.6", linestyle=":", label=f"best epoch, {best}")
         axis.set(xlabel="epoch", ylabel=label)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.grid(alpha=0.3)
+        by_epoch(axis)
         axis.legend()
-    figure.suptitle(title)
     path = folder / "learning_curve.png"
     figure.savefig(path, dpi=110)
     return path
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def by_epoch(axis: Any) -> None:
+    """Sets up an axis whose x are epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
 
 
 def measure(diagnoses: Diagnoses, layer: str, name: str) -> list[float]:
     """A measure of a layer by epoch; NaN where it was not finite, or there is none."""
     values = (layers.get(layer, {}).get(name) for layers in diagnoses.values())
-    return [_number(value) for value in values]
+    return [float("nan") if value is None else value for value in values]
 
 
-def band(axis: Any, diagnoses: Diagnoses, layer: str, color: str, **options: Any) -> None:
+def band(axis: Any, diagnoses: Diagnoses, layer: str, color: Color, **options: Any) -> None:
     """Draws the distribution of a layer's pre-activations by epoch: the median, and the 15 to 85 % band."""
     low, median, high = (measure(diagnoses, layer, f"pre_activation_p{q}") for q in (15, 50, 85))
     axis.plot(list(diagnoses), median, color=color, **options)

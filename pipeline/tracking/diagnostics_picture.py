@@ -1,10 +1,11 @@
 """What a trial's layers did by epoch, as one picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.eventlog import Diagnoses, diagnoses_of
-from pipeline.tracking.curves import band, measure
+from pipeline.tracking.curves import Color, band, by_epoch, measure
 
 COLUMNS = 4
 PANELS = (  # measure, unit, title, scale of the axis
@@ -28,7 +29,7 @@ def diagnostics_picture(folder: Path, title: str) -> Path | None:
 
     shades = colormaps["viridis"]([0.9 * i / max(1, len(first) - 1) for i in range(len(first))])
     colors = dict(zip(first, shades, strict=True))
-    hidden = [name for name, found in first.items() if "pre_activation_p50" in found]
+    hidden = [name for name, measures in first.items() if "pre_activation_p50" in measures]
     rows = -(-len(hidden) // COLUMNS)
     heights = [2.4 * rows, 3.4] if hidden else [3.4]
     figure = Figure(figsize=(17, sum(heights) + 0.4), layout="constrained")
@@ -42,7 +43,7 @@ def diagnostics_picture(folder: Path, title: str) -> Path | None:
     return path
 
 
-def _bands(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
+def _bands(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color]) -> None:
     """The distributions of pre-activations, a panel a layer on common axes."""
     figure.suptitle("pre-activations: median, and from the 15th to the 85th percentile")
     columns = min(COLUMNS, len(colors))
@@ -51,7 +52,7 @@ def _bands(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
     for axis, (name, color) in zip(axes, colors.items(), strict=True):
         band(axis, diagnoses, name, color)
         axis.set_title(name, size=10)
-        _by_epoch(axis)
+        by_epoch(axis)
     for axis in grid.flat[len(colors) :]:
         axis.set_axis_off()
     for axis in axes[-columns:]:  # the lowest of each column
@@ -61,16 +62,16 @@ def _bands(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
         axis.set_ylabel("pre-activation")
 
 
-def _lines(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
+def _lines(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color]) -> None:
     """The measures that any layer has, a panel each."""
     from matplotlib.lines import Line2D
 
     first = next(iter(diagnoses.values()))
-    shown = [panel for panel in PANELS if any(panel[0] in found for found in first.values())]
-    axes = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axis, (key, unit, title, scale) in zip(axes, shown, strict=True):
-        for name, found in first.items():
-            if key in found:
+    panels = [panel for panel in PANELS if any(panel[0] in measures for measures in first.values())]
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (key, unit, title, scale) in zip(axes, panels, strict=True):
+        for name, measures in first.items():
+            if key in measures:
                 axis.plot(list(diagnoses), measure(diagnoses, name, key), color=colors[name], marker=".")
         axis.set(yscale=scale, ylabel=unit, xlabel="epoch")
         axis.set_title(title, size=10)
@@ -78,13 +79,6 @@ def _lines(figure: Any, diagnoses: Diagnoses, colors: dict[str, Any]) -> None:
             axis.set_ylim(-0.02, 1.02)
         elif scale == "linear":
             axis.set_ylim(bottom=0)
-        _by_epoch(axis)
+        by_epoch(axis)
     handles = [Line2D([], [], color=color, marker=".", label=name) for name, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(10, len(colors)))
-
-
-def _by_epoch(axis: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.grid(alpha=0.3)

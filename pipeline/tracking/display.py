@@ -7,17 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.records import (
-    CohortPlanned,
-    DataFacts,
-    Ended,
-    EpochEnded,
-    Interrupted,
-    Restarting,
-    Started,
-    Trial,
-    Undiagnosed,
-)
+from pipeline import records
+from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 MOST_COLUMNS = 40  # of a table
@@ -59,61 +50,41 @@ def duration(seconds: float) -> str:
 def cohort_line(cohort: CohortPlanned) -> str:
     """How a cohort trains, in how much memory, and why."""
     trials, summary = cohort.trials, cohort.summary
-    shown = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
+    which = f"trial {trials[0]}" if len(trials) == 1 else f"{len(trials)} trials, {trials[0]} to {trials[-1]}"
     mode = {"fused_xla": "fused with XLA", "fused": "fused", "solo": "one by one"}[summary.mode]
     at_once = 1 if summary.mode == "solo" else min(summary.at_once, len(trials))
     memory = f"{at_once * summary.bytes_a_trial / 2**20:.0f} MiB of {summary.memory / 2**30:.1f} GiB"
-    return f"  {shown}: {mode}, {summary.reason} ({memory})"
+    return f"  {which}: {mode}, {summary.reason} ({memory})"
 
 
-class _Bar:
-    """A progress bar on a terminal, nothing elsewhere: lines are printed in either case."""
-
-    def __init__(self, description: str, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._progress.start()
-        self._task = self._progress.add_task(description, total=total)
-
-    def advance(self, completed: int) -> None:
-        self._progress.update(self._task, completed=completed)
-
-    def close(self) -> None:
-        self._progress.stop()
-
-
-class WaitHint:
-    """Says once that training waits for its data, if it does for more than a third of an epoch.
-
-    Not of the first epoch, when nothing has been fetched ahead, nor of one shorter than a second: there is little
-    to gain.
-    """
+class Notes:
+    """What is said once, of however many trials: that training waits for its data, and that layers are not measured,
+    for trials mostly share the layer that prevents it."""
 
     def __init__(self) -> None:
-        self._said = False
+        self._said: set[type[EpochEnded | records.Undiagnosed]] = set()
 
-    def on(self, event: EpochEnded) -> None:
-        wait, seconds = event.data_wait, event.cohort_seconds or event.seconds
-        if self._said or wait <= 1 / 3 or event.epoch == 1 or seconds < 1:
+    def on(self, event: EpochEnded | records.Undiagnosed) -> None:
+        if type(event) in self._said:
             return
-        self._said = True
-        print_line(
-            f"training waits for data for {wait:.0%} of an epoch. If they are streamed from a file: hold them in "
-            "memory (dataset.memory=always) where they fit, or store them less compressed; more cores help anyway",
-            "yellow",
-        )
+        if isinstance(event, records.Undiagnosed):
+            text = f"training goes on without train.diagnostics, which failed: {event.reason}"
+        elif self._waits(event):
+            text = (
+                f"training waits for data for {event.data_wait:.0%} of an epoch. If they are streamed from a file: "
+                "hold them in memory (dataset.memory=always) where they fit, or store them less compressed; more "
+                "cores help anyway"
+            )
+        else:
+            return
+        self._said.add(type(event))
+        print_line(text, "yellow")
 
-
-class DiagnosisNote:
-    """Says once that layers are not measured, of however many trials: they mostly share the layer that prevents it."""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def on(self, event: Undiagnosed) -> None:
-        if not self._said:
-            self._said = True
-            print_line(f"training goes on without train.diagnostics, which failed: {event.reason}", "yellow")
+    def _waits(self, event: EpochEnded) -> bool:
+        """For more than a third of an epoch; not of the first one, when nothing has been fetched ahead, nor of one
+        shorter than a second: there is little to gain."""
+        seconds = event.cohort_seconds or event.seconds
+        return event.data_wait > 1 / 3 and event.epoch > 1 and seconds >= 1
 
 
 def _width(name: str) -> int:
@@ -121,85 +92,90 @@ def _width(name: str) -> int:
     return max(len(name), 7)
 
 
-class TrialDisplay:
+class _Display:
+    """Lines under a progress bar, which only a terminal shows."""
+
+    def __init__(self) -> None:
+        self._notes = Notes()
+        self._bar: Progress | None = None
+
+    def _begin(self, description: str, total: int, completed: int = 0) -> None:
+        self.close()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar.start()
+        self._bar.add_task(description, total=total, completed=completed)
+
+    def _advance(self, completed: int) -> None:
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=completed)
+
+    def close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+class TrialDisplay(_Display):
     """A line an epoch: `metrics` in training and validation, learning rate, time left."""
 
     def __init__(self, epochs: int, metrics: Sequence[str]) -> None:
+        super().__init__()
         self._epochs = epochs
-        self._hint, self._note = WaitHint(), DiagnosisNote()
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
-        self._bar: _Bar | None = None
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
-            case Started():
+            case records.Started():
                 again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
                 print_line(f"{event.parameters:,} parameters{again}")
                 names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
                 print_line(f"epoch  {names}  learning_rate  data_wait  left")
-                self._bar = _Bar("epochs", self._epochs)
+                self._begin("epochs", self._epochs)
             case EpochEnded():
                 left = duration((self._epochs - event.epoch) * event.seconds)
                 values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
                 print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {event.data_wait:>9.0%}  {left}")
-                self._hint.on(event)
-                if self._bar:
-                    self._bar.advance(event.epoch)
-            case Undiagnosed():
-                self._note.on(event)
-            case Restarting():
+                self._notes.on(event)
+                self._advance(event.epoch)
+            case records.Undiagnosed():
+                self._notes.on(event)
+            case records.Restarting():
                 print_line(f"starting again: {event.reason}", "yellow")
 
-    def close(self) -> None:
-        if self._bar:
-            self._bar.close()
 
-
-class SweepDisplay:
+class SweepDisplay(_Display):
     """A line a trial as it ends, with its reason if it failed, under a bar with the time left."""
 
     def __init__(self, metric: str) -> None:
-        self._metric = metric
-        self._hint, self._note = WaitHint(), DiagnosisNote()
-        self._bar: _Bar | None = None
-        self._ended = 0
+        super().__init__()
+        self._metric, self._ended = metric, 0
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
             case StageBegan():
-                self.close()
                 print_line(event.title, "bold")
                 self._ended = event.ended
-                self._bar = _Bar("trials", event.total)
-                self._bar.advance(event.ended)
+                self._begin("trials", event.total, event.ended)
             case CohortPlanned():
                 print_line(cohort_line(event), "dim")
-            case EpochEnded():
-                self._hint.on(event)
-            case Undiagnosed():
-                self._note.on(event)
-            case Restarting() if trial:
+            case EpochEnded() | records.Undiagnosed():
+                self._notes.on(event)
+            case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
-            case Interrupted() if trial:
+            case records.Interrupted() if trial:
                 print_line(f"  trial {trial.number:>3}  interrupted, its state is saved", style="yellow")
             case Ended() if trial:
                 self._end(trial, event)
 
     def _end(self, trial: Trial, event: Ended) -> None:
         self._ended += 1
-        style: str | None
+        style = {"pruned": "dim", "completed": None}.get(event.status, "red")
+        text = f"{event.status}: {event.reason}"
         if event.status == "pruned":
-            text, style = event.reason, "dim"
+            text = str(event.reason)
         elif event.status == "completed":
-            text, style = f"{self._metric} {number(event.metrics.get(self._metric))}", None
-        else:
-            text, style = f"{event.status}: {event.reason}", "red"
+            text = f"{self._metric} {number(event.metrics.get(self._metric))}"
         params = "  ".join(f"{key}={short(value)}" for key, value in trial.params.items())
         print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
-        if self._bar:
-            self._bar.advance(self._ended)
-
-    def close(self) -> None:
-        if self._bar:
-            self._bar.close()
-            self._bar = None
+        self._advance(self._ended)

@@ -1,16 +1,15 @@
 """All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.eventlog import events_of
 from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
-from pipeline.tracking.store import create, lock, sqlite_path
+from pipeline.tracking import store
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
@@ -33,62 +32,39 @@ class TrackedRun:
     terminated: bool = False
 
 
+@dataclass
 class MlflowWriter:
-    """Writes into the store at `uri`, in `experiment` (made if need be, with artifacts in `artifacts`).
+    """Writes into the store at `uri`, in an experiment, which is made if need be."""
 
-    parent_id: the parent run of a sweep that is resumed. stale: a filter for runs that an earlier process began;
-    those whose trial is not among `recorded` are deleted, and their trials forwarded afresh. on_parent,
-    on_recorded: called once the parent run, or a whole trial, is stored.
-    """
+    uri: str
+    experiment: str
+    artifacts: Path  # of an experiment that is made
+    _: KW_ONLY
+    parent_id: str | None = None  # the parent run of a sweep that is resumed
+    # A filter for runs that an earlier process began: those whose trial is not among `recorded` are deleted, and their
+    # trials forwarded afresh.
+    stale: str | None = None
+    recorded: frozenset[int] = frozenset()
+    on_parent: Callable[[str], None] = lambda run_id: None  # called once the parent run is stored
+    on_recorded: Callable[[int, str], None] = lambda number, run_id: None  # called once a whole trial is
 
-    def __init__(
-        self,
-        uri: str,
-        experiment: str,
-        artifacts: Path,
-        *,
-        parent_id: str | None = None,
-        stale: str | None = None,
-        recorded: frozenset[int] = frozenset(),
-        on_parent: Callable[[str], None] = lambda run_id: None,
-        on_recorded: Callable[[int, str], None] = lambda number, run_id: None,
-    ) -> None:
-        self.uri = uri
-        self._experiment, self._artifacts = experiment, artifacts
-        self._known_parent, self._stale, self._recorded = parent_id, stale, recorded
-        self._on_parent, self._on_recorded = on_parent, on_recorded
-        self.runs: dict[int | None, TrackedRun] = {}
-        self.experiment_id: str | None = None
-        self._client: Any = None
+    runs: dict[int | None, TrackedRun] = field(default_factory=dict, init=False)
+    experiment_id: str | None = field(default=None, init=False)
+    _client: Any = field(default=None, init=False)
 
     def connect(self) -> None:
         """Imports MLflow, makes the database and the experiment if need be, clears what a crash left."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-        path = sqlite_path(self.uri)
-        with lock(path):
-            import logging
-
-            logging.getLogger("alembic").setLevel(logging.ERROR)
-            logging.getLogger("mlflow").setLevel(logging.ERROR)
-            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-            from mlflow.tracking import MlflowClient
-
-            if path is not None and not path.exists():
-                create(path)
-            self._client = MlflowClient(self.uri)
-            found = self._client.get_experiment_by_name(self._experiment)
-            # A server knows itself where artifacts go.
-            location = str(self._artifacts.absolute()) if path is not None else None
-            self.experiment_id = (
-                found.experiment_id
-                if found
-                else self._client.create_experiment(self._experiment, artifact_location=location)
-            )
-        if self._stale:
-            for run in self._client.search_runs([self.experiment_id], self._stale, max_results=50_000):
-                if int(run.data.tags.get("trial", -1)) not in self._recorded:
+        with store.lock(self.uri):
+            self._client = store.connect(self.uri)
+            if experiment := self._client.get_experiment_by_name(self.experiment):
+                self.experiment_id = experiment.experiment_id
+            else:
+                # A server knows itself where artifacts go.
+                location = str(self.artifacts.absolute()) if store.sqlite_path(self.uri) else None
+                self.experiment_id = self._client.create_experiment(self.experiment, artifact_location=location)
+        if self.stale:
+            for run in self._client.search_runs([self.experiment_id], self.stale, max_results=50_000):
+                if int(run.data.tags.get("trial", -1)) not in self.recorded:
                     self._client.set_terminated(run.info.run_id, "KILLED")  # for who looks at deleted runs
                     self._client.delete_run(run.info.run_id)
 
@@ -132,11 +108,11 @@ class MlflowWriter:
         if self.runs.setdefault(run.number, run) is not run:
             return
         if run.number is None:
-            if run.run_id is None and self._known_parent:
-                run.run_id, run.has_params = self._known_parent, True
+            if run.run_id is None and self.parent_id:
+                run.run_id, run.has_params = self.parent_id, True
             run_id = self.stored(None)
             self._client.update_run(run_id, status="RUNNING")
-            self._on_parent(run_id)
+            self.on_parent(run_id)
         elif run.folder is not None:
             for event in events_of(run.folder):
                 if isinstance(event, Diagnosed | EpochEnded | Ended):
@@ -169,33 +145,32 @@ class MlflowWriter:
             return
         from mlflow.entities import Metric, RunTag
 
-        run_id = self._created(run)
-        metrics, tags, ended, logged_epoch = [], [], None, run.logged_epoch
+        run_id, logged_epoch = self._created(run), run.logged_epoch
+        metrics, tags = [], []
         for event in run.pending:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
-                at = int(event.time * 1000)
-                metrics += [Metric(name, value, at, event.epoch) for name, value in _values(event)]
-            elif isinstance(event, Ended):
-                ended = event
-            elif isinstance(event, Interrupted):
-                tags = [RunTag("status", "interrupted")]
+                metrics += [Metric(name, value, int(event.time * 1000), event.epoch) for name, value in _values(event)]
+        ended = next((event for event in reversed(run.pending) if isinstance(event, Ended)), None)
         if ended:
-            at = int(ended.time * 1000)
-            best: dict[str, float] = {f"best_{name}": value for name, value in ended.metrics.items()}
-            best["best_epoch"] = ended.best_epoch
             if ended.status in SCORED:
-                metrics += [Metric(name, value, at, 0) for name, value in best.items()]
+                best = {
+                    **{f"best_{name}": value for name, value in ended.metrics.items()},
+                    "best_epoch": ended.best_epoch,
+                }
+                metrics += [Metric(name, value, int(ended.time * 1000), 0) for name, value in best.items()]
             tags = [RunTag("status", ended.status), RunTag("reason", (ended.reason or "")[:5000])]
+        elif any(isinstance(event, Interrupted) for event in run.pending):
+            tags = [RunTag("status", "interrupted")]
         self._log(run, metrics, tags)
-        if ended or tags:
+        if tags:
             status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
             end = int(1000 * run.pending[-1].time)
             self._client.set_terminated(run_id, status[ended.status] if ended else "KILLED", end)
             run.terminated = True
         run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
         if ended:
-            self._on_recorded(run.number, run_id)
+            self.on_recorded(run.number, run_id)
 
     def artifact(self, number: int | None, path: Path) -> None:
         self._client.log_artifact(self.stored(number), str(path))

@@ -9,8 +9,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from pipeline.records import Event, HandedOut, Trial
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
@@ -19,10 +20,11 @@ from pipeline.tracking.subscriber import Occurrence
 T = TypeVar("T")
 
 
-class Recorder(Protocol):
-    """A subscriber that forwards what it is told to a tracking store."""
+class Recorder:
+    """A subscriber that forwards what it is told to a tracking store; this one, of tracking=none, has none."""
 
-    def on(self, trial: Trial | None, event: Occurrence) -> None: ...
+    def on(self, trial: Trial | None, event: Occurrence) -> None:
+        """One more event."""
 
     def open(self, run: TrackedRun) -> None:
         """Makes the run known; one without a number is the parent of those that follow."""
@@ -35,38 +37,22 @@ class Recorder(Protocol):
 
     def view(self, key: str, value: str, note: str) -> bool:
         """Stores a saved view, which is a tag of the experiment, and a note at the parent run; whether it could."""
-
-    def close(self) -> str | None:
-        """Waits until all is forwarded; a line that says what was not, if anything."""
-
-    def experiment_id(self) -> str | None: ...
-
-    def run_id(self, number: int | None) -> str | None:
-        """The store's id of a run; waits until it is there."""
-
-
-class NoRecorder:
-    """tracking=none"""
-
-    def on(self, trial: Trial | None, event: Occurrence) -> None: ...
-    def open(self, run: TrackedRun) -> None: ...
-    def artifact(self, number: int | None, path: Path) -> None: ...
-    def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None: ...
-    def view(self, key: str, value: str, note: str) -> bool:
         return False
 
     def close(self) -> str | None:
+        """Waits until all is forwarded; a line that says what was not, if anything."""
         return None
 
     def experiment_id(self) -> str | None:
         return None
 
     def run_id(self, number: int | None) -> str | None:
+        """The store's id of a run; waits until it is there."""
         return None
 
 
-class MlflowRecorder:
-    """Hands everything to an MlflowWriter in a thread; the methods of Recorder only enqueue.
+class MlflowRecorder(Recorder):
+    """Hands everything to an MlflowWriter in a thread; its methods only enqueue, unless they answer something.
 
     describe: what the store is told of a trial besides its events.
     """
@@ -74,7 +60,7 @@ class MlflowRecorder:
     def __init__(self, writer: MlflowWriter, describe: Callable[[Trial], TrackedRun]) -> None:
         self._describe = describe
         self._writer = writer
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._queue: queue.Queue[Callable[[], object] | None] = queue.Queue()
         self._ready = threading.Event()
         self._problem: str | None = None
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -86,16 +72,16 @@ class MlflowRecorder:
         if isinstance(event, HandedOut):
             self.open(self._describe(trial))
         else:
-            self._queue.put(lambda: self._writer.take(trial.number, event))
+            self._queue.put(partial(self._writer.take, trial.number, event))
 
     def open(self, run: TrackedRun) -> None:
-        self._queue.put(lambda: self._writer.open(run))
+        self._queue.put(partial(self._writer.open, run))
 
     def artifact(self, number: int | None, path: Path) -> None:
-        self._queue.put(lambda: self._writer.artifact(number, path))
+        self._queue.put(partial(self._writer.artifact, number, path))
 
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
-        self._queue.put(lambda: self._writer.summary(metrics, tags, status))
+        self._queue.put(partial(self._writer.summary, metrics, tags, status))
 
     def experiment_id(self) -> str | None:
         self._ready.wait(60)
@@ -128,7 +114,7 @@ class MlflowRecorder:
         try:
             self._writer.connect()
         except Exception as error:
-            self._problem = f"{self._writer.uri}: {str(error).splitlines()[0]}"
+            self._problem = self._what_failed(error)
             return
         finally:
             self._ready.set()
@@ -136,14 +122,12 @@ class MlflowRecorder:
             try:
                 action = self._queue.get(timeout=0.5)
             except queue.Empty:
-                self._attempt(self._writer.flush_old)
-                continue
+                action = self._writer.flush_old
+            self._attempt(action or self._writer.flush_all)
             if action is None:
-                self._attempt(self._writer.flush_all)
                 return
-            self._attempt(action)
 
-    def _attempt(self, action: Callable[[], Any]) -> None:
+    def _attempt(self, action: Callable[[], object]) -> None:
         """Tries for a minute: a store may be locked or restarting. What still fails is left to a resume."""
         for pause in (0.5, 2, 5, 10, 15, 30, None):
             try:
@@ -151,6 +135,9 @@ class MlflowRecorder:
                 return
             except Exception as error:
                 if pause is None or self._problem:
-                    self._problem = f"{self._writer.uri}: {str(error).splitlines()[0]}"
+                    self._problem = self._what_failed(error)
                     return
                 time.sleep(pause)
+
+    def _what_failed(self, error: Exception) -> str:
+        return f"{self._writer.uri}: {str(error).splitlines()[0]}"

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -100,24 +101,36 @@ def _check_file(path: Path, output_dir: Path) -> None:
         raise InputError(f"tracking.uri: {path} is a SQLite database, but not MLflow's. Name another file.")
 
 
-def create(path: Path) -> None:
-    """Makes MLflow's tables in a file beside `path` and moves it there: a database whose first migration is cut
-    off, by Ctrl-C or a mistake found meanwhile, can never be opened again."""
+def connect(uri: str) -> Any:
+    """MLflow's client of the store, whose database is made if need be."""
+    import logging
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow.tracking import MlflowClient
 
-    new = path.with_suffix(".new")
-    for leftover in (new, new.with_name(new.name + "-journal")):
-        leftover.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{new}").search_experiments()
-    new.replace(path)
+    path = sqlite_path(uri)
+    if path is not None and not path.exists():
+        # Made beside it and moved: a database whose first migration is cut off, by Ctrl-C or a mistake found meanwhile,
+        # can never be opened again.
+        new = path.with_suffix(".new")
+        for leftover in (new, new.with_name(new.name + "-journal")):
+            leftover.unlink(missing_ok=True)
+        MlflowClient(f"{SQLITE}{new}").search_experiments()
+        new.replace(path)
+    return MlflowClient(uri)
 
 
 @contextlib.contextmanager
-def lock(path: Path | None) -> Any:
+def lock(uri: str) -> Iterator[None]:
     """Only one process creates or migrates a database: started together, all of them fail."""
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locks.exclusive(path.with_suffix(".lock"), wait=True):
+    if (path := sqlite_path(uri)) is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locks.exclusive(path.with_suffix(".lock"), wait=True):
+            yield
+    else:
         yield

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 
 from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
 from pipeline.errors import out_of_memory
@@ -155,14 +156,17 @@ class _Work:
         try:
             trainer = fused_trainer(trials, plan, at_least)
             self._send(CohortPlanned(tuple(t.number for t in trials), plan.summary(len(trials))))
-            self._train(trainer, trials)
+            began = time.perf_counter()
+            # Compiles the graph: where that fails, no trial has begun.
+            trainer.rehearse(np.zeros((trainer.size, trials[0].steps), np.float32), 0)
+            self._train(trainer, trials, compiling=time.perf_counter() - began)
         except StopRequested:
             raise
         except Exception as error:
             return error.with_traceback(None)
         return None
 
-    def _train(self, trainer: Trainer, trials: list[TrainedTrial]) -> None:
+    def _train(self, trainer: Trainer, trials: list[TrainedTrial], compiling: float = 0.0) -> None:
         config = trials[0].config
         for trial in trials:
             trial.started(cohort=len(trials))
@@ -175,6 +179,7 @@ class _Work:
             checkpoint_seconds=config.train.checkpoint_seconds,
             finished=self._finished,
             should_stop=self._should_stop,
+            compiling=compiling,
         )
 
 

@@ -80,16 +80,18 @@ def train(
     finished: Callable[[Member, Outcome], None],
     should_stop: Callable[[], bool] = lambda: False,
     compacts: Callable[[int, int, int, float, float], bool] | None = None,
+    compiling: float = 0.0,
 ) -> None:
     """Trains members, all at the same epoch, up to `epochs` epochs, or only `until` this one.
 
     A member that ends is handed to `finished` at once, its state saved: after its last epoch, when its patience is
     over, paused at `until`, or `diverged` with a metric that is not finite; what is saved of it then is its best
     weights and its last checkpoint's state, which was finite. The others go on, and the trainer lets go of those that
-    ended once that saves time (`compacts`: worth_compacting() unless given).
+    ended once that saves time (`compacts`: worth_compacting() unless given). `compiling`: seconds that compiling the
+    trainer has taken, which count as the first epoch's.
     Raises StopRequested when `should_stop` turns true, with every running member's state saved if between epochs.
     """
-    loop = _Loop(trainer, members, epochs, until, objective, finished, compacts or worth_compacting)
+    loop = _Loop(trainer, members, epochs, until, objective, finished, compacts or worth_compacting, compiling)
     loop.run(checkpoint_seconds, should_stop)
 
 
@@ -103,8 +105,9 @@ class _Loop:
         objective: Objective,
         finished: Callable[[Member, Outcome], None],
         compacts: Callable[[int, int, int, float, float], bool],
+        compiling: float,
     ) -> None:
-        self._compacts = compacts
+        self._compacts, self._compiling = compacts, compiling
         self._trainer, self._epochs, self._until = trainer, epochs, until
         self._objective, self._finished = objective, finished
         self._running = list(members)
@@ -144,7 +147,7 @@ class _Loop:
         results = self._trainer.epoch(rates, should_stop)
         if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
             raise StopRequested
-        seconds = time.perf_counter() - began
+        seconds, self._compiling = self._compiling + time.perf_counter() - began, 0.0
         self._quickest = min(self._quickest, seconds) if self._slowest else seconds
         self._slowest = max(self._slowest, seconds)
         n = len(self._running)

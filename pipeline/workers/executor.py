@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from pipeline.records import Answer, Done, Job, Message, Requeued, TrainJob
+from pipeline.records import Answer, Done, Failure, Job, Message, Requeued, TrainJob
 
 Receive = Callable[[Message], None]
 
@@ -37,6 +37,11 @@ def answers(executor: Executor, jobs: Iterable[Job]) -> dict[int, Answer]:
 
     executor.run(jobs, receive)
     return results
+
+
+def ask(executor: Executor, job: Job) -> Answer:
+    """What a worker makes of one job that is not training."""
+    return answers(executor, [job]).get(job.number, Failure("interrupted"))
 
 
 class JobQueue:

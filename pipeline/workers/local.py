@@ -6,26 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from multiprocessing.connection import wait
 
-from pipeline.records import (
-    Done,
-    Ended,
-    EpochEnded,
-    Event,
-    Failure,
-    Interrupted,
-    Job,
-    MeasureJob,
-    Message,
-    Paused,
-    Requeued,
-    Restarting,
-    TrainJob,
-    TrialEvent,
-)
+from pipeline import records
+from pipeline.records import Done, Ended, Event, Failure, Job, Message, Restarting, TrainJob, TrialEvent
 from pipeline.workers.executor import JobQueue, Receive, one_by_one
 from pipeline.workers.process import WorkerProcess
 
-WORTH_A_WORKER = (TrainJob, MeasureJob)  # other jobs are done sooner than another worker has started
+WORTH_A_WORKER = (TrainJob, records.MeasureJob)  # other jobs are done sooner than another worker has started
 
 
 class LocalExecutor:
@@ -68,7 +54,7 @@ class LocalExecutor:
             self._fresh(i).begin(job)
 
     def _fresh(self, index: int) -> WorkerProcess:
-        """The worker at a place, started if there is none or it has ended after its last job."""
+        """The worker at a place, started if there is none or it has ended."""
         if index == len(self._workers):
             self._workers.append(WorkerProcess(self._environments[index]))
         elif self._workers[index].retiring:
@@ -83,17 +69,17 @@ class LocalExecutor:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            self._replace(worker)
+            worker.job, worker.retiring = None, True
             return self._after_death(job, worker, receive)
         following: list[Job] = []
         match message.report:
             case Done(retiring=retiring):
                 worker.job, worker.retiring = None, retiring
-            case TrialEvent(trial, Ended() | Paused()):
+            case TrialEvent(trial, Ended() | records.Paused()):
                 worker.unfinished.discard(trial)
-            case TrialEvent(event=EpochEnded()):
+            case TrialEvent(event=records.EpochEnded()):
                 worker.trained = True
-            case Requeued(trials) as requeued:
+            case records.Requeued(trials) as requeued:
                 worker.unfinished -= set(trials)
                 following = one_by_one(job, requeued)
         receive(message)
@@ -110,7 +96,7 @@ class LocalExecutor:
         deaths, now = job.deaths + 1, time.time()
         event: Event = Restarting(now, reason)
         if self._stopping:
-            event = Interrupted(now)
+            event = records.Interrupted(now)
         elif len(trials) == 1 and deaths > self._max_restarts:
             times = f", {deaths} times" if deaths > 1 else ""
             event = Ended(now, "failed", reason + times)
@@ -123,12 +109,6 @@ class LocalExecutor:
         half = -(-len(trials) // 2)
         parts = trials[:half], trials[half:]
         return [replace(job, number=p[0].number, trials=p, deaths=0, halved=True) for p in parts]
-
-    def _replace(self, dead: WorkerProcess) -> None:
-        """Starts a new worker in a dead one's place."""
-        dead.connection.close()
-        index = self._workers.index(dead)
-        self._workers[index] = WorkerProcess(self._environments[index])
 
     def stop(self) -> None:
         self._stopping = True

@@ -36,7 +36,7 @@ class WorkerProcess:
         self.job: Job | None = None
         self.unfinished: set[int] = set()  # trials of the job that have not ended
         self.trained = False  # whether the job has had an epoch
-        self.retiring = False  # whether it has ended after its last job
+        self.retiring = False  # whether it has ended, or does after its last job
 
     def begin(self, job: Job) -> None:
         self.job, self.trained = job, False

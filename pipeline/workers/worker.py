@@ -16,26 +16,17 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from pipeline import crash
+import numpy as np
+
+from pipeline import crash, records
+from pipeline.data import augment
+from pipeline.data.sources import load_splits
 from pipeline.errors import reason_of
+from pipeline.evaluation import evaluate, outputs
+from pipeline.heads.lookup import head_of
 from pipeline.keras_import import import_keras
-from pipeline.records import (
-    Answer,
-    DataFacts,
-    Done,
-    ExportJob,
-    Failure,
-    Job,
-    LoadJob,
-    MeasureJob,
-    Measurement,
-    Message,
-    PredictJob,
-    Report,
-    TestJob,
-    TestResult,
-    TrainJob,
-)
+from pipeline.records import Answer, DataFacts, Done, Failure, Job, Message, Report, TestResult, TrialTask
+from pipeline.schema import Config
 
 MOST_GROWTH = int(os.environ.get("CAVIAR_WORKER_GROWTH", 1.5 * 2**30))  # bytes since its first job, at which it ends
 
@@ -62,14 +53,12 @@ def main(connection: Connection, note: int) -> None:
 
     def do(job: Job) -> None:
         nonlocal first
-        number = job.number
-        answer = perform(job, lambda report: connection.send(Message(number, report)), stop.is_set)
-        if isinstance(job, LoadJob):  # the data are no growth
-            connection.send(Message(number, Done(answer)))
-            return
-        first = memory() if first is None else first
-        retiring = memory() - first > MOST_GROWTH
-        connection.send(Message(number, Done(answer, retiring)))
+        answer = perform(job, lambda report: connection.send(Message(job.number, report)), stop.is_set)
+        retiring = False
+        if not isinstance(job, records.LoadJob):  # the data are no growth
+            first = memory() if first is None else first
+            retiring = memory() - first > MOST_GROWTH
+        connection.send(Message(job.number, Done(answer, retiring)))
         if retiring:
             sys.exit()
 
@@ -77,7 +66,7 @@ def main(connection: Connection, note: int) -> None:
         while connection.poll():  # data are loaded before Keras is imported, which takes seconds
             if (job := connection.recv()) is None:
                 return
-            if not isinstance(job, LoadJob):
+            if not isinstance(job, records.LoadJob):
                 jobs.put(job)
                 break
             do(job)
@@ -100,80 +89,57 @@ def memory() -> int:
 def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], bool]) -> Answer:
     """Does one job of any kind, in this process: `executor=inline` calls it too. Raises nothing: a job that is not
     training answers what it has come to, or a Failure."""
-    if isinstance(job, TrainJob):
+    if isinstance(job, records.TrainJob):
         from pipeline.training.cohort import run_trials
 
         run_trials(job, send, should_stop)
         return None
     try:
         match job:
-            case LoadJob():
-                return _load(job)
-            case TestJob():
-                return _test(job)
-            case PredictJob():
-                return _predict(job)
-            case ExportJob():
+            case records.LoadJob(configs=configs):
+                return tuple(map(_facts, configs))  # arms mostly share one data set
+            case records.TestJob(trial=task):
+                return _tested(task)
+            case records.PredictJob(trial=task, inputs=inputs):
+                return _predictions(task, inputs)
+            case records.ExportJob(trial=task):
                 from pipeline.training.trial import export
 
-                return export(job.trial)
-            case MeasureJob():
-                return _measure(job)
+                return export(task)
+            case records.MeasureJob():
+                from pipeline.training.cohort import measure
+
+                return measure(job)
     except Exception as error:
         reason, user = reason_of(error)
         return Failure(reason, user)
 
 
-def _load(job: LoadJob) -> tuple[DataFacts, ...]:
-    from pipeline.data import augment
-    from pipeline.data.sources import load_splits
-    from pipeline.heads.lookup import head_of
-
-    facts = []
-    for config in job.configs:  # arms mostly share one data set
-        splits = load_splits(config, check=True)
-        head_of(config).n_outputs(splits.n_classes)
-        augment.check(config.train.augment, splits.input_shape)
-        attributes = dict(splits.attributes)
-        columns = attributes.get("columns")
-        facts.append(
-            DataFacts(
-                splits.fingerprint,
-                splits.describe(),
-                dict(columns) if isinstance(columns, dict) else {},
-                attributes,
-            )
-        )
-    return tuple(facts)
+def _facts(config: Config) -> DataFacts:
+    splits = load_splits(config, check=True)
+    head_of(config).n_outputs(splits.n_classes)
+    augment.check(config.train.augment, splits.input_shape)
+    attributes = dict(splits.attributes)
+    columns = attributes.get("columns")
+    described = dict(columns) if isinstance(columns, dict) else {}
+    return DataFacts(splits.fingerprint, splits.describe(), described, attributes)
 
 
-def _test(job: TestJob) -> TestResult:
-    from pipeline.data.sources import load_splits
-    from pipeline.evaluation import evaluate
-    from pipeline.heads.lookup import head_of
+def _tested(task: TrialTask) -> TestResult:
     from pipeline.saving import load_model
 
-    config = job.trial.config
-    splits, head = load_splits(config), head_of(config)
-    result = evaluate(load_model(Path(job.trial.folder) / "model.h5"), splits.test, splits.n_classes, head)
+    splits, head = load_splits(task.config), head_of(task.config)
+    result = evaluate(load_model(Path(task.folder) / "model.h5"), splits.test, splits.n_classes, head)
     return TestResult({metric.name: result[metric.name] for metric in reversed(head.metrics)}, result["n"])
 
 
-def _predict(job: PredictJob) -> Answer:
-    from pipeline.evaluation import outputs
-    from pipeline.heads.lookup import head_of
+def _predictions(task: TrialTask, inputs: np.ndarray) -> np.ndarray:
     from pipeline.saving import load_model
     from pipeline.training.trial import export
 
-    path = Path(job.trial.folder) / "model.h5"
-    model = load_model(path if path.exists() else Path(export(job.trial)))
-    return head_of(job.trial.config).predictions(outputs(model, job.inputs))
-
-
-def _measure(job: MeasureJob) -> Measurement:
-    from pipeline.training.cohort import measure
-
-    return measure(job)
+    path = Path(task.folder) / "model.h5"
+    model = load_model(path if path.exists() else Path(export(task)))
+    return head_of(task.config).predictions(outputs(model, inputs))
 
 
 if __name__ == "__main__":

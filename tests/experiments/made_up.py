@@ -25,7 +25,8 @@ def finished(
     stage: str = "s",
     diagnoses: Mapping[int, Any] | None = None,
 ) -> FinishedTrial:
-    return FinishedTrial(number, stage, params, status, metrics or {}, len(epochs), epochs, dict(diagnoses or {}))
+    own = {"status": status, "metrics": metrics or {}, "best_epoch": len(epochs), "diagnoses": dict(diagnoses or {})}
+    return FinishedTrial(number, stage, 0, params, epochs=epochs, **own)
 
 
 def results(

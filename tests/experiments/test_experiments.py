@@ -12,7 +12,7 @@ from pipeline.records import Trial
 from pipeline.schema import Experiment, Target
 from pipeline.study import figure
 from pipeline.targets import locate
-from pipeline.tracking.recorder import NoRecorder
+from pipeline.tracking.recorder import Recorder
 from tests.conftest import ROOT, caviar, here
 
 FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
@@ -157,5 +157,5 @@ def test_whatever_keeps_a_figure_from_being_drawn_is_one_line(error, said, tmp_p
         plan=SimpleNamespace(arms=[SimpleNamespace(space={})]),
         trial_folder=lambda trial: tmp_path / str(trial.number),
     )
-    figure.draw_figure(study, None, NoRecorder())
+    figure.draw_figure(study, None, Recorder())
     assert capsys.readouterr().out.strip() == f"figure: not drawn, {said}".strip()

@@ -166,7 +166,9 @@ def test_ctrl_c_twice_does_not_wait_for_a_worker(tmp_path):
 
 def test_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_path):
     """The memory limit is the kind of death that a restart does not mend."""
-    process = start(tmp_path, *QUICK, "executor.max_restarts=1")
+    # An epoch takes seconds: every death is before the first has ended.
+    long = ("dataset.examples_per_class=2000", "train.batch_size=1", "train.epochs=1")
+    process = start(tmp_path, *QUICK, *long, "executor.max_restarts=1")
     log = tmp_path / "outputs/sweeps/s/0/events.jsonl"
 
     def pids() -> list[int]:

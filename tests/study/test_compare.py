@@ -6,6 +6,7 @@ How the UI draws it was looked at in a browser; here is that the store holds wha
 import base64
 import json
 import zlib
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -22,7 +23,7 @@ from pipeline.study.sampling import Sampling
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking.mlflow_writer import MlflowWriter
-from pipeline.tracking.recorder import MlflowRecorder, NoRecorder
+from pipeline.tracking.recorder import MlflowRecorder, Recorder
 from tests.conftest import composed
 
 METRICS = {"val_accuracy": 0.9, "val_loss": 0.3}
@@ -44,7 +45,7 @@ def make_study(tmp_path):
         ledgers.append(Ledger(folder, what="this sweep"))
         study = Study(make_plan(overrides, lambda lines: composed(*lines), values), folder, ledgers[-1])
         for index in range(len(study.plan.stages)):
-            sampling = Sampling(study.plan, index, [arm.space for arm in study.plan.arms])
+            sampling = Sampling(study.plan, index, study.plan.spaces)
             for trials in sampling.generations(study.ledger, study.objective, lambda trial: []):
                 for trial in trials:
                     study.ledger.on(trial, ENDED)
@@ -70,15 +71,15 @@ def params_of(study: Study) -> list[dict[str, object]]:
     return [dict(runs_of(study).trial(trial).params) for trial in study.ledger.trials.values()]
 
 
-def published(study: Study, store: str) -> tuple[str, MlflowClient, str, str]:
-    """The address, and the store with its experiment's and the sweep's ids."""
+def published(study: Study, store: str, **options: Any) -> tuple[str, MlflowClient, str, str]:
+    """The address, and the store with its experiment's and the sweep's ids. options: of publish()."""
     runs = runs_of(study)
     recorder = MlflowRecorder(MlflowWriter(store, "caviar", study.folder / "artifacts"), runs.trial)
     recorder.open(runs.parent())
     for trial in study.ledger.trials.values():
         for event in (HandedOut(999.0), EpochEnded(1000.0, 1, {"val_accuracy": 0.9}, seconds=5.0), ENDED):
             recorder.on(trial, event)
-    address = compare.publish(study, runs, recorder)
+    address = compare.publish(study, runs, recorder, **options)
     experiment, parent = recorder.experiment_id(), recorder.run_id(None)
     assert recorder.close() is None
     return address, MlflowClient(store), experiment, parent
@@ -260,9 +261,10 @@ def test_resuming_replaces_the_view_and_keeps_a_changed_note(make_study, store, 
     assert set(client.get_experiment(experiment).tags) == views
 
 
-def test_a_view_that_is_refused_leaves_the_plain_table(make_study, store, monkeypatch):
-    monkeypatch.setattr(compare, "pack", lambda name, view: "x" * 30_000)  # above MLflow's limit
-    address, client, experiment, parent = published(make_study("sweep.n_trials=2"), store)
+def test_a_view_that_is_refused_leaves_the_plain_table(make_study, store):
+    too_long = "x" * 30_000  # above MLflow's limit
+    study = make_study("sweep.n_trials=2")
+    address, client, experiment, parent = published(study, store, pack=lambda name, view: too_long)
     page, _, query = address.partition("?")
     assert page == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs"
     asked = {key: value for key, (value,) in parse_qs(query).items()}
@@ -278,4 +280,4 @@ def test_a_view_that_is_refused_leaves_the_plain_table(make_study, store, monkey
 
 def test_without_tracking_there_is_no_address(make_study):
     study = make_study("sweep.n_trials=2")
-    assert compare.publish(study, runs_of(study), NoRecorder()) is None
+    assert compare.publish(study, runs_of(study), Recorder()) is None

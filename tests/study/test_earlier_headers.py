@@ -14,9 +14,9 @@ from pipeline.config import Composed
 from pipeline.errors import InputError
 from pipeline.hydra_schema import register
 from pipeline.records import DataFacts
-from pipeline.search.plan import header, make_plan
+from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
-from pipeline.study.start import open_study
+from pipeline.study.opening import header, open_study
 
 ROOT = Path(__file__).parents[2]
 RANDOM, GRID = "pipeline.search.samplers.random.Random", "pipeline.search.samplers.grid.Grid"

@@ -132,5 +132,6 @@ def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 trials, 0 to 1: one by one, its graph can't be fused" in done.stdout
-    started = [[e for e in events(tmp_path / f"outputs/sweeps/s/{n}") if e["event"] == "started"] for n in range(2)]
-    assert len({starts[-1]["pid"] for starts in started}) == 2
+    logs = [events(tmp_path / f"outputs/sweeps/s/{n}") for n in range(2)]
+    assert [[event["event"] for event in log] for log in logs] == [["started", "epoch", "ended"]] * 2
+    assert len({log[0]["pid"] for log in logs}) == 2

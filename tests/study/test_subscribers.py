@@ -1,13 +1,15 @@
 """A subscriber of the user's own hears of everything that happens in a study, and knows each trial as it then is."""
 
 import importlib
+import os
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from pipeline.eventlog import events_of
-from pipeline.records import CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
+from pipeline.records import KINDS, CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
 from pipeline.tracking.subscriber import StageBegan
 from tests.conftest import TINY, here
 
@@ -23,6 +25,14 @@ class Listener:
 
     def on(self, trial, event):
         HEARD.append((self.name, trial, event))
+
+
+class Raises:
+    """Fails at the first event of a trial."""
+
+    def on(self, trial, event):
+        if trial is not None:
+            raise ValueError("first line\\nsecond line")
 
 
 def not_one(x):
@@ -122,6 +132,34 @@ def test_to_subscribe_changes_nothing_of_what_is_resumed(heard, tmp_path):
     assert heard == []
     again = run(tmp_path, *SWEEP, SUBSCRIBED)
     assert "4 already ended" in again.stdout
+
+
+@pytest.mark.parametrize(("mode", "where"), [(TINY, "runs/*"), (SWEEP, "sweeps/s/?")], ids=["run", "sweep"])
+def test_one_that_raises_costs_only_itself(heard, mode, where, tmp_path):
+    done = run(
+        tmp_path, *mode, "tracking.subscribers=[{_target_:own_listener.Raises},{_target_:own_listener.Listener}]"
+    )
+    (line,) = [line for line in done.stdout.splitlines() if "going on without" in line]
+    assert line == "going on without the subscriber own_listener.Raises, which failed: ValueError: first line"
+    assert done.stderr == ""
+    logs = [list(events_of(folder)) for folder in tmp_path.glob(f"outputs/{where}")]
+    assert {type(events[-1]) for events in logs} == {Ended}
+    told = [event for _, trial, event in heard if trial and type(event) in KINDS.values()]
+    assert sorted(map(repr, told)) == sorted(repr(event) for events in logs for event in events)
+
+
+def test_the_ledger_that_raises_ends_the_sweep(tmp_path, monkeypatch):
+    """What is not in the ledger did not happen: nothing may go on without it."""
+    ledger, real = tmp_path / "outputs/sweeps/s/ledger", os.fsync
+
+    def full(file):
+        if Path(f"/proc/self/fd/{file}").readlink() == ledger and b'"ended"' in ledger.read_bytes():
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        here(*SWEEP, *QUICK, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.records import EpochEnded, Trial, Undiagnosed, event_from_json
-from pipeline.tracking.display import SweepDisplay, TrialDisplay, WaitHint
+from pipeline.tracking.display import Notes, SweepDisplay, TrialDisplay
 
 HINT = "training waits for data for 60% of an epoch. If they are streamed from a file: hold them in memory"
 
@@ -17,9 +17,9 @@ def said(capsys):
     """What is said of epochs one after another, line by line."""
 
     def said(*events):
-        hint = WaitHint()
+        notes = Notes()
         for event in events:
-            hint.on(event)
+            notes.on(event)
         return capsys.readouterr().out.splitlines()
 
     return said

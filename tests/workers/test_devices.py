@@ -3,7 +3,9 @@
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.workers import devices
+from pipeline.schema import Device
+from pipeline.workers.devices import MAX_WORKERS, Machine, become, memory_of
+from tests.workers.jobs import config
 
 # device, workers asked, jobs, GPUs there, cores -> (GPU, threads) of each worker
 PLANS = [
@@ -24,12 +26,13 @@ PLANS = [
 ]
 
 
-@pytest.mark.parametrize(("device", "workers", "jobs", "visible", "cores", "expected"), PLANS)
-def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, visible, cores, expected, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setenv("TPU_NAME", "local")
-    monkeypatch.setattr(devices, "cores", lambda: cores)
-    plan = devices.plan(device, workers, jobs)
+def machine(gpus="", cores=8, **environment):
+    return Machine({"CUDA_VISIBLE_DEVICES": gpus, **environment}, cores, tpu_files=())
+
+
+@pytest.mark.parametrize(("device", "workers", "jobs", "gpus", "cores", "expected"), PLANS)
+def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, gpus, cores, expected):
+    plan = machine(gpus, cores, TPU_NAME="local").environments(Device(device), workers, jobs)
     assert [(env["CUDA_VISIBLE_DEVICES"], env["TF_NUM_INTRAOP_THREADS"]) for env in plan] == expected
 
 
@@ -44,9 +47,8 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize(("device", "visible", "there", "expected"), CHOSEN)
-def test_workers_have_the_chosen_gpus(device, visible, there, expected, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", there)
-    plan = devices.plan(device, None, 24, visible)
+def test_workers_have_the_chosen_gpus(device, visible, there, expected):
+    plan = machine(there).environments(Device(device, visible), None, 24)
     assert [env["CUDA_VISIBLE_DEVICES"] for env in plan] == expected
     assert all(env["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for env in plan)
     assert "CUDA_DEVICE_ORDER" not in plan[0]  # the user counts as CUDA does
@@ -72,40 +74,36 @@ ABSENT = [
 
 
 @pytest.mark.parametrize(("device", "visible", "there", "message"), ABSENT)
-def test_what_is_not_there_is_refused_with_what_is(device, visible, there, message, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", there)
-    monkeypatch.setattr(devices, "tpu", lambda: False)
-    for ask in (lambda: devices.plan(device, None, 1, visible), lambda: devices.workers(device, 3, visible)):
+def test_what_is_not_there_is_refused_with_what_is(device, visible, there, message):
+    wanted, here = Device(device, visible), machine(there)
+    for ask in (lambda: here.environments(wanted, None, 1), lambda: here.workers(wanted, 3)):
         with pytest.raises(InputError) as error:
             ask()
         assert str(error.value) == message
 
 
-def test_a_tpu_that_is_there_is_listed(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv("TPU_NAME", "local")
+def test_a_tpu_that_is_there_is_listed():
     with pytest.raises(InputError, match=r"Available: cpu, tpu\. Use"):
-        devices.plan("gpu", None, 1)
+        machine(TPU_NAME="local").environments(Device("gpu"), None, 1)
 
 
-def test_a_process_that_becomes_a_worker_still_knows_all_gpus(monkeypatch):
-    monkeypatch.setattr(devices.os, "environ", {**devices.os.environ, "CUDA_VISIBLE_DEVICES": "0,1,2"})
-    devices.become(devices.plan("gpu", None, 1, [2])[0])
-    assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == "2"
-    assert devices.workers("gpu", None, [1, 2]) == 2
+def test_a_process_that_becomes_a_worker_still_knows_all_gpus():
+    environment = {"CUDA_VISIBLE_DEVICES": "0,1,2"}
+    become(Machine(environment).environments(Device("gpu", [2]), None, 1)[0], environment)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "2"
+    assert Machine(environment).workers(Device("gpu", [1, 2]), None) == 2
 
 
 @pytest.mark.parametrize("visible", ["", "-1"])
-def test_a_gpu_that_is_not_there_is_refused(visible, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+def test_a_gpu_that_is_not_there_is_refused(visible):
     with pytest.raises(InputError, match=r"there is no GPU on this machine\. Available: cpu"):
-        devices.plan("gpu", None, 1)
+        machine(visible).environments(Device("gpu"), None, 1)
 
 
 # device, workers asked, GPUs there, cores -> workers
 WORKERS = [
     ("auto", None, "", 4, 4),
-    ("auto", None, "", 64, devices.MAX_WORKERS),
+    ("auto", None, "", 64, MAX_WORKERS),
     ("auto", 16, "", 4, 16),
     ("auto", None, "0", 64, 1),
     ("auto", 4, "0,1", 64, 2),
@@ -114,11 +112,9 @@ WORKERS = [
 ]
 
 
-@pytest.mark.parametrize(("device", "asked", "visible", "cores", "expected"), WORKERS)
-def test_how_many_train_side_by_side(device, asked, visible, cores, expected, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr(devices, "cores", lambda: cores)
-    assert devices.workers(device, asked) == expected
+@pytest.mark.parametrize(("device", "asked", "gpus", "cores", "expected"), WORKERS)
+def test_how_many_train_side_by_side(device, asked, gpus, cores, expected):
+    assert machine(gpus, cores).workers(Device(device), asked) == expected
 
 
 @pytest.fixture
@@ -138,18 +134,19 @@ def driver(monkeypatch, tmp_path):
 
 def test_gpus_and_their_memory_are_asked_of_the_driver_once(driver):
     started = driver("echo 24000; echo 16000")
-    assert devices.gpus() == ["0", "1"]
-    assert devices.plan("gpu", None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # the order of that tool
-    assert devices.memory("gpu", 1) == 0.7 * 16000 * 2**20
+    assert Machine().gpus == ["0", "1"]
+    assert Machine().environments(Device("gpu"), None, 1)[0]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # that tool's
+    assert memory_of(config({"device.name": "gpu"})) == 0.7 * 16000 * 2**20
     assert len(started.read_text()) == 1
 
 
 def test_a_gpu_without_memory_of_its_own_counts(driver):
     driver("echo '[N/A]'")
-    assert devices.gpus() == ["0"]
-    assert devices.memory("gpu", 1) == devices.memory("cpu", 1)
+    assert Machine().gpus == ["0"]
+    on_gpu, on_cpu = (config({"device.name": name, "executor": {"workers": 1}}) for name in ("gpu", "cpu"))
+    assert memory_of(on_gpu) == memory_of(on_cpu)
 
 
 def test_a_driver_that_fails_has_no_gpus(driver):
     driver("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9")
-    assert devices.gpus() == []
+    assert Machine().gpus == []

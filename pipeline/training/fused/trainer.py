@@ -168,12 +168,12 @@ class FusedTrainer:
         return values(self._head, {key: value[i] if np.ndim(value) else value for key, value in sums.items()}, prefix)
 
     def rehearse(self, rates: np.ndarray, steps: int) -> int:
-        """Computes up to `steps` steps of an epoch and forgets them: what a step takes, compiled. Returns how many: the
-        partial batch at an epoch's end is a step only where there is no full one."""
+        """Computes up to `steps` steps of an epoch and forgets them: what a step takes, compiled; 0 only compiles.
+        Returns how many: the partial batch at an epoch's end is a step only where there is no full one."""
         state, rate = self._trials.state, tf.constant(rates)
         self._batches.begin(self._epoch)
         full = min(steps, self._batches.calls)
-        if full:
+        if self._batches.calls:
             _, totals = self._steps(state, self.program.zero(state), rate, 0, full)
         else:
             _, totals, _ = self._batches.finish(self.program, state, self._constants, rate)

@@ -1,0 +1,90 @@
+"""A study in its folder, new or as an earlier start left it: one that was begun otherwise is not gone on with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import compatibility
+from pipeline.config import Composed, differences
+from pipeline.errors import InputError
+from pipeline.eventlog import events_of
+from pipeline.records import DataFacts, Ended, Started
+from pipeline.search.plan import Plan
+from pipeline.study import folders
+from pipeline.study.ledger import Ledger
+from pipeline.study.study import Study
+
+
+def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
+    """The study of a plan. Raises InputError if it was begun otherwise."""
+    config, fingerprint = plan.config, "/".join(dict.fromkeys(facts.fingerprint for facts in data))
+    if plan.single and config.resume is None:
+        folder = folders.new_folder(Path(config.output_dir) / "runs")
+        return Study(plan, folder, Ledger(folder, what=str(folder), file=None))
+    now = header(plan, fingerprint)
+    if plan.single:
+        folder, anew = Path(str(config.resume)), "start a new run, without resume"
+        what = f"resume={folder}"
+        if not folders.config_file(folder).is_file():
+            raise InputError(f"{what}: no run was started there. Runs are folders in outputs/runs/.")
+        ledger = Ledger(folder, what=what, otherwise="Wait for it, or end it.", file=None)
+    else:
+        folder = folders.sweep_folder(Path(config.output_dir) / "sweeps", config.sweep.name)
+        what, anew = f"sweep.name={folder.name}", "give this sweep another name"
+        ledger = Ledger(folder, what=what, otherwise="Use another name.")
+    try:
+        before = _of_run(folder, what, fingerprint) if plan.single else compatibility.current(ledger.header)
+        if before is None:
+            ledger.begin(now)
+        elif changed := differences(before, now):
+            listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
+            raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
+    except BaseException:
+        ledger.close()
+        raise
+    return Study(plan, folder, ledger)
+
+
+def _of_run(folder: Path, what: str, fingerprint: str) -> Mapping[str, object]:
+    """The header of a run that was interrupted; its events may lack the fingerprint of its data. Raises InputError if
+    it has ended."""
+    for event in reversed(events := list(events_of(folder))):
+        if isinstance(event, Ended):
+            raise InputError(f"{what}: this run has ended ({event.status}); start a new one.")
+    fingerprints = (event.data_fingerprint for event in events if isinstance(event, Started))
+    composed = Composed.from_file(folders.config_file(folder))
+    return header(Plan.of_one(composed, []), next(filter(None, fingerprints), fingerprint))
+
+
+def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
+    """What must be the same for a sweep to be resumed: the space, every fixed value, the data.
+
+    The number of trials is a total that may grow, and where and how trials run or are recorded may change.
+    """
+    arms = {}
+    for index, arm in enumerate(plan.arms):
+        fixed = arm.composed.essential
+        sweep = fixed.pop("sweep")
+        for group in fixed.values():
+            if isinstance(group, dict):
+                group.pop("search", None)
+        space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
+        arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
+    last = plan.stages[-1]
+    strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
+    if sweep["halving"] and sweep["halving"]["min_epochs"]:
+        strategy["halving"] = sweep["halving"]
+    return {
+        "data": fingerprint,
+        "strategy": strategy,
+        "stages": {
+            s.name: {
+                "epochs": s.epochs,
+                **({} if s is last else {"n_trials": s.n_trials}),
+                **({} if s.refine else {"refine": False}),
+            }
+            for s in plan.stages
+        },
+        "arms": arms,
+        "order": list(arms),  # a trial knows its arm by its place
+    }

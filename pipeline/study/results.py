@@ -1,0 +1,146 @@
+"""What a study has come to: of a sweep its leaderboard, its winner, the winner's test result and the command that
+trains it again."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from pipeline.eventlog import events_of
+from pipeline.heads.lookup import head_of
+from pipeline.jsonl import write_atomically
+from pipeline.records import Ended, ExportJob, Failure, TestJob, TestResult, Trial
+from pipeline.schema import Config, leaves
+from pipeline.search.space import averaging_steps
+from pipeline.study import compare, folders
+from pipeline.study.figure import draw_figure
+from pipeline.study.study import Study
+from pipeline.study.tracked import TrackedRuns
+from pipeline.tracking import leaderboard, store
+from pipeline.tracking.curves import learning_curve
+from pipeline.tracking.diagnostics_picture import diagnostics_picture
+from pipeline.tracking.display import console, number, print_line
+from pipeline.tracking.recorder import Recorder
+from pipeline.workers.executor import Executor, answers, ask
+
+
+def print_averages(config: Config) -> None:
+    """Says over how many steps running averages reach, for their weights say little to a reader."""
+    if averages := averaging_steps(dict(leaves(config.plain()))):
+        print_line("averages: " + ", ".join(f"{key} over {steps:g} steps" for key, steps in averages.items()))
+
+
+def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
+    """Draws and prints what a trial by itself has come to; returns the exit status."""
+    folder, config = study.folder, study.config
+    trial = study.ledger.trials[0]
+    for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
+        if path.exists():
+            recorder.artifact(trial.number, path)
+    experiment, run = recorder.experiment_id(), recorder.run_id(trial.number)
+    problem = recorder.close()
+    if trial.status is None:
+        print_line(f"interrupted; go on with the same command and resume={folder}", "yellow")
+    elif trial.status != "completed":
+        print_line(f"{trial.status}: {trial.reason}", "red")
+    else:
+        end = next(e for e in reversed(list(events_of(folder))) if isinstance(e, Ended))
+        names, model = dict.fromkeys((study.objective.metric, "val_loss")), folder / "model.h5"
+        values = ", ".join(f"{name} {number(end.metrics[name])}" for name in names)
+        print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
+        print_line(f"model:    {model}")
+        print_line(f"next:     python -m pipeline evaluate {model}")
+    if experiment is not None and run is not None:
+        page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
+        print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
+    if problem:
+        print_line(f"tracking: not all was recorded, {problem}", "yellow")
+    return 130 if trial.status is None else 0 if trial.status == "completed" else 1
+
+
+def conclude_sweep(
+    study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, *, interrupted: bool
+) -> int:
+    """Writes and prints what a sweep has come to; returns the exit status."""
+    metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
+    trials, ended = study.ledger.trials.values(), study.ranked()
+    leaderboard.write(path, [*ended, *(t for t in trials if t.status is None)], metric, keys)
+    recorder.artifact(None, path)
+    winner = next((t for t in ended if t.status == "completed"), None)
+    summary: dict[str, float] = {}
+    if ended:
+        console.print(leaderboard.table(ended, metric, keys))
+    if winner is not None:
+        best = summary[f"best_{metric}"] = winner.metrics[metric]
+        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}")
+        _export(study, executor)
+        if not interrupted:
+            summary |= _test(study, executor, winner)
+        _write_winner(study, recorder, winner, summary)
+    if study.config.experiment and not interrupted:
+        draw_figure(study, executor, recorder)
+    if failed := sum(t.status in ("failed", "diverged") for t in ended):
+        print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
+    for trial in trials:
+        # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
+        if trial.started and not trial.run_id:
+            recorder.open(runs.trial(trial))
+    status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
+    recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
+    if address := compare.publish(study, runs, recorder):
+        print_line(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
+    if interrupted:
+        print_line(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
+    if problem := recorder.close():
+        print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
+    return 130 if interrupted else 0 if winner else 1
+
+
+def _export(study: Study, executor: Executor) -> None:
+    """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5."""
+    completed = [t for t in study.ranked() if t.status == "completed"][: study.config.sweep.keep_models]
+    missing = [t for t in completed if not (study.trial_folder(t) / "model.h5").exists()]
+    for answer in answers(executor, (ExportJob(trial.number, study.task(trial)) for trial in missing)).values():
+        if isinstance(answer, Failure):
+            print_line(f"model.h5 was not written: {answer.reason}", "yellow")
+
+
+def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
+    """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
+    answer = ask(executor, TestJob(winner.number, study.task(winner)))
+    if isinstance(answer, Failure):
+        print_line(f"test: not evaluated, {answer.reason}", "yellow")
+        return {}
+    assert isinstance(answer, TestResult)
+    values = ", ".join(f"{name} {number(value)}" for name, value in answer.metrics.items())
+    print_line(f"test: {values} on {answer.n} example{'' if answer.n == 1 else 's'}")
+    return {f"test_{name}": value for name, value in answer.metrics.items()}
+
+
+def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:
+    folder = study.trial_folder(winner)
+    model, command = folder / "model.h5", shlex.join(["python", "run.py", *study.plan.overrides(winner)])
+    best = {
+        "trial": winner.number,
+        "command": command,
+        "params": dict(winner.params),
+        "best_epoch": winner.best_epoch,
+        "metrics": {**winner.metrics, **{k: v for k, v in summary.items() if k.startswith("test_")}},
+        **({"model": str(model.relative_to(study.folder))} if model.exists() else {}),
+    }
+    write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])
+    title = f"{study.folder.name}, trial {winner.number}"
+    for path in (study.folder / "best.yaml", model, *_pictures(folder, title, study.task(winner).config)):
+        if path.exists():
+            recorder.artifact(None, path)
+    # It is not there after Ctrl-C, or when it could not be written.
+    export = shlex.join(["python", "-m", "pipeline", "export", str(folder)])
+    print_line(f"model:    {model if model.exists() else export}")
+    print_line("again:    " + command)
+
+
+def _pictures(folder: Path, title: str, config: Config) -> list[Path]:
+    """What a trial's folder can be drawn as."""
+    pictures = learning_curve(folder, title, head_of(config).axes()), diagnostics_picture(folder, title)
+    return [picture for picture in pictures if picture is not None]
