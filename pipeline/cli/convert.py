@@ -12,11 +12,12 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from pipeline.cli.sources.words import check_output, parted
+from pipeline.cli.views.progress import of_bytes
 from pipeline.cli.views.text import clean
 from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
 
-SUFFIXES = (".h5", ".hdf5")
 CHUNK_MB = Number(0, 1024, open="low")  # HDF5 takes chunks of less than 4 GiB
 
 
@@ -32,8 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.datasets import chosen, parted
-    from pipeline.cli.views.progress import of_bytes
+    from pipeline.cli.sources.conf import chosen
     from pipeline.data import converted
 
     outputs, overrides = parted(options.words)
@@ -44,10 +44,9 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
     splits, source = chosen(overrides)
     if splits.n_classes < 2:
-        told = f"{splits.n_classes or 'no'} class{'' if splits.n_classes else 'es'}"
-        raise InputError(
-            f"{' '.join(overrides)} has {told}, and dataset=hdf5 trains on two or more; train on it as it is."
-        )
+        n_classes = "1 class" if splits.n_classes else "no classes"
+        reason = f"{' '.join(overrides)} has {n_classes}, and dataset=hdf5 trains on two or more"
+        raise InputError(f"{reason}; train on it as it is.")
     about = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "source": source,
@@ -79,10 +78,7 @@ def _output(words: list[str], force: bool) -> Path:
         received = f"; received {', '.join(words)}" if words else ""
         raise InputError(f"one OUT.h5 is needed{received}: python -m pipeline convert dataset=digits digits.h5")
     path = Path(words[0])
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: must end in {' or '.join(SUFFIXES)}.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
+    check_output(path, [".h5", ".hdf5"])
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; --force replaces it.")
     return path

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 
-from pipeline.cli.views.text import size, warn
+from pipeline.cli.views.text import Shape, size, warn
 from pipeline.data.rows import InMemory, Rows, as_rows
 from pipeline.errors import InputError
 
 BLOCK = 1024  # examples that are looked at together
-Shape = tuple[int | None, ...]
 
 
 class Fitted:

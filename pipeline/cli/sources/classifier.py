@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from pipeline import hdf5
-from pipeline.cli.sources import datasets
-from pipeline.cli.sources.arrays import Fitted, Shape, fit
+from pipeline.cli.sources.arrays import Fitted, fit
+from pipeline.cli.sources.conf import maps
+from pipeline.cli.sources.description import Description, Signature
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
-from pipeline.data.encoding import Encoding, of_model
 from pipeline.data.rows import Rows
 from pipeline.errors import InputError, first_line
 from pipeline.evaluation import outputs
 from pipeline.hdf5 import opened
 from pipeline.heads.head import Head
 from pipeline.heads.lookup import make_head
-from pipeline.saving import load_model, model_attributes
+from pipeline.saving import load_model
 
 
 def saved_model(path: Path, words: Sequence[str] = ()) -> "SavedModel":
@@ -42,17 +42,16 @@ def saved_model(path: Path, words: Sequence[str] = ()) -> "SavedModel":
             state = "progress" in file.attrs
             hint = " It is a training state; the model is the model.h5 beside it." if state else ""
             raise InputError(f"{path}: not a Keras model (it has no model_config).{hint}")
-        description = model_attributes(path)
-    return SavedModel(path, description, _head(path, description, words))
+        description = Description.of(path)
+    return SavedModel(description, _head(description, words))
 
 
 class SavedModel:
-    """Raw inputs in, the head's predictions out. class_names: of the C classes; input_shape: of one example; dtype: of
-    the inputs."""
+    """Raw inputs in, the head's predictions out."""
 
-    def __init__(self, path: Path, description: dict[str, Any], head: Head) -> None:
-        self.path, self.description, self.head = path, description, head
-        self.class_names, self.input_shape, self.dtype = _recorded(description) or self._found()
+    def __init__(self, description: Description, head: Head) -> None:
+        self.path, self.description, self.head = description.path, description, head
+        self.signature = description.signature or self._signature_of_layers()
 
     @cached_property
     def _model(self) -> Any:
@@ -66,24 +65,15 @@ class SavedModel:
             )
         return model
 
-    def _labels(self, n_outputs: int) -> list[str]:
-        """What classes are called that have no names: by their labels."""
-        # A single output is the probability of class 1.
-        return [str(label) for label in range(max(2, n_outputs))] if self.head.classifies else []
-
-    def _found(self) -> tuple[list[str], Shape, str]:
-        """What the layers say."""
+    def _signature_of_layers(self) -> Signature:
+        """Classes have no names there: they are called by their labels."""
         (inputs,), (outputs,) = self._model.inputs, self._model.outputs
-        return self._labels(outputs.shape[1]), tuple(inputs.shape[1:]), str(inputs.dtype)
-
-    @property
-    def encoding(self) -> Encoding | None:
-        """Of the columns of the table that it learned from, if it was one."""
-        return of_model(self.path, self.description)
+        n_classes = max(2, outputs.shape[1]) if self.head.classifies else 0  # one output: the probability of class 1
+        return Signature([str(label) for label in range(n_classes)], tuple(inputs.shape[1:]), str(inputs.dtype))
 
     def fitted(self, title: str, inputs: Rows) -> Fitted:
         """Inputs as [n, *input_shape]."""
-        return fit(title, inputs, self.input_shape, self.dtype)
+        return fit(title, inputs, self.signature.input_shape, self.signature.dtype)
 
     def predictions(self, inputs: Fitted) -> np.ndarray:
         """[n, *input_shape] -> float [n, C] of probabilities, each row summing to 1, or what else the head predicts.
@@ -91,11 +81,11 @@ class SavedModel:
         Raises InputError if the model is not what its description says, or fails, or its outputs are no probabilities,
         as those of a model that was saved without its softmax.
         """
-        labels, shape, _ = self._found()
-        if len(labels) != len(self.class_names) or shape != self.input_shape:
+        said, true = self.signature, self._signature_of_layers()
+        if len(true.class_names) != len(said.class_names) or true.input_shape != said.input_shape:
             raise InputError(
-                f"{self.path}: its description ({len(self.class_names)} classes, input {size(self.input_shape)}) is "
-                f"not that of its layers ({len(labels)} classes, input {size(shape)})."
+                f"{self.path}: its description ({len(said.class_names)} classes, input {size(said.input_shape)}) is "
+                f"not that of its layers ({len(true.class_names)} classes, input {size(true.input_shape)})."
             )
         try:
             result = self.head.predictions(outputs(self._model, inputs))
@@ -103,33 +93,20 @@ class SavedModel:
             raise
         # TensorFlow's errors have no base class of their own: an index that a layer refuses, no memory left.
         except Exception as error:
-            reason = first_line(error)
-            raise InputError(f"{self.path}: can't predict ({clean(reason)}).") from None
+            raise InputError(f"{self.path}: can't predict ({clean(first_line(error))}).") from None
         if self.head.classifies and not ((result >= -1e-6).all() and np.allclose(result.sum(axis=1), 1, atol=1e-2)):
             raise InputError(f"{self.path}: its outputs are not probabilities (not all within 0..1 with the sum 1).")
         return result
 
 
-def _head(path: Path, description: dict[str, Any], words: Sequence[str]) -> Head:
+def _head(description: Description, words: Sequence[str]) -> Head:
     """The head that the description names, as the user's own conf/config.yaml has it: the file may be a stranger's."""
-    config, own = description.get("caviar_config"), datasets.maps(words)
-    model, train = (config.get(key) if isinstance(config, dict) else None for key in ("model", "train"))
-    name = model.get("head") if isinstance(model, dict) else None
-    asked = train.get("metrics") if isinstance(train, dict) else None
-    if isinstance(name, str) and name not in own["heads"]:
-        raise InputError(f"{path}: its head is {clean(name)}, which the map `heads` of conf/config.yaml lacks.")
-    known = [metric for metric in own["metrics"] if isinstance(asked, list) and metric in asked]
+    own = maps(words)
+    name, asked = description.part("model", "head"), description.part("train", "metrics")
     name = name if isinstance(name, str) else "softmax"
+    if name not in own["heads"]:
+        raise InputError(
+            f"{description.path}: its head is {clean(name)}, which the map `heads` of conf/config.yaml lacks."
+        )
+    known = [metric for metric in own["metrics"] if isinstance(asked, list) and metric in asked]
     return make_head(name, heads=own["heads"], metrics=own["metrics"], asked=known)
-
-
-def _recorded(description: dict[str, Any]) -> tuple[list[str], Shape, str] | None:
-    """Class names, input shape and dtype as a model.h5 describes them; None if it does not, or not in earnest."""
-    names, shape = description.get("class_names"), description.get("input_shape")
-    if not isinstance(names, list) or not isinstance(shape, list) or not all(isinstance(n, int) for n in shape):
-        return None
-    try:
-        dtype = np.dtype(description.get("input_dtype", ""))
-    except TypeError:
-        return None
-    return ([clean(name) for name in names], tuple(shape), dtype.name) if dtype.kind in "iuf" else None
