@@ -8,12 +8,15 @@ on the same parts. Data larger than the memory is written piece by piece.
 import argparse
 import re
 import shlex
+import sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
 from pipeline.cli.sources.words import check_output, parted
-from pipeline.cli.views.progress import of_bytes
 from pipeline.cli.views.text import clean
 from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
@@ -53,15 +56,11 @@ def run(options: argparse.Namespace) -> int:
         "versions": {name: version(name) for name in ("numpy", "h5py")},
     }
     try:
-        with of_bytes(path.name, splits.nbytes) as advance:
-            converted.write(
-                splits,
-                path,
-                compression=options.compression,
-                chunk_mb=options.chunk_mb,
-                about=about,
-                advance=advance,
-            )
+        layout = {"compression": options.compression, "chunk_mb": options.chunk_mb}
+        columns = (TextColumn(path.name), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("", total=splits.nbytes)
+            converted.write(splits, path, **layout, about=about, advance=lambda n: bar.advance(task, n))
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise InputError(f"{path}: can't be written ({reason}).") from None

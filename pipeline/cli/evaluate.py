@@ -30,15 +30,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import saved_model
     from pipeline.cli.sources.examples import read_input
     from pipeline.cli.sources.labels import named_otherwise, numbered
+    from pipeline.cli.sources.saved_model import SavedModel
     from pipeline.evaluation import measures
 
     inputs, words = parted(options.words)
     if len(inputs) > 1:
         raise InputError(f"one INPUT; received {', '.join(inputs)}.")
-    model = saved_model(options.model, words)
+    model = SavedModel(options.model, words)
     source = read_input(next(iter(inputs), None), words, model, labelled=True)
     title, targets, names, head = source.title, source.examples.labels(), model.signature.class_names, model.head
     fitted = model.fitted(title, source.examples.inputs)

@@ -31,15 +31,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import saved_model
     from pipeline.cli.sources.examples import read_input
     from pipeline.cli.sources.labels import called, named_otherwise
+    from pipeline.cli.sources.saved_model import SavedModel
 
     if options.top < 1:
         raise InputError(f"--top={options.top} must be at least 1.")
     if options.proba:
         check_output(options.proba, [".csv", ".npy"], "--proba=")
-    model = saved_model(options.model, options.words)
+    model = SavedModel(options.model, options.words)
     head = model.head
     if options.proba and not head.classifies:
         raise InputError(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cli.sources.classifier import SavedModel
 from pipeline.cli.sources.conf import for_file, names
-from pipeline.cli.sources.recorded import load, recorded_name
+from pipeline.cli.sources.saved_model import SavedModel
 from pipeline.cli.views.text import Shape, clean, size, warn
 from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
@@ -32,7 +31,7 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
     """The examples that INPUT names; None means the test split of the data set that the model was trained on. words:
     `dataset.KEY=VALUE` for the reader of a file, and formats of the user's own. labelled: whether labels are needed."""
     if text is None:
-        text = f"{recorded_name(model.description)}:test"
+        text = f"{model.description.dataset_name()}:test"
     if (part := PART.fullmatch(text)) and not Path(text).exists():
         return _part(text, part, words, model)
     config = for_file(text, words)
@@ -98,7 +97,7 @@ def _part(text: str, match: re.Match[str], words: Sequence[str], model: SavedMod
         raise one_of("dataset", name, names())
     if split_name not in NAMES:
         raise one_of("split", split_name, NAMES)
-    splits = load(name, model.description, words)
+    splits = model.description.load(name, words)
     split = splits.parts[split_name]
     rows = _range(text, index, len(split))
     inputs, labels = split.inputs.select(rows), np.asarray(split.labels[rows])

@@ -16,42 +16,37 @@ from pipeline.cli.views.text import clean, size
 from pipeline.data.rows import Rows
 from pipeline.errors import InputError, first_line
 from pipeline.evaluation import outputs
-from pipeline.hdf5 import opened
 from pipeline.heads.head import Head
 from pipeline.heads.lookup import make_head
-from pipeline.saving import load_model
+from pipeline.saving import load_model, model_attributes
 
 
-def saved_model(path: Path, words: Sequence[str] = ()) -> "SavedModel":
-    """The model in a file with its head; one that Caviar did not write is taken for a classifier. words: what the
-    user's command adds to the maps of names.
+class SavedModel:
+    """Raw inputs in, the head's predictions out; a model that Caviar did not write is taken for a classifier. words:
+    what the user's command adds to the maps of names.
 
     The file is checked at once; TensorFlow is imported when the model is first needed, so that input which does not
     fit a model of Caviar's is told about sooner. Raises InputError if the file is no intact model or the model has
     not one input and one output [batch, numbers].
     """
-    inside = path / "model.h5"
-    if path.is_dir() and inside.is_file():
-        raise InputError(f"{path}: is a folder. Did you mean '{inside}'?")
-    trial = path if path.is_dir() else path.parent
-    if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
-        raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
-    with opened(path) as file:
-        hdf5.check(path)
-        if "model_config" not in file.attrs:
-            state = "progress" in file.attrs
-            hint = " It is a training state; the model is the model.h5 beside it." if state else ""
-            raise InputError(f"{path}: not a Keras model (it has no model_config).{hint}")
-        description = Description.of(path)
-    return SavedModel(description, _head(description, words))
 
-
-class SavedModel:
-    """Raw inputs in, the head's predictions out."""
-
-    def __init__(self, description: Description, head: Head) -> None:
-        self.path, self.description, self.head = description.path, description, head
-        self.signature = description.signature or self._signature_of_layers()
+    def __init__(self, path: Path, words: Sequence[str] = ()) -> None:
+        inside = path / "model.h5"
+        if path.is_dir() and inside.is_file():
+            raise InputError(f"{path}: is a folder. Did you mean '{inside}'?")
+        trial = path if path.is_dir() else path.parent
+        if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
+            raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
+        with hdf5.opened(path) as file:
+            hdf5.check(path)
+            if "model_config" not in file.attrs:
+                state = "progress" in file.attrs
+                hint = " It is a training state; the model is the model.h5 beside it." if state else ""
+                raise InputError(f"{path}: not a Keras model (it has no model_config).{hint}")
+            self.description = Description(path, model_attributes(path))
+        self.path = path
+        self.head = _head(self.description, words)
+        self.signature = self.description.signature or self._signature_of_layers()
 
     @cached_property
     def _model(self) -> Any:
@@ -102,11 +97,10 @@ class SavedModel:
 def _head(description: Description, words: Sequence[str]) -> Head:
     """The head that the description names, as the user's own conf/config.yaml has it: the file may be a stranger's."""
     own = maps(words)
-    name, asked = description.part("model", "head"), description.part("train", "metrics")
+    name, asked = description.config("model", "head"), description.config("train", "metrics")
     name = name if isinstance(name, str) else "softmax"
     if name not in own["heads"]:
-        raise InputError(
-            f"{description.path}: its head is {clean(name)}, which the map `heads` of conf/config.yaml lacks."
-        )
+        lacks = "which the map `heads` of conf/config.yaml lacks"
+        raise InputError(f"{description.path}: its head is {clean(name)}, {lacks}.")
     known = [metric for metric in own["metrics"] if isinstance(asked, list) and metric in asked]
     return make_head(name, heads=own["heads"], metrics=own["metrics"], asked=known)
