@@ -55,18 +55,21 @@ def run(options: argparse.Namespace) -> int:
         "source": source,
         "versions": {name: version(name) for name in ("numpy", "h5py")},
     }
+    layout = {"compression": options.compression, "chunk_mb": options.chunk_mb}
+    # The name of a file is no format or markup.
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     try:
-        layout = {"compression": options.compression, "chunk_mb": options.chunk_mb}
-        columns = (TextColumn(path.name), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-            task = bar.add_task("", total=splits.nbytes)
+            task = bar.add_task(path.name, total=splits.nbytes)
             converted.write(splits, path, **layout, about=about, advance=lambda n: bar.advance(task, n))
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise InputError(f"{path}: can't be written ({reason}).") from None
     written = path.stat().st_size
+    size = f"{written / 2**20:,.1f} MB" if written >= 2**20 else f"{written / 2**10:,.0f} kB"
     print(f"{clean(path)}: {splits.describe().rpartition(', ')[0]}")
-    print(f"{_size(written)} on disk, {written / splits.nbytes:.0%} of that")
+    print(f"{size} on disk, {written / splits.nbytes:.0%} of that")
     print(f"train on it:  {_command(path)}")
     return 0
 
@@ -90,7 +93,3 @@ def _command(path: Path) -> str:
         # Hydra reads backslashes only before a quote.
         text = '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + (r"\"" if m[2] else ""), text) + '"'
     return shlex.join(["python", "run.py", "dataset=hdf5", f"dataset.file={text}"])
-
-
-def _size(n: float) -> str:
-    return f"{n / 2**20:,.1f} MB" if n >= 2**20 else f"{n / 2**10:,.0f} kB"

@@ -52,10 +52,8 @@ class Parabola:
 
 def arrival(path: np.ndarray, near: float = NEAR) -> float:
     """The epoch, counted from 1, from which on distances [epochs] are at most `near`; infinite if there is none."""
-    away = np.flatnonzero(~(path <= near))
-    if not len(away):
-        return 1.0
-    return float(away[-1] + 2) if away[-1] + 1 < len(path) else float("inf")
+    near_from = np.flatnonzero(~(path <= near)).max(initial=-1) + 1
+    return float(near_from + 1) if near_from < len(path) else float("inf")
 
 
 def figure(results: Results) -> Drawing:

@@ -115,8 +115,7 @@ def _range(text: str, index: str | None, n: int) -> slice:
     single, start, stop = (None if word is None else int(word) for word in match.groups())
     if single is not None:
         start, stop = single, single + 1 or None  # [-1] is the last one, and -1 + 1 would be the first
-    first = 0 if start is None else start + n * (start < 0)
-    end = n if stop is None else stop + n * (stop < 0)
+    first, end = (i + n * (i < 0) for i in (start or 0, n if stop is None else stop))
     if not 0 <= first < end <= n:
         raise InputError(f"{text}: [{index}] is out of range; this split has the examples 0 to {n - 1}.")
     return slice(first, end)

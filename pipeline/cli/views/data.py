@@ -65,7 +65,10 @@ class Data:
         """Every label is read; of inputs in a file a sample, of some 100 MB. attributes: of the file, if the reader is
         not asked for them."""
         class_names = named(parts)
-        counts = {name: _counted(part.targets, class_names) for name, part in parts.items()}
+        counts: dict[str, dict[str, int]] = {}
+        for name, part in parts.items():
+            rows = {} if part.targets is None else rows_by_class(part.targets, class_names)
+            counts[name] = {label: len(of_class) for label, of_class in rows.items()}
         known = list(class_names or ())
         classes = known + sorted({label for count in counts.values() for label in count} - set(known), key=_order)
         first = next(iter(parts.values()))
@@ -143,24 +146,23 @@ def named(parts: Mapping[str, Examples]) -> tuple[str, ...] | None:
     return next((part.class_names for part in parts.values() if part.class_names), None)
 
 
-def is_class(labels: np.ndarray) -> bool:
-    """Whether labels are names or whole numbers; others are something to predict by regression."""
-    return labels.dtype.kind != "f" or bool((labels == np.floor(labels)).all())
+def rows_by_class(labels: np.ndarray, class_names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+    """The rows of each class, in the order of labels that are names or whole numbers; empty for others, which are
+    something to predict by regression."""
+    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
+        return {}
+    labels = labels.astype(str) if labels.dtype == object else labels
+    values, counts = np.unique(labels, return_counts=True)
+    rows = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+    return {_name_of(value, class_names): of_class for value, of_class in zip(values.tolist(), rows)}
 
 
-def name_of(label: Any, class_names: tuple[str, ...] | None) -> str:
+def _name_of(label: Any, class_names: tuple[str, ...] | None) -> str:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if class_names and isinstance(label, int) and 0 <= label < len(class_names):
         return class_names[label]
     return str(label)
-
-
-def _counted(labels: np.ndarray | None, class_names: tuple[str, ...] | None) -> dict[str, int]:
-    if labels is None or not is_class(labels):
-        return {}
-    values, counts = np.unique(labels.astype(str) if labels.dtype == object else labels, return_counts=True)
-    return {name_of(value, class_names): int(n) for value, n in zip(values.tolist(), counts)}
 
 
 def _order(name: str) -> tuple[bool, float, str]:
