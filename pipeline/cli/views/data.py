@@ -65,28 +65,27 @@ class Data:
         """Every label is read; of inputs in a file a sample, of some 100 MB. attributes: of the file, if the reader is
         not asked for them."""
         class_names = named(parts)
-        counts: dict[str, dict[str, int]] = {}
-        for name, part in parts.items():
-            rows = {} if part.targets is None else rows_by_class(part.targets, class_names)
-            counts[name] = {label: len(of_class) for label, of_class in rows.items()}
+        counts = {
+            name: {label: len(rows) for label, rows in rows_by_class(part.targets, class_names).items()}
+            for name, part in parts.items()
+        }
         known = list(class_names or ())
         classes = known + sorted({label for count in counts.values() for label in count} - set(known), key=_order)
+        examined = [
+            Part(
+                name,
+                len(part),
+                None if part.columns and 0 in part.inputs.shape[1:] else Inputs.of(part),
+                "none" if part.targets is None else str(part.targets.dtype),
+                {label: counts[name].get(label, 0) for label in classes},
+            )
+            for name, part in parts.items()
+            if part.targets is not None or not part.columns
+        ]
         first = next(iter(parts.values()))
-        return cls(
-            [
-                Part(
-                    name,
-                    len(part),
-                    None if part.columns and 0 in part.inputs.shape[1:] else Inputs.of(part),
-                    "none" if part.targets is None else str(part.targets.dtype),
-                    {label: counts[name].get(label, 0) for label in classes},
-                )
-                for name, part in parts.items()
-                if part.targets is not None or not part.columns
-            ],
-            first.columns,
-            attributes or ({} if first.columns else first.attributes),
-        )
+        if attributes is None:
+            attributes = {} if first.columns else first.attributes
+        return cls(examined, first.columns, attributes)
 
     def show(self) -> None:
         for key, value in self.attributes.items():
@@ -146,10 +145,10 @@ def named(parts: Mapping[str, Examples]) -> tuple[str, ...] | None:
     return next((part.class_names for part in parts.values() if part.class_names), None)
 
 
-def rows_by_class(labels: np.ndarray, class_names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
+def rows_by_class(labels: np.ndarray | None, class_names: tuple[str, ...] | None) -> dict[str, np.ndarray]:
     """The rows of each class, in the order of labels that are names or whole numbers; empty for others, which are
-    something to predict by regression."""
-    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
+    something to predict by regression, and without labels."""
+    if labels is None or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
         return {}
     labels = labels.astype(str) if labels.dtype == object else labels
     values, counts = np.unique(labels, return_counts=True)

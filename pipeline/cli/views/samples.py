@@ -46,7 +46,7 @@ def draw(parts: Mapping[str, Examples], path: Path) -> None:
 
 def _chosen(part: Examples, n: int) -> dict[str, np.ndarray]:
     """Class -> up to n of its examples."""
-    rows = rows_by_class(part.labels(), part.class_names) or {"": np.arange(len(part))}
+    rows = rows_by_class(part.targets, part.class_names) or {"": np.arange(len(part))}
     chosen = {}
     for name, of_class in list(rows.items())[:CLASSES]:
         spread = of_class[np.unique(np.linspace(0, len(of_class) - 1, n).astype(int))]
