@@ -8,15 +8,19 @@ on the same parts. Data larger than the memory is written piece by piece.
 import argparse
 import re
 import shlex
+import sys
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.cli.sources.words import check_output, parted
 from pipeline.cli.views.text import clean
 from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
 
-SUFFIXES = (".h5", ".hdf5")
 CHUNK_MB = Number(0, 1024, open="low")  # HDF5 takes chunks of less than 4 GiB
 
 
@@ -32,8 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.datasets import chosen, parted
-    from pipeline.cli.views.progress import of_bytes
+    from pipeline.cli.sources.conf import chosen
     from pipeline.data import converted
 
     outputs, overrides = parted(options.words)
@@ -44,31 +47,29 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
     splits, source = chosen(overrides)
     if splits.n_classes < 2:
-        told = f"{splits.n_classes or 'no'} class{'' if splits.n_classes else 'es'}"
-        raise InputError(
-            f"{' '.join(overrides)} has {told}, and dataset=hdf5 trains on two or more; train on it as it is."
-        )
+        n_classes = "1 class" if splits.n_classes else "no classes"
+        reason = f"{' '.join(overrides)} has {n_classes}, and dataset=hdf5 trains on two or more"
+        raise InputError(f"{reason}; train on it as it is.")
     about = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "source": source,
         "versions": {name: version(name) for name in ("numpy", "h5py")},
     }
+    layout = {"compression": options.compression, "chunk_mb": options.chunk_mb}
+    # The name of a file is no format or markup.
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     try:
-        with of_bytes(path.name, splits.nbytes) as advance:
-            converted.write(
-                splits,
-                path,
-                compression=options.compression,
-                chunk_mb=options.chunk_mb,
-                about=about,
-                advance=advance,
-            )
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task(path.name, total=splits.nbytes)
+            converted.write(splits, path, **layout, about=about, advance=lambda n: bar.advance(task, n))
     except OSError as error:
         reason = error.strerror or first_line(error)
         raise InputError(f"{path}: can't be written ({reason}).") from None
     written = path.stat().st_size
+    size = f"{written / 2**20:,.1f} MB" if written >= 2**20 else f"{written / 2**10:,.0f} kB"
     print(f"{clean(path)}: {splits.describe().rpartition(', ')[0]}")
-    print(f"{_size(written)} on disk, {written / splits.nbytes:.0%} of that")
+    print(f"{size} on disk, {written / splits.nbytes:.0%} of that")
     print(f"train on it:  {_command(path)}")
     return 0
 
@@ -79,10 +80,7 @@ def _output(words: list[str], force: bool) -> Path:
         received = f"; received {', '.join(words)}" if words else ""
         raise InputError(f"one OUT.h5 is needed{received}: python -m pipeline convert dataset=digits digits.h5")
     path = Path(words[0])
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: must end in {' or '.join(SUFFIXES)}.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
+    check_output(path, [".h5", ".hdf5"])
     if path.exists() and not force:
         raise InputError(f"{path}: exists already; --force replaces it.")
     return path
@@ -95,7 +93,3 @@ def _command(path: Path) -> str:
         # Hydra reads backslashes only before a quote.
         text = '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + (r"\"" if m[2] else ""), text) + '"'
     return shlex.join(["python", "run.py", "dataset=hdf5", f"dataset.file={text}"])
-
-
-def _size(n: float) -> str:
-    return f"{n / 2**20:,.1f} MB" if n >= 2**20 else f"{n / 2**10:,.0f} kB"

@@ -10,11 +10,12 @@ the same.
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipeline.cli.sources.words import parted
 from pipeline.cli.views.text import clean, print_json, show, warn
 from pipeline.errors import InputError
 
@@ -29,68 +30,66 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import saved_model
-    from pipeline.cli.sources.datasets import parted
     from pipeline.cli.sources.examples import read_input
     from pipeline.cli.sources.labels import named_otherwise, numbered
+    from pipeline.cli.sources.saved_model import SavedModel
     from pipeline.evaluation import measures
 
     inputs, words = parted(options.words)
     if len(inputs) > 1:
         raise InputError(f"one INPUT; received {', '.join(inputs)}.")
-    model = saved_model(options.model, words)
+    model = SavedModel(options.model, words)
     source = read_input(next(iter(inputs), None), words, model, labelled=True)
-    title, targets, names, head = source.title, source.examples.labels(), model.class_names, model.head
+    title, targets, names, head = source.title, source.examples.labels(), model.signature.class_names, model.head
     fitted = model.fitted(title, source.examples.inputs)
     if head.classifies:
         targets = numbered(title, targets, len(fitted), names)
         if named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
     result = measures(head, model.predictions(fitted), targets, len(names))
-    if head.classifies:
-        result = {"class_names": names, **result, "classes": by_class(np.array(result["confusion"]), names)}
+    confusion = np.array(result.get("confusion", ()))
     if options.json:
-        print_json({"model": str(options.model), "input": title, **result})
+        of_classes = {"classes": by_class(confusion, names)} if head.classifies else {}
+        about = {"model": str(options.model), "input": title, **({"class_names": names} if head.classifies else {})}
+        print_json({**about, **result, **of_classes})
         return 0
     values = ", ".join(f"{metric.name} {result[metric.name]:.4f}" for metric in reversed(head.metrics))
     print(f"{clean(title)}: {values}, n {result['n']}")
     if head.classifies:
-        _show(result, names)
+        show_classes(confusion, names)
     return 0
 
 
-def by_class(confusion: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """For each class: precision, the share of its predictions that are right; recall, the share of its examples
-    that are found; n, its examples. Null where nothing was predicted, or nothing was there.
-
-    confusion: counts [true class, predicted class].
-    """
-    hits, examples, predictions = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return [
-        {
-            "class": name,
-            "precision": float(hits[c] / predictions[c]) if predictions[c] else None,
-            "recall": float(hits[c] / examples[c]) if examples[c] else None,
-            "n": int(examples[c]),
-        }
-        for c, name in enumerate(names)
-    ]
+@dataclass(frozen=True)
+class ClassScore:
+    class_: str
+    precision: float | None  # the share of its predictions that are right; None without one
+    recall: float | None  # the share of its examples that are found; None without one
+    n: int  # its examples
 
 
-def _show(result: dict[str, Any], names: list[str]) -> None:
+def by_class(confusion: np.ndarray, names: list[str]) -> list[ClassScore]:
+    """confusion: counts [true class, predicted class]."""
+
+    def share(hits: int, of: int) -> float | None:
+        return float(hits / of) if of else None
+
+    counts = zip(names, np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1))
+    return [ClassScore(name, share(hits, predicted), share(hits, n), int(n)) for name, hits, predicted, n in counts]
+
+
+def show_classes(confusion: np.ndarray, names: list[str]) -> None:
+    def text(share: float | None) -> str:
+        return "-" if share is None else f"{share:.4f}"
+
     print()
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    rows = [(row["class"], share(row["precision"]), share(row["recall"]), row["n"]) for row in result["classes"]]
+    rows = [(score.class_, text(score.precision), text(score.recall), score.n) for score in by_class(confusion, names)]
     show(("class", "precision", "recall", "n"), rows, title="by class", words=1)
-    confusion = np.array(result["confusion"])
     if len(names) <= WIDEST:
-        matrix = [(name, *(count or "." for count in line)) for name, line in zip(names, result["confusion"])]
+        matrix = [(name, *(count or "." for count in line)) for name, line in zip(names, confusion)]
         show(("true", *names), matrix, title="confusion: a line a true class, a column a predicted one", words=1)
     else:
-        np.fill_diagonal(confusion, 0)
-        largest = [divmod(int(i), len(names)) for i in np.argsort(-confusion, axis=None, kind="stable")[:WIDEST]]
-        pairs = [(names[a], names[b], confusion[a, b]) for a, b in largest if confusion[a, b]]
+        mistakes = confusion - np.diag(np.diag(confusion))
+        largest = [divmod(int(i), len(names)) for i in np.argsort(-mistakes, axis=None, kind="stable")[:WIDEST]]
+        pairs = [(names[a], names[b], mistakes[a, b]) for a, b in largest if mistakes[a, b]]
         show(("true", "predicted", "n"), pairs, title=f"the {len(pairs)} most frequent confusions", words=2)

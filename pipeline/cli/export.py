@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.cli.sources.words import parted
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean
 from pipeline.errors import InputError
@@ -19,8 +20,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.datasets import parted
-
     folders, words = parted(options.trials)
     tasks = [task(Path(folder), words) for folder in folders]  # all are looked at before the first is written
     for trial in tasks:
@@ -36,7 +35,7 @@ def task(folder: Path, words: Sequence[str] = ()) -> TrialTask:
     """What training.trial.export takes. words: what the user's command adds to the maps of names. Raises InputError if
     `folder` is no trial's, has no weights, or its config calls what no file of conf/ does: it may be a stranger's."""
     from pipeline.checks import check
-    from pipeline.cli.sources.datasets import maps, targets
+    from pipeline.cli.sources.conf import maps, targets
     from pipeline.config import Composed
 
     path = folder / ".hydra/config.yaml"

@@ -7,31 +7,30 @@ of the file.
 """
 
 import argparse
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
-
-from pipeline import crash, hdf5
-from pipeline.cli.views import architecture, contents
-from pipeline.cli.views.data import measured
+from pipeline import hdf5
+from pipeline.cli.sources.words import check_output, parted
+from pipeline.cli.views.data import Data
+from pipeline.cli.views.model import ModelFile
 from pipeline.cli.views.samples import draw
-from pipeline.cli.views.text import clean, print_json
+from pipeline.cli.views.text import clean, portable, print_json
+from pipeline.cli.views.tree import Tree
 from pipeline.data.examples import Examples
 from pipeline.data.formats.file import reader_keys
 from pipeline.data.formats.hdf5 import read as hdf5_reader
 from pipeline.data.formats.reader import Reader, parts_of, reader_of, readers, survey, takes
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
-from pipeline.hdf5 import opened
-from pipeline.saving import model_attributes
 
 CHECKSUMS = {
-    hdf5.INTACT: "as it was written (checksum agrees)",
-    hdf5.CHANGED: "CHANGED since it was written (checksum mismatch)",
-    hdf5.UNSEALED: "no checksum",
+    None: "",
+    hdf5.INTACT: ": as it was written (checksum agrees)",
+    hdf5.CHANGED: ": CHANGED since it was written (checksum mismatch)",
+    hdf5.UNSEALED: ": no checksum",
 }
 
 
@@ -45,50 +44,50 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Exit status 2 if the file has changed since it was written, though what it holds is printed."""
-    from pipeline.cli.sources import datasets
-
-    files, overrides = datasets.parted(options.words)
+    files, overrides = parted(options.words)
     if len(files) > 1 or (files and any(word.startswith("dataset=") for word in overrides)):
         raise InputError(f"one FILE, or dataset=NAME with its keys; received {', '.join(options.words)}.")
     title = files[0] if files else " ".join(overrides)
     path = Path(title)
     if options.picture:
-        _check_picture(options.picture)
-    found: dict[str, Any] = {"file": title, "kind": "data"}
+        check_output(options.picture, [".png"], "--picture=")
+    contents: list[Data | ModelFile | Tree] = []  # the last one is shown, --json has all of them
     examples: dict[str, Examples] = {}
-    if not files:
-        if options.labels is not None:
-            raise InputError(f"--labels={options.labels}: names a column of a file, not of {title}.")
-        examples = _of_splits(datasets.chosen(overrides)[0])
-    else:
+    checksum = None
+    if files:
         read, keys = _reader(path, overrides, options.labels)
         if read is hdf5_reader:
-            with opened(path) as file:
-                found |= _hdf5(path, file)
-        if found["kind"] == "data" or (found["kind"] == "hdf5" and (keys or parts_of(read, path))):
+            with hdf5.opened(path) as file:
+                checksum = hdf5.checksum(file)
+                contents.append(ModelFile.of(file) if "model_config" in file.attrs else Tree.of(file))
+        if not contents or (contents[0].kind == "hdf5" and (keys or parts_of(read, path))):
             examples = survey(read, path, keys)
-            found["kind"] = "data"
-    if examples:
-        found |= {key: value for key, value in measured(examples).items() if key not in found}
-    if options.json:
-        print_json(found)
+    elif options.labels is not None:
+        raise InputError(f"--labels={options.labels}: names a column of a file, not of {title}.")
     else:
-        state = f": {CHECKSUMS[found['checksum']]}" if "checksum" in found else ""
-        print(f"{clean(title)}{state}")
-        {
-            "model": contents.show_model,
-            "state": contents.show_state,
-            "hdf5": contents.show_tree,
-            "data": contents.show_examples,
-        }[found["kind"]](found)
+        from pipeline.cli.sources.conf import chosen
+
+        examples = _of_splits(chosen(overrides)[0])
+    if examples:
+        attributes = next((part.attributes for part in contents if isinstance(part, Tree)), None)
+        contents.append(Data.of(examples, attributes))
+    if options.json:
+        report: dict[str, object] = {"file": title, "kind": contents[-1].kind}
+        report |= {"checksum": checksum} if checksum else {}
+        for part in contents:
+            report |= portable(part)
+        print_json(report)
+    else:
+        print(f"{clean(title)}{CHECKSUMS[checksum]}")
+        contents[-1].show()
     if options.picture:
         if not examples:
             hint = f"; name them: inspect dataset=hdf5 dataset.file={title} dataset.inputs=KEY dataset.labels=KEY"
-            known = f"holds no examples with labels that are known as such{hint if found['kind'] == 'hdf5' else ''}"
+            known = f"holds no examples with labels that are known as such{hint if contents[-1].kind == 'hdf5' else ''}"
             raise InputError(f"--picture: {title} {known}.")
         draw(examples, options.picture)
         print(f"picture: {clean(options.picture)}", file=sys.stderr if options.json else sys.stdout)
-    if found.get("checksum") == hdf5.CHANGED:
+    if checksum == hdf5.CHANGED:
         print(hdf5.changed(path), file=sys.stderr)
         return 2
     return 0
@@ -96,11 +95,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _reader(path: Path, words: list[str], label: str | None) -> tuple[Reader, dict[str, Any]]:
     """The reader of a file, that of HDF5 if there is no other, and what the user gives it."""
-    from pipeline.cli.sources import datasets
-
     if label is None and not words and path.suffix.lower() in hdf5_reader.suffixes:
         return hdf5_reader, {}  # a model need not wait for the config
-    config = datasets.for_file(str(path), words)
+    from pipeline.cli.sources.conf import for_file
+
+    config = for_file(str(path), words)
     formats, keys = config.formats, reader_keys(config.dataset.arguments)
     read = reader_of(path, formats, config.dataset.arguments["format"]) or hdf5_reader
     if label is not None and not takes(read, "label"):
@@ -110,75 +109,8 @@ def _reader(path: Path, words: list[str], label: str | None) -> tuple[Reader, di
 
 
 def _of_splits(splits: Splits) -> dict[str, Examples]:
-    return {
-        name: Examples(
-            name,
-            split.inputs,
-            split.labels,
-            splits.class_names,
-            attributes=splits.attributes,
-            storage="in a file" if split.streamed else "in memory",
-        )
-        for name, split in splits.parts.items()
-    }
-
-
-def _check_picture(path: Path) -> None:
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--picture={path}: must end in .png.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(
-            f"--picture={path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}."
-        )
-
-
-def _hdf5(path: Path, file: h5py.File) -> dict[str, Any]:
-    found: dict[str, Any] = {"kind": "hdf5", "checksum": hdf5.checksum(file)}
-    if "model_config" in file.attrs:
-        layers = architecture.layers(file)
-        return found | {
-            "kind": "model",
-            "description": model_attributes(path),
-            "layers": [
-                {"name": layer.name, "class": layer.kind, "output_shape": layer.output_shape}
-                | {"weights": layer.weights, "parameters": layer.parameters}
-                for layer in layers
-            ],
-            "parameters": sum(layer.parameters for layer in layers),
-        }
-    found |= {"attributes": _attributes(file), "items": _items(file)}
-    progress = _progress(found["attributes"])
-    return found | ({"kind": "state", "progress": progress} if progress is not None and "model" in file else {})
-
-
-def _attributes(item: h5py.HLObject) -> dict[str, Any]:
-    """The attributes of a group or dataset; one of a type that h5py can't read is said to be so."""
-    values = {}
-    for key in item.attrs:
-        crash.reading()
-        try:
-            values[key] = item.attrs[key]
-        except (OSError, TypeError, ValueError):
-            values[key] = "(unreadable)"
-    return values
-
-
-def _items(file: h5py.File) -> list[dict[str, Any]]:
-    """Every dataset, and every group that has attributes or is empty: the others show in the names."""
-    items = []
-    for name, item in hdf5.objects(file):
-        attributes = _attributes(item)
-        if isinstance(item, h5py.Dataset):
-            items.append({"name": name, "shape": item.shape, "dtype": str(item.dtype), "attributes": attributes})
-        elif attributes or not isinstance(item, h5py.Group) or not len(item):
-            items.append({"name": f"{name}/", "shape": None, "dtype": None, "attributes": attributes})
-    return items
-
-
-def _progress(attributes: dict[str, Any]) -> dict[str, Any] | None:
-    """What a state.h5 says about how far its training is; None for another file."""
-    try:
-        progress = json.loads(attributes.get("progress", ""))
-    except (TypeError, ValueError):
-        return None
-    return progress if isinstance(progress, dict) else None
+    examples = {}
+    for name, part in splits.parts.items():
+        of_part = Examples(name, part.inputs, part.labels, splits.class_names, attributes=splits.attributes)
+        examples[name] = replace(of_part, storage="in a file" if part.streamed else "in memory")
+    return examples

@@ -10,11 +10,12 @@ the file. Inputs are raw: normalisation is in the model.
 import argparse
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipeline.cli.sources.words import check_output
 from pipeline.cli.views.text import clean, print_json, warn
 from pipeline.errors import InputError
 from pipeline.jsonl import write_atomically
@@ -30,79 +31,81 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from pipeline.cli.sources.classifier import saved_model
     from pipeline.cli.sources.examples import read_input
     from pipeline.cli.sources.labels import called, named_otherwise
+    from pipeline.cli.sources.saved_model import SavedModel
 
     if options.top < 1:
         raise InputError(f"--top={options.top} must be at least 1.")
     if options.proba:
-        _check_output(options.proba)
-    model = saved_model(options.model, options.words)
+        check_output(options.proba, [".csv", ".npy"], "--proba=")
+    model = SavedModel(options.model, options.words)
     head = model.head
     if options.proba and not head.classifies:
         raise InputError(
             f"--proba={options.proba}: the output of {options.model} is a {head.prediction}, not probabilities."
         )
     source = read_input(options.input, options.words, model, labelled=False)
-    names, predictions = model.class_names, model.predictions(model.fitted(source.title, source.examples.inputs))
+    names, outputs = model.signature.class_names, model.predictions(model.fitted(source.title, source.examples.inputs))
+    about = {"model": str(options.model), "input": options.input}
     if not head.classifies:
-        _show_values(options, head.prediction, source.first, predictions)
+        values = (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()
+        numbered = list(enumerate(values, start=source.first))
+        if options.json:
+            print_json({**about, "predictions": [{"example": i, head.prediction: value} for i, value in numbered]})
+        else:
+            _show_values(head.prediction, numbered)
         return 0
     if options.proba:
-        _write(options.proba, predictions, names)
+        _write(options.proba, outputs, names)
     if named_otherwise(source.examples, names):
         warn(f"the classes of {source.title} are not those of {options.model}.")
     true, files = called(source.examples, names), source.examples.names
-    rows = [
-        {"example": source.first + i, "class": names[row.argmax()], "probability": row.max(), "probabilities": row}
-        | ({"file": clean(files[i])} if files else {})
-        | ({"true": true[i]} if true and true[i] is not None else {})
-        for i, row in enumerate(predictions)
+    predictions = [
+        Prediction(source.first + i, names[row.argmax()], row.max(), row, clean(files[i]) if files else None, label)
+        for i, (row, label) in enumerate(zip(outputs, true or [None] * len(outputs)))
     ]
     if options.json:
-        print_json({"model": str(options.model), "input": options.input, "class_names": names, "predictions": rows})
+        print_json({**about, "class_names": names, "predictions": predictions})
     else:
-        _show(rows, names, options.top)
+        _show(predictions, names, options.top)
         if options.proba:
-            print(f"probabilities: {options.proba} ({len(rows)} x {len(names)})")
+            print(f"probabilities: {options.proba} ({len(predictions)} x {len(names)})")
     return 0
 
 
-def _show_values(options: argparse.Namespace, name: str, first: int, values: np.ndarray) -> None:
-    """A line an example: `0: cost 25.0000`. values: [n, numbers]."""
-    listed = (values[:, 0] if values.shape[1] == 1 else values).tolist()
-    rows = [{"example": i, name: value} for i, value in enumerate(listed, start=first)]
-    if options.json:
-        print_json({"model": str(options.model), "input": options.input, "predictions": rows})
-        return
-    digits = len(str(rows[-1]["example"]))
-    for row in rows:
-        print(f"{row['example']:>{digits}}: {name} {' '.join(f'{value:.4f}' for value in np.ravel(row[name]))}")
+@dataclass(frozen=True)
+class Prediction:
+    example: int  # its number
+    class_: str
+    probability: float  # of the class
+    probabilities: np.ndarray  # of all classes, [C]
+    file: str | None = None  # of an image
+    true: str | None = None  # the class that it is labelled with
+
+    @property
+    def title(self) -> str:
+        return str(self.example) if self.file is None else self.file
 
 
-def _show(rows: list[dict[str, Any]], names: list[str], top: int) -> None:
+def _show_values(name: str, values: list[tuple[int, float | list[float]]]) -> None:
+    """A line an example: `0: cost 25.0000`."""
+    digits = len(str(values[-1][0]))
+    for i, value in values:
+        print(f"{i:>{digits}}: {name} {' '.join(f'{number:.4f}' for number in np.ravel(value))}")
+
+
+def _show(predictions: list[Prediction], names: list[str], top: int) -> None:
     """A line an example: `17: 7 0.9921  (then 9 0.0051, 1 0.0012)  true 7`; an image has its file's name there."""
-    digits, width = max(len(str(_called(row))) for row in rows), max(len(row["class"]) for row in rows)
-    for row in rows:
-        order = np.argsort(-row["probabilities"], kind="stable")[1:top]
-        others = ", ".join(f"{names[label]} {row['probabilities'][label]:.4f}" for label in order)
-        line = f"{_called(row):>{digits}}: {row['class']:<{width}} {row['probability']:.4f}"
-        line += f"  (then {others})" if others else ""
-        if "true" in row:
-            line += f"  true {row['true']}" + ("" if row["true"] == row["class"] else ", wrong")
+    digits, width = max(len(row.title) for row in predictions), max(len(row.class_) for row in predictions)
+    for row in predictions:
+        next_best = np.argsort(-row.probabilities, kind="stable")[1:top]
+        rest = ", ".join(f"{names[label]} {row.probabilities[label]:.4f}" for label in next_best)
+        line = f"{row.title:>{digits}}: {row.class_:<{width}} {row.probability:.4f}"
+        line += f"  (then {rest})" if rest else ""
+        if row.true is not None:
+            line += f"  true {row.true}" + ("" if row.true == row.class_ else ", wrong")
         print(line)
-
-
-def _called(row: dict[str, Any]) -> str:
-    return str(row.get("file", row["example"]))
-
-
-def _check_output(path: Path) -> None:
-    if path.suffix.lower() not in (".csv", ".npy"):
-        raise InputError(f"--proba={path}: must end in .csv or .npy.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"--proba={path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}.")
 
 
 def _write(path: Path, probabilities: np.ndarray, names: list[str]) -> None:

@@ -17,9 +17,9 @@ STYLES = {WITHOUT: ("without batch norm", "#ee6677"), WITH: ("with batch norm", 
 def layers_with(measure: str, trial: FinishedTrial, results: Results) -> list[str]:
     """The layers of which `measure` was recorded, from first to last. Raises InputError if there is none: it is taken
     before activations, and a linear one is no layer of its own."""
-    found = [name for name, of_layer in trial.diagnoses[0].items() if measure in of_layer]
-    if not found:
-        model = {key: results.config.model.arguments.get(key) for key in ("hidden_layers", "activation")}
-        said = " ".join(f"model.{key}={value}" for key, value in model.items())
-        raise InputError(f"{said}: no layer has an activation, before which {measure} could be measured.")
-    return found
+    layers = [name for name, of_layer in trial.diagnoses[0].items() if measure in of_layer]
+    if not layers:
+        model = results.config.model.arguments
+        keys = " ".join(f"model.{key}={model.get(key)}" for key in ("hidden_layers", "activation"))
+        raise InputError(f"{keys}: no layer has an activation, before which {measure} could be measured.")
+    return layers

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.wording import NOT_SHOWN, Drawing
+from pipeline.experiments.drawing import NOT_SHOWN, Drawing, panels
 from pipeline.records import EpochEnded
 from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import measure
@@ -34,8 +32,7 @@ def gap(epochs: Sequence[EpochEnded], level: float) -> float:
 
 def noise(trials: Sequence[FinishedTrial], layer: str) -> float:
     """Of the batch means of a layer, root mean square over epochs and trials."""
-    found = [measure(trial.diagnoses, layer, "batch_noise") for trial in trials]
-    return float(np.sqrt(np.mean(np.square(found))))
+    return float(np.sqrt(np.mean(np.square([measure(trial.diagnoses, layer, "batch_noise") for trial in trials]))))
 
 
 def trend(sizes: Sequence[int], gaps: np.ndarray) -> str:
@@ -55,6 +52,22 @@ def trend(sizes: Sequence[int], gaps: np.ndarray) -> str:
     )
 
 
+def cells_of(results: Results) -> dict[tuple[str, int], list[FinishedTrial]]:
+    """(placement, size) -> the trials that completed, of sizes of which each placement has some, ascending.
+
+    Raises InputError if fewer than two sizes remain.
+    """
+    cells: dict[tuple[str, int], list[FinishedTrial]] = {}
+    for trial in results.completed():
+        cells.setdefault((trial.params[PLACEMENT], trial.params[SIZE]), []).append(trial)
+    tried = sorted({trial.params[SIZE] for trial in results.trials})
+    sizes = [size for size in tried if all((placement, size) in cells for placement in STYLES)]
+    if len(sizes) < 2:
+        listed = ",".join(map(str, tried))
+        raise InputError(f"{SIZE}={listed}: with and without batch norm, trials of at least two of them must complete.")
+    return {(placement, size): cells[placement, size] for placement in STYLES for size in sizes}
+
+
 def figure(results: Results) -> Drawing:
     """Left: noise of the batch means of two layers against the batch size. Right: the gap at equal probe loss, mean and
     range of the seeds. Trials that have not completed are left out, and a size of which a placement has none.
@@ -63,40 +76,30 @@ def figure(results: Results) -> Drawing:
     """
     results.needs(PLACEMENT, STYLES)
     results.needs_diagnostics()
-    cells: dict[tuple[str, int], list[FinishedTrial]] = {}
-    for trial in results.completed():
-        cells.setdefault((trial.params[PLACEMENT], trial.params[SIZE]), []).append(trial)
-    tried = sorted({trial.params[SIZE] for trial in results.trials})
-    sizes = [size for size in tried if all((placement, size) in cells for placement in STYLES)]
-    if len(sizes) < 2:
-        said = ",".join(map(str, tried))
-        raise InputError(f"{SIZE}={said}: with and without batch norm, trials of at least two of them must complete.")
-    ended = [trial for (_, size), trials in cells.items() if size in sizes for trial in trials]
+    cells = cells_of(results)
+    sizes = sorted({size for _, size in cells})
+    ended = [trial for trials in cells.values() for trial in trials]
     seeds = sorted({trial.params[SEED] for trial in ended})
     level = max(min(epoch.value("probe_loss") for epoch in trial.epochs) for trial in ended)
     layers = layers_with("batch_noise", ended[0], results)
-    lost = [str(size) for size in tried if size not in sizes]
-    canvas = Figure(figsize=(12, 4.8), layout="constrained")
-    left, right = canvas.subplots(1, 2)
+    first, last = layers[0], layers[-1]
+    canvas, (left, right) = panels(12, 4.8)
     left.plot(sizes, [size**-0.5 for size in sizes], color="0.5", linestyle="--", label=r"1 / $\sqrt{\mathrm{size}}$")
+    noises: dict[tuple[str, str], list[float]] = {}
     gaps: dict[str, np.ndarray] = {}
-    ends: dict[tuple[str, str], tuple[float, float]] = {}
     for placement, (text, color) in STYLES.items():
-        of_size = [cells[placement, size] for size in sizes]
-        for layer, marker in ((layers[0], "o"), (layers[-1], "s")):
-            noises = [noise(trials, layer) for trials in of_size]
-            ends[placement, layer] = noises[0], noises[-1]
-            style: dict[str, Any] = {"marker": marker, "linestyle": "-" if layer == layers[0] else ":"}
+        for layer, marker in ((first, "o"), (last, "s")):
+            noises[placement, layer] = [noise(cells[placement, size], layer) for size in sizes]
+            (line,) = left.plot(sizes, noises[placement, layer], color=color, marker=marker, label=f"{layer}, {text}")
+            line.set_linestyle("-" if layer == first else ":")
             if placement == WITHOUT:  # its points lie under the others
-                style |= {"markersize": 11, "markerfacecolor": "none"}
-            left.plot(sizes, noises, color=color, label=f"{layer}, {text}", **style)
-        found = gaps[placement] = np.full((len(sizes), len(seeds)), np.nan)
-        for i, trials in enumerate(of_size):
-            for trial in trials:
-                found[i, seeds.index(trial.params[SEED])] = gap(trial.epochs, level)
-        right.plot(sizes, np.nanmean(found, 1), color=color, marker="o", label=f"{text}, mean")
-        low, high = np.nanmin(found, 1), np.nanmax(found, 1)
-        right.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
+                line.set(markersize=11, markerfacecolor="none")
+        grid = gaps[placement] = np.full((len(sizes), len(seeds)), np.nan)
+        for i, size in enumerate(sizes):
+            for trial in cells[placement, size]:
+                grid[i, seeds.index(trial.params[SEED])] = gap(trial.epochs, level)
+        right.plot(sizes, np.nanmean(grid, 1), color=color, marker="o", label=f"{text}, mean")
+        right.fill_between(sizes, np.nanmin(grid, 1), np.nanmax(grid, 1), color=color, alpha=0.15, linewidth=0)
     ticks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
     left.set(yscale="log", ylim=(0.008, 2), yticks=ticks, yticklabels=ticks)
     left.minorticks_off()
@@ -108,16 +111,16 @@ def figure(results: Results) -> Drawing:
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set(xlabel="batch size (examples)", xticks=sizes, xticklabels=sizes)
-        axis.grid(alpha=0.3)
+        axis.legend(fontsize=9)
     left.legend(fontsize=9, loc="upper right")
-    right.legend(fontsize=9)
-    first, second = ends[WITH, layers[0]], ends[WITH, layers[-1]]
+    ours, deeper = noises[WITH, first], noises[WITH, last]
     plain = np.nanmean(gaps[WITHOUT], 1)
+    lost = sorted({trial.params[SIZE] for trial in results.trials} - set(sizes))
     return canvas, (
-        f"Batches of {sizes[0]} and {sizes[-1]}: batch means of {layers[0]} vary by {first[0]:.3f} and {first[1]:.3f} "
-        f"(1 / sqrt(size): {sizes[0] ** -0.5:.3f} and {sizes[-1] ** -0.5:.3f}), of {layers[-1]}, behind another batch "
-        f"norm, by {second[0]:.3f} and {second[1]:.3f}. At equal loss of the first {PROBE} training "
+        f"Batches of {sizes[0]} and {sizes[-1]}: batch means of {first} vary by {ours[0]:.3f} and {ours[-1]:.3f} "
+        f"(1 / sqrt(size): {sizes[0] ** -0.5:.3f} and {sizes[-1] ** -0.5:.3f}), of {last}, behind another batch "
+        f"norm, by {deeper[0]:.3f} and {deeper[-1]:.3f}. At equal loss of the first {PROBE} training "
         f"examples, predicted, the gap to validation with batch norm is {trend(sizes, gaps[WITH])}. "
         f"Without batch norm: {plain[0]:.3f} and {plain[-1]:.3f}."
-        + (f" Left out, since trials failed: {', '.join(lost)}." if lost else "")
+        + (f" Left out, since trials failed: {', '.join(map(str, lost))}." if lost else "")
     )

@@ -1,10 +1,9 @@
 """Whether batch norm widens the range of learning rates that train well (Ioffe & Szegedy 2015, section 4.2.1)."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
-from pipeline.experiments.wording import RATE, Drawing, judged
+from pipeline.experiments.drawing import RATE, Drawing, judged, panels
 from pipeline.study.finished import Results
 
 NEAR = 0.05  # a rate is good if it comes so close to the best accuracy of all
@@ -13,8 +12,7 @@ NEAR = 0.05  # a rate is good if it comes so close to the best accuracy of all
 def figure(results: Results) -> Drawing:
     """Validation accuracy against the learning rate, a line a placement; the figure is the decades of good rates."""
     results.needs(PLACEMENT, [WITHOUT])
-    canvas = Figure(figsize=(9, 5), layout="constrained")
-    axis = canvas.subplots()
+    canvas, (axis,) = panels(9, 5, 1)
     best = np.nanmax([trial.score("val_accuracy") for trial in results.trials])
     axis.axhline(best - NEAR, color="0.6", linestyle=":", label=f"good: within {NEAR} of the best, {best:.3f}")
     widths = {}
@@ -26,16 +24,15 @@ def figure(results: Results) -> Drawing:
         widths[placement] = good_decades(rates, scores, best - NEAR)
         axis.plot(rates, scores, marker=".", label=f"{LABELS[placement]}: {widths[placement]:.1f} decades")
     axis.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (0: diverged)", ylim=(-0.02, 1.02))
-    axis.grid(alpha=0.3)
     # Of the axis, not the figure, or it would lie on the finding, which the layout gives the same room.
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=9)
-    told = ", ".join(f"{widths[placement]:.1f} {LABELS[placement]}" for placement in widths)
+    decades = ", ".join(f"{width:.1f} {LABELS[placement]}" for placement, width in widths.items())
     steps = np.diff(np.log10(np.unique([trial.params[RATE] for trial in results.trials])))
     step = float(steps.max(initial=0))  # no width is known more finely
-    gains = [width - widths[WITHOUT] for placement, width in widths.items() if placement != WITHOUT]
+    gain = min(width - widths[WITHOUT] for placement, width in widths.items() if placement != WITHOUT)
     return canvas, (
-        f"Decades of learning rate within {NEAR} of the best validation accuracy: {told}. "
-        + judged(f"Batch norm adds {min(gains):.2f} decades; the rates are {step:.2f} apart", min(gains) > step)
+        f"Decades of learning rate within {NEAR} of the best validation accuracy: {decades}. "
+        + judged(f"Batch norm adds {gain:.2f} decades; the rates are {step:.2f} apart", gain > step)
     )
 
 

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.errors import InputError
-from pipeline.experiments.table import band, paired_verdict, told
-from pipeline.experiments.wording import Drawing, axis_name
+from pipeline.experiments.drawing import Drawing, name_axes, panels, tick_within_decades
+from pipeline.experiments.table import draw_searches, in_words, paired_verdict
 from pipeline.search.refine import refine
 from pipeline.search.space import Interval
 from pipeline.study.finished import SEED, FinishedTrial, Results
@@ -32,67 +30,63 @@ def figure(results: Results) -> Drawing:
         for seed, trials in results.by(SEED)
     }
     worst = float(np.nanmax([trial.score("val_loss") for trial in results.trials]))
-    canvas = Figure(figsize=(15, 4.8), layout="constrained")
-    left, middle, right = canvas.subplots(1, 3)
-    ends, totals, medians = [], [], []
+    canvas, (left, middle, right) = panels(15, 4.8, 3)
+    ends, totals = [], []
     for side, (name, color) in enumerate((("coarse to fine", COLORS["fine"]), ("random search", COLORS["random"]))):
         searches = [pair[side] for pair in pairs.values()]
         n_trials = min(map(len, searches))  # a total that the seeds do not share evenly leaves some one ahead
         if not n_trials:
             raise InputError(f"no {name} with every {SEED}: it needs trials of stage {CONTROL} and of others.")
-        found = np.array([lowest(search[:n_trials], worst) for search in searches])
+        losses = np.array([lowest(search[:n_trials], worst) for search in searches])
         spent = np.cumsum([epochs[trial.stage] for trial in searches[0][:n_trials]])
-        median, low, high = band(found)
-        middle.plot(spent, median, color=color, label=f"{name}: {n_trials} trials")
-        middle.fill_between(spent, low, high, color=color, alpha=0.2)
-        ends.append(found[:, -1])
+        draw_searches(middle, spent, losses, color, f"{name}: {n_trials} trials")
+        ends.append(losses[:, -1])
         totals.append(int(spent[-1]))
-        medians += list(median)
-    ours, others = ends
-    typical = list(pairs)[int(np.argsort(ours - others)[len(ours) // 2])]
+    ours, random = ends
+    typical = list(pairs)[int(np.argsort(ours - random)[len(ours) // 2])]
     _places(left, pairs[typical], results)
     left.set_title(f"trials with seed {typical}, the median repetition", fontsize=10)
     middle.set(xlabel="epochs trained", ylabel="lowest validation loss so far (nats)", yscale="log")
+    medians = np.concatenate([line.get_ydata() for line in middle.lines])
     middle.set_ylim(0.5 * min(medians), 1.5 * max(medians))  # the first trials of some repetitions diverge far above
-    both = [0.9 * min(ours.min(), others.min()), 1.1 * max(ours.max(), others.max())]
+    both = [0.9 * np.min(ends), 1.1 * np.max(ends)]
     right.plot(both, both, color="0.6", linestyle=":", label="as good as each other")
-    right.plot(others, ours, linestyle="", marker="o", color="0.2", label=f"{len(pairs)} repetitions")
+    right.plot(random, ours, linestyle="", marker="o", color="0.2", label=f"{len(pairs)} repetitions")
     right.set(xscale="log", yscale="log", xlim=both, ylim=both, aspect="equal")
     right.set(xlabel="lowest loss of random search (nats)", ylabel="lowest loss of coarse to fine (nats)")
     for direction in (right.xaxis, right.yaxis):
-        direction.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-        direction.set_major_formatter("{x:.2g}")
-        direction.set_minor_formatter(NullFormatter())
-    for axis in (left, middle, right):
-        axis.grid(alpha=0.3)
+        tick_within_decades(direction, (1, 2, 3, 5, 7), "{x:.2g}")
+    for axis in (middle, right):
         axis.legend(fontsize=9)
     left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return canvas, (
         f"Lowest validation loss in {' and '.join(map(str, dict.fromkeys(totals)))} epochs, {len(pairs)} repetitions: "
-        f"coarse to fine {told(ours)}, random search {told(others)}. Coarse to fine is {paired_verdict(ours, others)}."
+        f"coarse to fine {in_words(ours)}, random search {in_words(random)}. "
+        f"Coarse to fine is {paired_verdict(ours, random)}."
     )
 
 
 def _places(axis: Axes, pair: tuple[list[FinishedTrial], list[FinishedTrial]], results: Results) -> None:
     """Where the trials of one repetition are, by stage, and the region of each finer stage."""
-    (x, x_axis), (y, y_axis) = ((key, dist.scale.figure_axis) for key, dist in results.intervals(2).items())
+    ranges = results.intervals(2)
+    x, y = ranges
+    x_place, y_place = (dist.scale.figure_axis.place for dist in ranges.values())
     sweep, region = results.config.sweep, results.space
     stages = [(name, [t for t in pair[0] if t.stage == name]) for name in sweep.stages if name != CONTROL]
     for name, trials in [(CONTROL, pair[1]), *stages]:
-        xs, ys = ([drawn.place(t.params[key]) for t in trials] for key, drawn in ((x, x_axis), (y, y_axis)))
+        xs, ys = [x_place(t.params[x]) for t in trials], [y_place(t.params[y]) for t in trials]
         axis.scatter(xs, ys, s=28, color=COLORS.get(name), label=f"{name}, {len(trials)} trials", zorder=3)
     for _, trials in stages[:-1]:
         ranked = sorted((t for t in trials if np.isfinite(t.score("val_loss"))), key=lambda t: t.score("val_loss"))
         region = refine(region, [t.params for t in ranked], results.space, sweep.keep or 0, sweep.margin or 0)
         (left, right), (low, high) = (
-            (drawn.place(dist.low), drawn.place(dist.high))
-            for drawn, dist in ((x_axis, region[x]), (y_axis, region[y]))
+            (place(dist.low), place(dist.high))
+            for place, dist in ((x_place, region[x]), (y_place, region[y]))
             if isinstance(dist, Interval)
         )
         box = Rectangle((left, low), right - left, high - low, fill=False, color="0.3", label="the finer region")
         axis.add_patch(box)
-    axis.set(xscale=x_axis.kind, xlabel=x_axis.label.format(axis_name(x)))
-    axis.set(yscale=y_axis.kind, ylabel=y_axis.label.format(axis_name(y)))
+    name_axes(axis, ranges)
     axis.margins(y=0.05)
 
 

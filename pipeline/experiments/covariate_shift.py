@@ -5,12 +5,11 @@ That this is why batch norm helps is disputed (Santurkar et al. 2018): drift is 
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.wording import Drawing, judged
+from pipeline.experiments.drawing import Drawing, judged, panels
 from pipeline.study.finished import Results
 from pipeline.tracking.curves import band, measure
 
@@ -20,25 +19,24 @@ def figure(results: Results) -> Drawing:
     right, how far the means of its units have moved, a line a seed. Raises InputError if that was not recorded."""
     results.needs(PLACEMENT, STYLES)
     results.needs_diagnostics()
-    canvas = Figure(figsize=(13, 4.6), layout="constrained")
-    without, with_norm, right = canvas.subplots(1, 3)
+    canvas, (without, with_norm, right) = panels(13, 4.6, 3)
     with_norm.sharey(without)
     shifts: dict[str, list[float]] = {}
-    told = []
+    moves = []
     for axis, (placement, (text, color)) in zip((without, with_norm), STYLES.items(), strict=True):
-        trials = [t for t in results.trials if t.params[PLACEMENT] == placement and t.status == "completed"]
+        trials = [t for t in results.completed() if t.params[PLACEMENT] == placement]
         if not trials:
             raise InputError(f"{PLACEMENT}={placement}: no trial completed, so there is nothing to compare.")
         layer = layers_with("shift", trials[0], results)[-1]
         band(axis, trials[0].diagnoses, layer, color, label="median; shaded: 15th to 85th percentile")
         axis.set_title(text, size=11)
         for i, trial in enumerate(trials):
-            moved = measure(trial.diagnoses, layer, "shift")
-            right.plot(list(trial.diagnoses), moved, color=color, label=None if i else f"{text}, a line a seed")
+            label = None if i else f"{text}, a line a seed"
+            right.plot(list(trial.diagnoses), measure(trial.diagnoses, layer, "shift"), color=color, label=label)
         shifts[placement] = [measure(t.diagnoses, layer, "shift")[-1] for t in trials]
         spreads = np.mean([np.array(measure(t.diagnoses, layer, "pre_activation_std"))[[0, -1]] for t in trials], 0)
         accuracy = np.mean([t.score("val_accuracy") for t in trials])
-        told.append(
+        moves.append(
             f"{np.mean(shifts[placement]):.2f} of its standard deviations {text} (seeds {min(shifts[placement]):.2f} "
             f"to {max(shifts[placement]):.2f}; the spread of the layer goes from {spreads[0]:.2f} to {spreads[1]:.2f}, "
             f"validation accuracy {accuracy:.3f})"
@@ -49,9 +47,8 @@ def figure(results: Results) -> Drawing:
     for axis in (without, with_norm, right):
         axis.set(xlabel="epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.grid(alpha=0.3)
         axis.legend(fontsize=9, loc="upper right" if axis is right else "upper left")
     without.margins(y=0.15)
     epochs = max(len(trial.epochs) for trial in results.trials)
-    moves = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by {', by '.join(told)}"
-    return canvas, judged(moves, max(shifts[WITH]) < min(shifts[WITHOUT]))
+    text = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by {', by '.join(moves)}"
+    return canvas, judged(text, max(shifts[WITH]) < min(shifts[WITHOUT]))

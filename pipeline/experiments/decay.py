@@ -1,11 +1,9 @@
 """Whether learning-rate decay, a large rate at first and a small one at the end, finds a lower loss."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.experiments import lines
-from pipeline.experiments.wording import NOT_SHOWN, RATE, Drawing, judged
+from pipeline.experiments.drawing import NOT_SHOWN, RATE, Drawing, best_of_each, draw_losses, judged, panels
 from pipeline.study.finished import Results
 
 SCHEDULE, CONTROL = "schedule", "constant"
@@ -17,28 +15,24 @@ def figure(results: Results) -> Drawing:
     results.needs(SCHEDULE, [CONTROL])
     if max(len(trial.epochs) for trial in results.trials) < 2:
         raise InputError("train.epochs=1 must be at least 2: a schedule shows from the second epoch on.")
-    canvas = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = canvas.subplots(1, 2)
-    winners, lost = {}, []
+    canvas, (left, right) = panels(11, 4.5)
+    winners = best_of_each(results, SCHEDULE, "val_loss")
     for schedule, trials in results.by(SCHEDULE):
-        winner = lines.best(trials, "val_loss")
-        if winner is None:
-            lost.append(schedule)
-            continue
-        winners[schedule], one = winner, max(trials, key=lambda trial: len(trial.epochs))
-        rates = np.array([epoch.learning_rate for epoch in one.epochs])
-        left.plot(range(1, len(rates) + 1), rates / one.params[RATE], marker=".", label=schedule)
+        if winners[schedule]:
+            longest = max(trials, key=lambda trial: len(trial.epochs))
+            rates = np.array([epoch.learning_rate for epoch in longest.epochs])
+            left.plot(range(1, len(rates) + 1), rates / longest.params[RATE], marker=".", label=schedule)
     left.set(xlabel="epoch", ylabel="learning rate / first one")
-    lines.draw(right, results, RATE, SCHEDULE, "val_loss")
-    right.set(ylabel="validation loss (nats; x: diverged)", yscale="log")
-    left.grid(alpha=0.3)
+    draw_losses(right, results, SCHEDULE)
     for axis in (left, right):
         axis.legend()
-    told = ", ".join(f"{name} {t.score('val_loss'):.4f} at {t.params[RATE]:.2g}" for name, t in winners.items())
+    losses = {schedule: trial.score("val_loss") for schedule, trial in winners.items() if trial}
+    lowest = ", ".join(f"{s} {t.score('val_loss'):.4f} at {t.params[RATE]:.2g}" for s, t in winners.items() if t)
+    lost = [schedule for schedule, trial in winners.items() if not trial]
     return canvas, (
-        f"Lowest validation loss, and the first learning rate that reached it: {told}. "
+        f"Lowest validation loss, and the first learning rate that reached it: {lowest}. "
         + (f"Every rate diverged with {', '.join(lost)}. " if lost else "")
-        + _verdict({name: trial.score("val_loss") for name, trial in winners.items()})
+        + _verdict(losses)
     )
 
 
@@ -46,6 +40,6 @@ def _verdict(losses: dict[str, float]) -> str:
     """Of one split and one set of initial weights, on which some schedule is ahead by chance: the claim needs all."""
     if CONTROL not in losses:
         return f"Nothing to compare with{NOT_SHOWN}."
-    others = [loss for name, loss in losses.items() if name != CONTROL]
-    lower = sum(loss < losses[CONTROL] for loss in others)
-    return judged(f"{lower} of {len(others)} ways to lower it end below a constant rate", lower == len(others) > 0)
+    lowered = [loss for schedule, loss in losses.items() if schedule != CONTROL]
+    lower = sum(loss < losses[CONTROL] for loss in lowered)
+    return judged(f"{lower} of {len(lowered)} ways to lower it end below a constant rate", lower == len(lowered) > 0)

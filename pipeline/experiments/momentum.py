@@ -2,14 +2,36 @@
 
 from itertools import pairwise
 
-from matplotlib.figure import Figure
-
-from pipeline.experiments import lines
-from pipeline.experiments.wording import RATE, Drawing, judged
+from pipeline.experiments.drawing import RATE, Drawing, best_of_each, draw_losses, judged, panels
 from pipeline.search.scales import window
 from pipeline.study.finished import Results
 
 MOMENTUM = "optimizer.momentum"
+
+
+def figure(results: Results) -> Drawing:
+    """Left: training loss by epoch of the best learning rate for each momentum. Right: validation loss against the
+    learning rate."""
+    canvas, (left, right) = panels(11, 4.5)
+    winners = best_of_each(results, MOMENTUM, "val_loss")
+    best_rates = []
+    for beta, trial in winners.items():
+        if not trial:
+            best_rates.append(f"β {beta} none, every rate diverged")
+            continue
+        losses = [epoch.value("loss") for epoch in trial.epochs]
+        left.plot([epoch.epoch for epoch in trial.epochs], losses, marker=".", label=_label(beta))
+        best_rates.append(f"β {beta} ({_steps(beta)}) at {trial.params[RATE]:.2g}")
+    draw_losses(right, results, MOMENTUM, _label)
+    left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")
+    for axis in (left, right):
+        axis.legend(title="momentum: effective window")
+    rates = [trial.params[RATE] for _, trial in sorted(winners.items()) if trial]
+    falls = sum(after < before for before, after in pairwise(rates))
+    return canvas, (
+        f"Best learning rate by effective window: {', '.join(best_rates)}. "
+        + judged(f"It falls with {falls} of {len(rates) - 1} longer windows", falls == len(rates) - 1 > 0)
+    )
 
 
 def _steps(beta: float) -> str:
@@ -17,30 +39,5 @@ def _steps(beta: float) -> str:
     return f"{steps} step{'s' if steps > 1 else ''}"
 
 
-def figure(results: Results) -> Drawing:
-    """Left: training loss by epoch of the best learning rate for each momentum. Right: validation loss against the
-    learning rate."""
-    canvas = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = canvas.subplots(1, 2)
-    told, best = [], {}
-    for beta, trials in results.by(MOMENTUM):
-        winner = lines.best(trials, "val_loss")
-        if winner is None:
-            told.append(f"β {beta} none, every rate diverged")
-            continue
-        best[beta] = winner.params[RATE]
-        label = f"β = {beta}: {_steps(beta)}"
-        left.plot([e.epoch for e in winner.epochs], [e.value("loss") for e in winner.epochs], marker=".", label=label)
-        told.append(f"β {beta} ({_steps(beta)}) at {winner.params[RATE]:.2g}")
-    lines.draw(right, results, RATE, MOMENTUM, "val_loss", label=lambda beta: f"β = {beta}: {_steps(beta)}")
-    left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")
-    right.set(ylabel="validation loss (nats; x: diverged)", yscale="log")
-    left.grid(alpha=0.3)
-    for axis in (left, right):
-        axis.legend(title="momentum: effective window")
-    rates = [best[beta] for beta in sorted(best)]
-    falls = sum(after < before for before, after in pairwise(rates))
-    return canvas, (
-        f"Best learning rate by effective window: {', '.join(told)}. "
-        + judged(f"It falls with {falls} of {len(rates) - 1} longer windows", falls == len(rates) - 1 > 0)
-    )
+def _label(beta: float) -> str:
+    return f"β = {beta}: {_steps(beta)}"

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.experiments.wording import RATE, Drawing
+from pipeline.experiments.drawing import RATE, Drawing, panels
 from pipeline.study.finished import FinishedTrial, Results
 
 OPTIMIZER, COEFFICIENTS = "optimizer", "dataset.coefficients"
@@ -53,10 +52,8 @@ class Parabola:
 
 def arrival(path: np.ndarray, near: float = NEAR) -> float:
     """The epoch, counted from 1, from which on distances [epochs] are at most `near`; infinite if there is none."""
-    away = np.flatnonzero(~(path <= near))
-    if not len(away):
-        return 1.0
-    return float(away[-1] + 2) if away[-1] + 1 < len(path) else float("inf")
+    near_from = np.flatnonzero(~(path <= near)).max(initial=-1) + 1
+    return float(near_from + 1) if near_from < len(path) else float("inf")
 
 
 def figure(results: Results) -> Drawing:
@@ -69,9 +66,8 @@ def figure(results: Results) -> Drawing:
         raise InputError(f"{COEFFICIENTS} has several values: the figure is of one cost.")
     cost = Parabola(*results.config.dataset.arguments["coefficients"])
     w_star, near, distance = cost.minimum, cost.near, f"|W - {cost.minimum:.4g}|"
-    canvas = Figure(figsize=(12, 5), layout="constrained")
-    left, right = canvas.subplots(1, 2, sharey=True)
-    told, missed = [], []
+    canvas, (left, right) = panels(12, 5, sharey=True)
+    reached, missed = [], []
     for i, (name, trials) in enumerate(results.by(OPTIMIZER)):
         ordered = sorted((t for t in trials if t.epochs), key=lambda trial: trial.params[RATE])
         paths = {trial.number: cost.distances(trial) for trial in ordered}
@@ -85,29 +81,23 @@ def figure(results: Results) -> Drawing:
         w = float(results.predict(winner.number, np.array([[0, 1, 0]], np.float32))[0, 0])
         if abs(w - w_star) > near:
             missed.append(name)
-        told.append(f"{name} {abs(w - w_star):.1g} ({_range(rates[ends <= near])})")
+        arrived = rates[ends <= near]
+        span = f"{arrived.min():.2g} to {arrived.max():.2g}" if len(arrived) else "none"
+        reached.append(f"{name} {abs(w - w_star):.1g} ({span})")
         path, rate = paths[winner.number], winner.params[RATE]
-        style = {"marker": MARKERS[i % len(MARKERS)], "markersize": 4, "linewidth": 1, "alpha": 0.75, "color": f"C{i}"}
         path = path[: np.flatnonzero(path > cost.least).max(initial=-1) + 2]  # the rest is one line for all
-        left.plot(range(1, len(path) + 1), path, label=f"{name}, best at {rate:.2g}", markevery=0.05, **style)
-        right.plot(rates, ends, **style)
+        lines = left.plot(range(1, len(path) + 1), path, label=f"{name}, best at {rate:.2g}", markevery=0.05)
+        for line in lines + right.plot(rates, ends):
+            line.set(marker=MARKERS[i % len(MARKERS)], markersize=4, linewidth=1, alpha=0.75, color=f"C{i}")
     for axis in (left, right):
         axis.axhline(near, color="0.4", linestyle=":", linewidth=1)
-        axis.grid(alpha=0.3)
-    left.set(
-        xscale="log",
-        yscale="log",
-        xlabel="epoch, at the best learning rate",
-        ylabel=f"{distance} (down to {cost.least:.2g}: float32)",
-    )
-    right.set(xscale="log", xlabel="learning rate (no point: diverged)")
+        axis.set(xscale="log")
+    left.set(xlabel="epoch, at the best learning rate", yscale="log")
+    left.set(ylabel=f"{distance} (down to {cost.least:.2g}: float32)")
+    right.set(xlabel="learning rate (no point: diverged)")
     canvas.legend(loc="outside right upper", fontsize=9)
     verdict = f"all but {', '.join(missed)} reach" if missed else "all reach"
     return canvas, (
         f"{cost}: {verdict} W = {w_star:.4g} within {near:.2g}. {distance} at the best learning rate, and the rates "
-        f"that end there: {', '.join(told)}."
+        f"that end there: {', '.join(reached)}."
     )
-
-
-def _range(rates: np.ndarray) -> str:
-    return f"{rates.min():.2g} to {rates.max():.2g}" if len(rates) else "none"

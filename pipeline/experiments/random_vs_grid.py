@@ -1,19 +1,18 @@
 """Random search tries 25 values of what matters where a 5 x 5 grid tries 5 (Bergstra & Bengio 2012)."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.errors import InputError
-from pipeline.experiments.table import Table, share_lower, told
-from pipeline.experiments.wording import NOT_SHOWN, Drawing, axis_name
+from pipeline.experiments.drawing import NOT_SHOWN, Drawing, axis_name, name_axes, panels, tick_within_decades
+from pipeline.experiments.table import Table, in_words, share_lower
 from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIDE = 5  # of the grid
 REPETITIONS = 200  # of each search on each split
-COLORS = {"grid": "#ee6677", "random": "#4477aa"}
+STYLES = {"grid": ("s", "#ee6677"), "random": ("o", "#4477aa")}  # marker and colour
 
 
 def figure(results: Results) -> Drawing:
@@ -28,12 +27,12 @@ def figure(results: Results) -> Drawing:
     Raises InputError unless two ranges were searched, with at least 25 trials a seed.
     """
     ranges = results.intervals(2)
-    keys, rng = list(ranges), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     tables = [Table(replace(results, trials=trials)) for trials in _by_seed(results)]
-    losses: dict[str, list[float]] = {"grid": [], "random": []}
-    tried: dict[str, list[int]] = {"grid": [], "random": []}  # values of the first parameter, of each search
+    losses: dict[str, list[float]] = defaultdict(list)
+    tried: dict[str, list[int]] = defaultdict(list)  # values of the first parameter, of each search
     examples: dict[str, np.ndarray] = {}
-    missed = []
+    distances = []
     for table in tables:
         n, lowest = len(table.params), table.losses[:, -1].min()
         if n < SIDE**2:
@@ -42,48 +41,40 @@ def figure(results: Results) -> Drawing:
             )
         for _ in range(REPETITIONS):
             places = grid_places(rng.random(2))
-            found = table.nearest_to(places)
-            missed.append(np.linalg.norm(table.places[found] - places, axis=1).mean())
+            nearest = table.nearest(places)
+            distances.append(np.linalg.norm(table.places[nearest] - places, axis=1).mean())
             drawn = rng.choice(n, SIDE**2, replace=False)
-            for name, search, at in (("grid", found, places), ("random", drawn, table.places[drawn])):
+            for name, search, at in (("grid", nearest, places), ("random", drawn, table.places[drawn])):
                 losses[name].append(table.losses[search, -1].min() / lowest)
                 tried[name].append(len(np.unique(at[:, 0].round(9))))
                 examples.setdefault(name, at)
-    canvas = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = canvas.subplots(1, 2)
+    canvas, (left, right) = panels(11, 4.5)
     sentences = []
-    best = {name: np.array(found).reshape(len(tables), REPETITIONS) for name, found in losses.items()}
-    for name, marker in (("grid", "s"), ("random", "o")):
-        values, color = np.mean(tried[name]), COLORS[name]
-        axes = []
+    best = {name: np.array(multiples).reshape(len(tables), REPETITIONS) for name, multiples in losses.items()}
+    for name, (marker, color) in STYLES.items():
+        points = []
         for dist, at in zip(ranges.values(), examples[name].T, strict=True):
             low, high = dist.coordinate(dist.low), dist.coordinate(dist.high)
-            shown = dist.scale.figure_axis.place
-            axes.append([shown(dist.scale.value(low + place * (high - low))) for place in at])
-        left.scatter(*axes, marker=marker, color=color, label=f"{name} search")
+            place_of = dist.scale.figure_axis.place
+            points.append([place_of(dist.scale.value(low + place * (high - low))) for place in at])
+        left.scatter(*points, marker=marker, color=color, label=f"{name} search")
         ordered = np.sort(best[name].ravel())
         right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, label=f"{name} search")
-        sentences.append(
-            f"{name} search tries {values:.0f} values of the {axis_name(keys[0])} and finds {told(ordered, 2)}"
-        )
-    (x, y), (x_name, y_name) = (dist.scale.figure_axis for dist in ranges.values()), map(axis_name, keys)
-    left.set(xscale=x.kind, yscale=y.kind, xlabel=x.label.format(x_name), ylabel=y.label.format(y_name))
+        values = f"{np.mean(tried[name]):.0f} values of the {axis_name(next(iter(ranges)))}"
+        sentences.append(f"{name} search tries {values} and finds {in_words(ordered, 2)}")
+    name_axes(left, ranges)
     right.set(
         xscale="log",
         xlabel="lowest validation loss of 25 trials / of all trials of the split",
         ylabel="share of searches at or below",
     )
-    right.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
-    right.xaxis.set_major_formatter("{x:g}")
-    right.xaxis.set_minor_formatter(NullFormatter())
-    for axis in (left, right):
-        axis.grid(alpha=0.3)
+    tick_within_decades(right.xaxis, (1, 1.5, 2, 3, 4, 5, 7), "{x:g}")
     left.legend(loc="upper left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False)
     right.legend(loc="lower right")
     sizes = " + ".join(str(len(table.params)) for table in tables)
     return canvas, (
         f"{SIDE**2} trials a search, {REPETITIONS} searches of each kind on each of {len(tables)} splits, looked up "
-        f"among {sizes} trained trials (for a point of the grid the trial nearest to it, {np.mean(missed):.1%} of a "
+        f"among {sizes} trained trials (for a point of the grid the trial nearest to it, {np.mean(distances):.1%} of a "
         f"range away): {'; '.join(sentences)} times the lowest loss of its split. "
         f"Random search is {wins(best['random'], best['grid'])}."
     )
@@ -96,10 +87,10 @@ def grid_places(shift: np.ndarray) -> np.ndarray:
     return np.asarray((corners + shift) / SIDE)
 
 
-def wins(ours: np.ndarray, others: np.ndarray) -> str:
-    """How often `ours` is lower than `others` of the same split, both [splits, searches], in words. Searches of a split
+def wins(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """How often `ours` is lower than `theirs` of the same split, both [splits, searches], in words. Searches of a split
     share its trials: the claim shows only if every split has it, and 60 % of the pairs."""
-    shares = np.array([share_lower(a, b) for a, b in zip(ours, others, strict=True)])
+    shares = np.array([share_lower(a[:, None], b) for a, b in zip(ours, theirs, strict=True)])
     shows = shares.mean() >= 0.6 and (shares > 0.5).all()
     return (
         f"better in {shares.mean():.0%} of pairs ({shares.min():.0%} to {shares.max():.0%} by split)"

@@ -4,11 +4,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipeline.errors import InputError
-from pipeline.experiments.table import Table, band, told, verdict
-from pipeline.experiments.wording import Drawing, axis_name
+from pipeline.experiments.drawing import Drawing, axis_name, panels
+from pipeline.experiments.table import Table, draw_searches, in_words, verdict
 from pipeline.search.scales import LINEAR
 from pipeline.search.space import Interval
 from pipeline.study.finished import Results
@@ -25,27 +24,22 @@ def figure(results: Results) -> Drawing:
     if dist.scale == LINEAR:
         raise InputError(f"{key}={dist} must have a scale to compare with the linear one, as in tag(log, {dist}).")
     table, rng = Table(results), np.random.default_rng(0)
-    canvas = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = canvas.subplots(1, 2)
+    canvas, (left, right) = panels(11, 4.5)
     sentences, ends, tenth = [], [], []
     for i, (drawn, color) in enumerate(zip((replace(dist, scale=LINEAR), dist), COLORS, strict=True)):
         scale = drawn.scale.name
         values = np.array([drawn.at(u) for u in rng.random(REPETITIONS * TRIALS)])
         shares, labels = by_decade(values, dist)
         left.bar(np.arange(len(shares)) + 0.4 * i, shares, 0.4, label=f"{scale} scale", color=color)
-        losses = table.losses[table.nearest([{key: value} for value in values]), -1].reshape(REPETITIONS, TRIALS)
-        best = np.minimum.accumulate(losses, axis=1)
-        median, low, high = band(best)
-        x = np.arange(1, TRIALS + 1)
-        right.plot(x, median, label=f"{scale} scale", color=color)
-        right.fill_between(x, low, high, alpha=0.2, color=color)
+        trials = table.nearest(table.coordinates([{key: value} for value in values]))
+        best = np.minimum.accumulate(table.losses[trials, -1].reshape(REPETITIONS, TRIALS), axis=1)
+        draw_searches(right, np.arange(1, TRIALS + 1), best, color, f"{scale} scale")
         sentences.append(f"{shares[-1]:.0%} of the draws on the {scale} scale fall into {labels[-1]}")
-        ends.append(f"{told(best[:, 9])} on the {scale} one")
+        ends.append(f"{in_words(best[:, 9])} on the {scale} one")
         tenth.append(best[:, 9])
     left.set(xticks=np.arange(len(shares)) + 0.2, xticklabels=labels, xlabel=axis_name(key), ylabel="share of draws")
     right.set(xlabel="trials of a random search", ylabel="lowest validation loss found (nats)", yscale="log")
     for axis in (left, right):
-        axis.grid(alpha=0.3)
         axis.legend()
     return canvas, (
         f"{'; '.join(sentences)}. Lowest validation loss after 10 trials: {', '.join(ends)}: the {scale} scale is "

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
-from pipeline.experiments.wording import Drawing
+from pipeline.experiments.drawing import Drawing
 from pipeline.study.finished import Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
@@ -26,39 +26,33 @@ def figure(results: Results) -> Drawing:
         raise InputError(f"{CLASSES}={most} must be at most {len(COLORS)}: no more colours are told apart.")
     canvas = Figure(figsize=(3 * len(columns) + 0.9, 3 * len(rows) + 0.8), layout="constrained")
     axes = canvas.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
-    bends: dict[int, list[float]] = {}
-    for j, (n_classes, trials) in enumerate(columns):
+    bends: dict[int, list[float]] = {depth: [] for depth in rows}
+    for column, (n_classes, trials) in zip(axes.T, columns):
+        arguments = {**results.config.dataset.arguments, "n_classes": n_classes}
+        dataset = replace(results.config.dataset, arguments=arguments)
+        train = load_splits(replace(results.config, dataset=dataset)).train
+        side = 1.1 * float(np.abs(train.inputs[:]).max())
+        ticks = np.linspace(-side, side, CELLS, dtype=np.float32)
+        grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+        colors = {"cmap": ListedColormap(COLORS[:n_classes]), "vmin": 0, "vmax": n_classes - 1}
         for trial in trials:
-            axis = axes[rows.index(trial.params[LAYERS]), j]
-            config = results.config
-            arguments = {**config.dataset.arguments, "n_classes": n_classes}
-            splits = load_splits(replace(config, dataset=replace(config.dataset, arguments=arguments)))
-            points, labels = splits.train.inputs[:], splits.train.labels
-            side = 1.1 * float(np.abs(points).max())
-            ticks = np.linspace(-side, side, CELLS, dtype=np.float32)
-            grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)
-            predicted = results.predict(trial.number, grid.reshape(-1, 2)).argmax(1).reshape(CELLS, CELLS)
-            colors = ListedColormap(COLORS[:n_classes])
-            extent = (-side, side, -side, side)
-            axis.imshow(predicted, origin="lower", extent=extent, cmap=colors, alpha=0.35, vmin=0, vmax=n_classes - 1)
-            axis.scatter(*points.T, c=labels, cmap=colors, vmin=0, vmax=n_classes - 1, s=4)
             depth = trial.params[LAYERS]
+            axis = column[rows.index(depth)]
+            predicted = results.predict(trial.number, grid).argmax(1).reshape(CELLS, CELLS)
+            axis.imshow(predicted, origin="lower", extent=(-side, side, -side, side), alpha=0.35, **colors)
+            axis.scatter(*train.inputs[:].T, c=train.labels, s=4, **colors)
             name = f"{depth} hidden layers" if depth else "softmax regression"
-            axis.set_title(
-                f"{n_classes} classes, {name}\nvalidation accuracy {trial.score('val_accuracy'):.3f}", size=9
-            )
-            bends.setdefault(depth, []).append(bent_share(predicted))
+            accuracy = f"validation accuracy {trial.score('val_accuracy'):.3f}"
+            axis.set_title(f"{n_classes} classes, {name}\n{accuracy}", size=9)
+            bends[depth].append(bent_share(predicted))
     for axis in axes[-1]:
         axis.set_xlabel("$x_1$")
     for axis in axes[:, 0]:
         axis.set_ylabel("$x_2$")
-    names = [
-        Line2D([], [], linestyle="", marker="o", color=color, label=f"class {i}")
-        for i, color in enumerate(COLORS[:most])
-    ]
-    canvas.legend(handles=names, loc="outside right upper", title="dots: training\nexamples; areas:\npredicted class")
-    told = "; ".join(f"{max(shares):.1%} with {depth} hidden layers" for depth, shares in sorted(bends.items()))
-    return canvas, f"Share of segments between two points of one predicted class that leave that class: {told}."
+    dots = [Line2D([], [], ls="", marker="o", color=c, label=f"class {i}") for i, c in enumerate(COLORS[:most])]
+    canvas.legend(handles=dots, loc="outside right upper", title="dots: training\nexamples; areas:\npredicted class")
+    shares = "; ".join(f"{max(bends[depth]):.1%} with {depth} hidden layers" for depth in rows)
+    return canvas, f"Share of segments between two points of one predicted class that leave that class: {shares}."
 
 
 def bent_share(predicted: np.ndarray, n_pairs: int = 20_000) -> float:

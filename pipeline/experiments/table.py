@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from pipeline.errors import InputError
-from pipeline.experiments.wording import NOT_SHOWN
-from pipeline.search.space import Interval, Space
+from pipeline.experiments.drawing import NOT_SHOWN
+from pipeline.search.space import Interval
 from pipeline.study.finished import FinishedTrial, Results
 
 
@@ -26,9 +27,9 @@ class Table:
     """
 
     def __init__(self, results: Results) -> None:
-        self.space: Space = {key: dist for key, dist in results.space.items() if isinstance(dist, Interval)}
+        self.ranges = {key: dist for key, dist in results.space.items() if isinstance(dist, Interval)}
         ended = [trial for trial in results.trials if trial.epochs]
-        first = [loss for trial in ended for loss in first_losses(trial)]
+        first = [loss for trial in ended if np.isfinite(loss := trial.epochs[0].value("val_loss"))]
         if not first:
             raise InputError("no trial has a validation loss after its first epoch.")
         epochs = max(len(trial.epochs) for trial in ended)
@@ -39,24 +40,15 @@ class Table:
     def coordinates(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Where in the space's box parameters are, each from 0 to 1 on its scale, [n, d]."""
         columns = []
-        for key, dist in self.space.items():
-            assert isinstance(dist, Interval)
+        for key, dist in self.ranges.items():
             low, high = dist.coordinate(dist.low), dist.coordinate(dist.high)
             columns.append([(dist.coordinate(row[key]) - low) / (high - low) for row in params])
         return np.array(columns).T
 
-    def nearest(self, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """The trial that stands for each of `params`, [n]."""
-        return self.nearest_to(self.coordinates(params))
-
-    def nearest_to(self, places: np.ndarray) -> np.ndarray:
+    def nearest(self, places: np.ndarray) -> np.ndarray:
         """The trial nearest to each of `places` [n, d] in the space's box, [n]."""
         distances = ((places[:, None] - self.places[None]) ** 2).sum(-1)
         return np.asarray(np.argmin(distances, 1))
-
-
-def first_losses(trial: FinishedTrial) -> list[float]:
-    return [e.value("val_loss") for e in trial.epochs[:1] if np.isfinite(e.value("val_loss"))]
 
 
 def lowest(trial: FinishedTrial, epochs: int, worst: float) -> np.ndarray:
@@ -66,39 +58,43 @@ def lowest(trial: FinishedTrial, epochs: int, worst: float) -> np.ndarray:
     return np.fmin.accumulate(np.fmin(losses, worst))
 
 
-def band(found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantiles(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Median, 10 % and 90 % quantile over repetitions [repetitions, ...]."""
-    low, median, high = np.quantile(found, [0.1, 0.5, 0.9], axis=0)
+    low, median, high = np.quantile(losses, [0.1, 0.5, 0.9], axis=0)
     return median, low, high
 
 
-def told(found: np.ndarray, digits: int = 4) -> str:
+def draw_searches(axis: Axes, x: Sequence[float] | np.ndarray, losses: np.ndarray, color: str, label: str) -> None:
+    """A line for the median of `losses` [repetitions, n] against x [n], shaded where 80 % of them lie."""
+    median, low, high = quantiles(losses)
+    axis.plot(x, median, color=color, label=label)
+    axis.fill_between(x, low, high, color=color, alpha=0.2)
+
+
+def in_words(losses: np.ndarray, digits: int = 4) -> str:
     """A median and its interval in words."""
-    median, low, high = (float(value) for value in band(found))
+    median, low, high = (float(value) for value in quantiles(losses))
     return f"{median:.{digits}f} (80 % of searches: {low:.{digits}f} to {high:.{digits}f})"
 
 
-def verdict(ours: np.ndarray, others: np.ndarray) -> str:
-    """How often one of `ours` is lower than one of `others`, in words; a tie counts half. Between 40 and 60 % the
-    claim does not show."""
-    share = share_lower(ours, others)
+def share_lower(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """In which share of the pairs `ours` is lower than `theirs`; a tie counts half. Both broadcast: [n] and [n] are n
+    pairs, [n, 1] and [m] are all n x m."""
+    return float(((ours < theirs) + 0.5 * (ours == theirs)).mean())
+
+
+def verdict(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """How often one of `ours` [n] is lower than one of `theirs` [m], in words. Between 40 and 60 % the claim does not
+    show."""
+    share = share_lower(ours[:, None], theirs)
     return f"better in {share:.0%} of pairs" + (NOT_SHOWN if 0.4 < share < 0.6 else "")
 
 
-def share_lower(ours: np.ndarray, others: np.ndarray) -> float:
-    """In which share of all pairs one of `ours` [n] is lower than one of `others` [m]; a tie counts half."""
-    return _share(ours[:, None], others[None])
-
-
-def paired_verdict(ours: np.ndarray, others: np.ndarray) -> str:
-    """How often `ours` is lower than its partner in `others`, in words; both [n], a tie counts half.
+def paired_verdict(ours: np.ndarray, theirs: np.ndarray) -> str:
+    """How often `ours` is lower than its partner in `theirs`, in words; both [n].
 
     Few pairs prove little: the claim does not show either if a fair coin comes as far from one half in 5 % of cases.
     """
-    share = _share(ours, others)
+    share = share_lower(ours, theirs)
     chance = max(0.1, 1.96 * 0.5 / math.sqrt(len(ours)))
     return f"better in {share:.0%} of {len(ours)} pairs" + (NOT_SHOWN if abs(share - 0.5) < chance else "")
-
-
-def _share(ours: np.ndarray, others: np.ndarray) -> float:
-    return float(((ours < others) + 0.5 * (ours == others)).mean())

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import hdf5
 from pipeline.__main__ import main
+from pipeline.data.stream.stored import Stored
 from tests.conftest import here
 
 POINTS = np.array([[1, 0], [-0.5, 0.866], [-0.5, -0.866]], np.float32)
@@ -52,23 +53,35 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     return call
 
 
+def forge(model: Path, path: Path, **attributes: Any) -> Path:
+    """A copy of a model at `path` with other attributes, sealed again as a forger would; None takes one away."""
+    shutil.copy(model, path)
+    with h5py.File(path, "r+") as file:
+        for key, value in attributes.items():
+            if value is None:
+                del file.attrs[key]
+            else:
+                file.attrs[key] = value
+        file.attrs[hdf5.DIGEST] = hdf5.digest(file)
+    return path
+
+
 @pytest.fixture
 def altered(model: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A copy of the model with other attributes, sealed again as a forger would; None takes one away."""
+    """Forges the model into a new file."""
+    return lambda **attributes: forge(model, tmp_path / f"{len(list(tmp_path.iterdir()))}.h5", **attributes)
 
-    def copy(**attributes: Any) -> Path:
-        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5"
-        shutil.copy(model, path)
-        with h5py.File(path, "r+") as file:
-            for key, value in attributes.items():
-                if value is None:
-                    del file.attrs[key]
-                else:
-                    file.attrs[key] = value
-            file.attrs[hdf5.DIGEST] = hdf5.digest(file)
-        return path
 
-    return copy
+class Counting(Stored):
+    """Rows in a file that say how many of them each reading took."""
+
+    def __init__(self, path: Path, key: str, n: int) -> None:
+        self.lengths: list[int] = []
+        super().__init__(path, key, np.arange(n))
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        self.lengths.append(stop - start)
+        return super().read(start, stop)
 
 
 def write(path: Path, content: Any) -> Path:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from pipeline.cli.sources.arrays import fit
-from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
+from pipeline.evaluation import outputs
+from tests.cli.conftest import Counting
 
 SHAPES = [  # found, example of the model, fitted
     ((8, 8, 1), (8, 8, 1), (1, 8, 8, 1)),
@@ -54,9 +55,9 @@ def test_shapes(found, example, fitted):
     ],
 )
 def test_no_value_changes(values, dtype, expected):
-    found = fit("INPUT", np.array([values]), (len(values),), dtype)[:]
-    assert found.dtype == expected
-    np.testing.assert_array_equal(found[0], np.array(values, expected))
+    fitted = fit("INPUT", np.array([values]), (len(values),), dtype)[:]
+    assert fitted.dtype == expected
+    np.testing.assert_array_equal(fitted[0], np.array(values, expected))
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,13 @@ def test_examples_that_are_not_finite_are_counted_in_every_block():
 
 
 @pytest.mark.parametrize("example", [(4, 4, 1), (16,)])
-def test_rows_of_a_file_are_read_as_they_are_asked_for(tmp_path, monkeypatch, example):
+def test_rows_of_a_file_are_read_as_they_are_asked_for(tmp_path, example):
     values = np.arange(5000 * 16, dtype=np.int32).reshape(5000, 4, 4) % 251
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = values
-    longest = []
-    read = Stored.read
-    monkeypatch.setattr(Stored, "read", lambda s, a, b: (longest.append(b - a), read(s, a, b))[1])
-    found = fit("INPUT", Stored(tmp_path / "x.h5", "x", np.arange(5000)), example, "uint8")
-    assert len(found) == 5000
-    np.testing.assert_array_equal(found[4000:4010], values[4000:4010].reshape(10, *example))
-    assert max(longest) == 1024
+    rows = Counting(tmp_path / "x.h5", "x", 5000)
+    fitted = fit("INPUT", rows, example, "uint8")
+    assert len(fitted) == 5000
+    np.testing.assert_array_equal(fitted[4000:4010], values[4000:4010].reshape(10, *example))
+    np.testing.assert_array_equal(outputs(lambda batch: batch, fitted), values.reshape(5000, *example))  # of a model
+    assert max(rows.lengths) == 1024

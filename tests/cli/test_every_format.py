@@ -11,8 +11,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from pipeline import user_folder
-from pipeline.cli.sources.datasets import chosen
+from pipeline.cli.sources.conf import chosen
 from pipeline.saving import model_attributes
 from tests.cli.conftest import wrong
 from tests.conftest import here
@@ -119,9 +118,8 @@ def user(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def no_folder_stays(monkeypatch, user):
-    monkeypatch.setattr(user_folder, "_theirs", [])
-    monkeypatch.syspath_prepend(user.parent)
+def importable(monkeypatch, user):
+    monkeypatch.syspath_prepend(user.parent)  # to train, too
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +236,7 @@ def test_keys_go_to_the_reader(run, model, tmp_path, user):
     )
 
 
-def test_a_model_of_a_users_own_format_is_asked_for_its_own_split(run, tmp_path, user, monkeypatch):
+def test_a_model_of_a_users_own_format_is_asked_for_its_own_split(run, tmp_path, user):
     """Trained on it, exported, evaluated without INPUT: as long as the user says where the format comes from."""
     own(tmp_path / "x.rows")
     words = ("+formats.mine=my_format.read", ALLOWED)

@@ -10,9 +10,10 @@ import pyarrow.parquet
 import pytest
 from matplotlib.image import imread
 
+from pipeline.cli.views.data import Data
+from pipeline.data.examples import Examples
 from pipeline.data.rows import SAMPLE_BYTES
-from pipeline.data.stream.stored import Stored
-from tests.cli.conftest import wrong
+from tests.cli.conftest import Counting, wrong
 
 CSV = "length,colour,good,class\n1.5,red,true,b\n2.5,blue,false,a\n,red,true,b\n"
 
@@ -166,18 +167,23 @@ def test_many_classes_are_shortened(run, tmp_path):
     assert len(done.out.splitlines()) < 50
 
 
-def test_of_large_inputs_a_sample_is_read_and_said_to_be(run, tmp_path, monkeypatch):
+def test_inputs_without_a_number_are_counted(run, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((5, 0)), y=np.arange(5) % 2)
+    done = run("inspect", tmp_path / "x.npz")
+    assert (done.status, done.err) == (0, "")
+    (line,) = [line.split() for line in done.out.splitlines() if line.split()[:1] == ["x"]]
+    assert line == ["x", "5", "0", "float64", "none", "int64"]
+    assert json.loads(run("inspect", tmp_path / "x.npz", "--json").out)["parts"][0]["low"] is None
+
+
+def test_of_large_inputs_a_sample_is_read_and_said_to_be(run, tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", (300_000, 1000), np.uint8, chunks=(1000, 1000), fillvalue=1)
         file["y"] = np.zeros(300_000, np.uint8)
-    rows = []
-    read = Stored.read
-    monkeypatch.setattr(
-        Stored, "read", lambda self, start, stop: (rows.append(stop - start), read(self, start, stop))[1]
-    )
-    done = run("inspect", tmp_path / "x.h5")
-    assert sum(rows) * 1000 <= SAMPLE_BYTES + 2**21
-    assert f"1 to 1 in {sum(rows):,} examples" in done.out
+    rows = Counting(tmp_path / "x.h5", "x", 300_000)
+    (part,) = Data.of({"x": Examples("x.h5", rows, np.zeros(300_000, np.uint8))}).parts
+    assert part.inputs.range_of == sum(rows.lengths) and sum(rows.lengths) * 1000 <= SAMPLE_BYTES + 2**21
+    assert f"1 to 1 in {sum(rows.lengths):,} examples" in run("inspect", tmp_path / "x.h5").out
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from pipeline.__main__ import commands
 from tests.conftest import PATIENCE, ROOT
 
 
-def python(*arguments: object, check_imports: bool = False) -> subprocess.CompletedProcess[str]:
+def python(
+    *arguments: object, check_imports: bool = False, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     options = ["-X", "importtime"] if check_imports else []
     words = [sys.executable, *options, "-m", "pipeline", *map(str, arguments)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,14 @@
 import csv
 import io
 import json
-import shutil
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipeline import hdf5
 from pipeline.__main__ import main
-from tests.cli.conftest import wrong
+from tests.cli.conftest import forge, wrong
 from tests.conftest import here
 
 N = 120
@@ -79,19 +76,6 @@ def predictions(run, *words):
     done = run("predict", *words, "--json")
     assert (done.status, done.err) == (0, "")
     return json.loads(done.out)["predictions"]
-
-
-def altered(model, path, **attributes):
-    """A copy of a model with other attributes; None takes one away."""
-    shutil.copy(model, path)
-    with h5py.File(path, "r+") as file:
-        for key, value in attributes.items():
-            if value is None:
-                del file.attrs[key]
-            else:
-                file.attrs[key] = value
-        file.attrs[hdf5.DIGEST] = hdf5.digest(file)
-    return path
 
 
 ORDERS = {
@@ -213,7 +197,7 @@ def test_a_number_may_be_written_otherwise_a_text_not(run, tmp_path):
 
 
 def test_a_model_of_an_earlier_version_says_its_columns_by_its_features(run, model, tmp_path):
-    old = altered(model, tmp_path / "old.h5", table_encoding=None)
+    old = forge(model, tmp_path / "old.h5", table_encoding=None)
     write_csv(tmp_path / "t.csv", ROWS, ["zip", "species", "wild", "length", "color"])
     assert predictions(run, old, tmp_path / "t.csv") == predictions(run, model, tmp_path / "t.csv")
 
@@ -225,7 +209,7 @@ AMBIGUOUS = {
 
 
 def test_a_model_of_an_earlier_version_whose_features_are_ambiguous_is_refused(run, model, tmp_path):
-    old = altered(model, tmp_path / "old.h5", table_encoding=None, data_attributes=json.dumps(AMBIGUOUS))
+    old = forge(model, tmp_path / "old.h5", table_encoding=None, data_attributes=json.dumps(AMBIGUOUS))
     write_csv(tmp_path / "t.csv", ROWS)
     wrong(run("predict", old, tmp_path / "t.csv"), "an earlier version wrote it, and its columns can't be told apart")
 
@@ -234,7 +218,7 @@ def test_a_model_of_an_earlier_version_whose_features_are_ambiguous_is_refused(r
     "encoding", ["[]", "{}", '{"columns": [{}]}', '{"columns": 3, "label": "a", "dropped": []}', "garbage"]
 )
 def test_an_encoding_that_is_none_is_as_good_as_absent(run, model, tmp_path, encoding):
-    strange = altered(model, tmp_path / "strange.h5", table_encoding=encoding)
+    strange = forge(model, tmp_path / "strange.h5", table_encoding=encoding)
     write_csv(tmp_path / "t.csv", ROWS[:5])
     assert run("predict", strange, tmp_path / "t.csv").status == 0  # by its features
 

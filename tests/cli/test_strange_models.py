@@ -1,15 +1,14 @@
 """Models whose file a stranger may have written: what it says is not done unless the user's own files say it too."""
 
 import json
-from pathlib import Path
+import os
 
 import h5py
 import pytest
 
-from pipeline import user_folder
-from pipeline.cli.sources import datasets
 from tests.cli.conftest import wrong
 from tests.cli.test_evaluate import evaluated
+from tests.cli.test_main import python
 
 
 def recorded(target="pipeline.data.sets.planar.blobs", **changes):
@@ -72,16 +71,17 @@ def test_description_of_no_use_is_replaced_by_the_layers(run, altered):
     assert (found["class_names"], found["n"]) == (["0", "1", "2"], 180)
 
 
-def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(monkeypatch, tmp_path):
-    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "pipeline.data.sets.planar.mine"}
-    (tmp_path / "dataset").mkdir()
-    (tmp_path / "dataset/mine.yaml").write_text(json.dumps(own))
-    monkeypatch.setattr(user_folder, "_theirs", [tmp_path])
-    monkeypatch.setattr(datasets, "_build", lambda model, config: config.dataset.arguments)
-    monkeypatch.setenv("CAVIAR_DATA", "/data")
-    recorded_config = {"dataset": own | {"other": "${oc.env:HOME}"}, "seed": 0}
-    found = datasets.load("mine", Path("m.h5"), {"caviar_config": recorded_config})
-    assert (found["path"], found["other"]) == ("/data/a.csv", "${oc.env:HOME}")
+def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(altered, tmp_path):
+    """The data set says what it was given. A process of its own has a folder of the user's to itself."""
+    (tmp_path / "my_data.py").write_text("def mine(path, other, seed): raise ValueError(f'{path} {other}')")
+    own = {"path": "${oc.env:CAVIAR_DATA}/a.csv", "_target_": "my_data.mine"}
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    (tmp_path / "conf/dataset/mine.yaml").write_text(json.dumps(own))
+    model = altered(caviar_config=json.dumps({"dataset": own | {"other": "${oc.env:HOME}"}, "seed": 0}))
+    words = ["allowed_targets=[pipeline.,keras.,my_data.]", "--config-dir", tmp_path / "conf"]
+    result = python("evaluate", model, *words, env=os.environ | {"CAVIAR_DATA": "/data"})
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "dataset: my_data.mine: /data/a.csv ${oc.env:HOME}\n"
 
 
 def test_logits_are_not_probabilities(run, altered):

@@ -36,3 +36,8 @@ def results(
     predict: Predict = lambda number, inputs: inputs,
 ) -> Results:
     return Results(trials, of or config(), space or {}, predict)
+
+
+def failing_figure(results: Results, error: Exception) -> None:
+    """The figure of an experiment that can't be drawn."""
+    raise error

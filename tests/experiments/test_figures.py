@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.experiments import coarse_to_fine, lines, quadratic
+from pipeline.experiments import coarse_to_fine, quadratic
 from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
 from pipeline.experiments.bn_batch_size import gap, trend
 from pipeline.experiments.bn_learning_rate import good_decades
+from pipeline.experiments.drawing import best
 from pipeline.experiments.scales import by_decade
 from pipeline.experiments.softmax_boundaries import bent_share
 from pipeline.experiments.table import Table, paired_verdict, verdict
@@ -69,12 +70,12 @@ def test_a_smooth_loss_has_no_noise_and_a_jumping_one_has():
     assert noise(trial(losses=jumping)) == pytest.approx(2 * np.log(1.1))
 
 
-@pytest.mark.parametrize(("metric", "best"), [("val_loss", 1), ("val_accuracy", 2)])
-def test_the_best_trial(metric, best):
+@pytest.mark.parametrize(("metric", "number"), [("val_loss", 1), ("val_accuracy", 2)])
+def test_the_best_trial(metric, number):
     scores = [(0.5, 0.9), (0.4, 0.8), (0.6, 0.95)]
     trials = [trial(n, metrics={"val_loss": a, "val_accuracy": b}) for n, (a, b) in enumerate(scores)]
     trials.append(trial(3, status="diverged", metrics={"val_loss": 0.1, "val_accuracy": 1.0}))
-    assert lines.best(trials, metric).number == best
+    assert best(trials, metric).number == number
 
 
 VERDICTS = [
@@ -236,8 +237,9 @@ def table(losses):
 
 
 def test_a_draw_has_the_result_of_the_nearest_trial_on_the_scale():
-    found = table([[1.0]] * 5).nearest([{"o.rate": value} for value in (1e-4, 2e-4, 4e-4, 0.02, 0.9)])
-    assert found.tolist() == [0, 0, 1, 2, 4]
+    trials = table([[1.0]] * 5)
+    places = trials.coordinates([{"o.rate": value} for value in (1e-4, 2e-4, 4e-4, 0.02, 0.9)])
+    assert trials.nearest(places).tolist() == [0, 0, 1, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +286,7 @@ def test_a_search_without_its_control_is_said():
 
 
 def test_without_a_score_there_is_no_best_trial():
-    assert lines.best([trial(status="failed")], "val_loss") is None
+    assert best([trial(status="failed")], "val_loss") is None
 
 
 def test_results_by_a_key():

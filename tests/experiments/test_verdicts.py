@@ -17,8 +17,8 @@ from pipeline.experiments import (
     scales,
     softmax_boundaries,
 )
+from pipeline.experiments.drawing import NOT_SHOWN, RATE
 from pipeline.experiments.table import Table
-from pipeline.experiments.wording import NOT_SHOWN, RATE
 from pipeline.search import scales as scales_of_ranges
 from pipeline.search.space import Choice, Interval
 from pipeline.study.finished import SEED

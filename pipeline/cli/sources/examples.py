@@ -4,14 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipeline.cli.sources import datasets
-from pipeline.cli.sources.arrays import Shape
-from pipeline.cli.sources.classifier import SavedModel
-from pipeline.cli.views.text import clean, size, warn
+from pipeline.cli.sources.conf import for_file, names
+from pipeline.cli.sources.saved_model import SavedModel
+from pipeline.cli.views.text import Shape, clean, size, warn
 from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
 from pipeline.data.formats.file import DEFAULTS, reader_keys
@@ -33,10 +31,10 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
     """The examples that INPUT names; None means the test split of the data set that the model was trained on. words:
     `dataset.KEY=VALUE` for the reader of a file, and formats of the user's own. labelled: whether labels are needed."""
     if text is None:
-        text = f"{datasets.recorded_name(model.path, model.description)}:test"
+        text = f"{model.description.dataset_name()}:test"
     if (part := PART.fullmatch(text)) and not Path(text).exists():
         return _part(text, part, words, model)
-    config = datasets.for_file(text, words)
+    config = for_file(text, words)
     path, key = _file(text, suffixes(config.formats))
     read = reader_of(path, config.formats, config.dataset.arguments["format"])
     if read is None or (labelled and not getattr(read, "labelled", True)):
@@ -44,7 +42,7 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
         raise InputError(
             f"INPUT={text} is not understood. It is {forms}, FILE.h5:{'PART' if labelled else 'KEY'}, FILE.csv, "
             "FILE.parquet, a folder of images, or a part of a data set: DATASET:SPLIT, DATASET:SPLIT[i] or "
-            f"DATASET:SPLIT[a:b].\nData sets: {', '.join(datasets.names())}. Splits: {', '.join(NAMES)}."
+            f"DATASET:SPLIT[a:b].\nData sets: {', '.join(names())}. Splits: {', '.join(NAMES)}."
         )
     if not path.exists():
         raise InputError(f"{path}: there is no such file.")
@@ -52,16 +50,16 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
     if key is None and not keys and "test" in parts_of(read, path):
         key = "test"
     title = f"{path}:{key}" if key else str(path)
-    encoding = model.encoding
+    encoding, signature = model.description.encoding, model.signature
     offered = {**DEFAULTS, "labelled": labelled, "encoding": encoding}
     if takes(read, "size"):
-        offered |= _of_images(title, model.input_shape)
+        offered |= _of_images(title, signature.input_shape)
     examples = read_examples(read, path, keys | ({"key": key} if key else {}), offered)
     for warning in examples.warnings:
         warn(warning)
     _check_features(title, examples, encoding)
-    if takes(read, "size") and model.dtype != "uint8":
-        warn(f"{title}: pixels are whole numbers 0 to 255, the model learned from {model.dtype}, maybe others.")
+    if takes(read, "size") and signature.dtype != "uint8":
+        warn(f"{title}: pixels are whole numbers 0 to 255, the model learned from {signature.dtype}, maybe others.")
     return Input(title, examples)
 
 
@@ -74,7 +72,7 @@ def _file(text: str, known: Sequence[str]) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def _of_images(title: str, shape: Shape) -> dict[str, Any]:
+def _of_images(title: str, shape: Shape) -> dict[str, object]:
     """How images are to be read for a model. Raises InputError if it takes none."""
     depth = shape[2] if len(shape) == 3 else 1
     if len(shape) not in (2, 3) or None in shape or depth not in (1, 3):
@@ -84,10 +82,10 @@ def _of_images(title: str, shape: Shape) -> dict[str, Any]:
 
 def _check_features(title: str, examples: Examples, encoding: Encoding | None) -> None:
     """Raises InputError if the inputs have names, and others than those that the model learned from."""
-    names = examples.attributes.get("features")
-    if encoding is not None and isinstance(names, list) and names != encoding.features:
+    features = examples.attributes.get("features")
+    if encoding is not None and isinstance(features, list) and features != encoding.features:
         raise InputError(
-            f"{title}: its inputs are {clean(first_of(map(str, names)))}; this model takes "
+            f"{title}: its inputs are {clean(first_of(map(str, features)))}; this model takes "
             f"{clean(first_of(encoding.features))}, in this order."
         )
 
@@ -95,11 +93,11 @@ def _check_features(title: str, examples: Examples, encoding: Encoding | None) -
 def _part(text: str, match: re.Match[str], words: Sequence[str], model: SavedModel) -> Input:
     """The examples that `digits:test`, `digits:test[17]` or `digits:test[10:20]` name."""
     name, split_name, index = match.groups()
-    if name not in datasets.names():
-        raise one_of("dataset", name, datasets.names())
+    if name not in names():
+        raise one_of("dataset", name, names())
     if split_name not in NAMES:
         raise one_of("split", split_name, NAMES)
-    splits = datasets.load(name, model.path, model.description, words)
+    splits = model.description.load(name, words)
     split = splits.parts[split_name]
     rows = _range(text, index, len(split))
     inputs, labels = split.inputs.select(rows), np.asarray(split.labels[rows])
@@ -117,8 +115,7 @@ def _range(text: str, index: str | None, n: int) -> slice:
     single, start, stop = (None if word is None else int(word) for word in match.groups())
     if single is not None:
         start, stop = single, single + 1 or None  # [-1] is the last one, and -1 + 1 would be the first
-    first = 0 if start is None else start + n * (start < 0)
-    end = n if stop is None else stop + n * (stop < 0)
+    first, end = (i + n * (i < 0) for i in (start or 0, n if stop is None else stop))
     if not 0 <= first < end <= n:
         raise InputError(f"{text}: [{index}] is out of range; this split has the examples 0 to {n - 1}.")
     return slice(first, end)

@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+Shape = tuple[int | None, ...]  # of one example; None: any length
 
 
 def clean(value: Any) -> str:
@@ -41,19 +44,46 @@ def show(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str, 
     console.print(table)
 
 
+def print_fact(name: str, value: Any) -> None:
+    print(f"{name:<17} {clean(value)}")
+
+
+def brief(value: Any, longest: int = 60) -> str:
+    """The beginning of what would be longer."""
+    text = clean(value)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def in_words(value: Any) -> str:
+    """`a 1, b 2` for a dict, `1, 2` for a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        more = f", ... ({len(value)} in all)" if len(value) > 20 else ""
+        return ", ".join(map(in_words, value[:20])) + more
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
-    print(json.dumps(_portable(value), indent=2, allow_nan=False))
+    print(json.dumps(portable(value), indent=2, allow_nan=False))
 
 
-def _portable(value: Any) -> Any:
-    """`value` with what JSON lacks replaced: arrays become lists, NaN and infinity null, the rest text."""
+def portable(value: Any) -> Any:
+    """`value` with what JSON lacks replaced: a dataclass becomes what its to_json() gives or an object of its fields,
+    without those that are None by default and now; arrays become lists, NaN and infinity null, the rest text."""
+    if hasattr(value, "to_json"):
+        return portable(value.to_json())
+    if is_dataclass(value):
+        items = ((field, getattr(value, field.name)) for field in fields(value))
+        # `class` is a word of Python: the field is called class_.
+        return {f.name.rstrip("_"): portable(v) for f, v in items if not (v is None and f.default is None)}
     if isinstance(value, dict):
-        return {str(key): _portable(item) for key, item in value.items()}
+        return {str(key): portable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_portable(item) for item in value]
+        return [portable(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _portable(value.tolist())
+        return portable(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
