@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.encoding import Encoding
-from pipeline.data.rows import InMemory, Rows, as_rows, exceeds_sample, sample
+from pipeline.data.rows import SAMPLE_BYTES, InMemory, Rows, as_rows, sample
 from pipeline.data.stream.stored import as_read
 from pipeline.errors import InputError
 
@@ -51,6 +51,7 @@ class Splits:
     class_names: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     encoding: Encoding | None = None  # of a table: which columns the inputs are
+    sample_bytes: int = SAMPLE_BYTES  # from which statistics of larger parts are taken
 
     @property
     def parts(self) -> dict[str, Split]:
@@ -97,7 +98,7 @@ class Splits:
         digest = hashlib.sha256("/".join(self.class_names).encode())
         for split in self.parts.values():
             digest.update(f"{split.inputs.dtype}{split.inputs.shape}".encode())
-            if split.digest and exceeds_sample(split.inputs):
+            if split.digest and split.inputs.nbytes > self.sample_bytes:
                 digest.update(split.digest.encode())
             else:
                 for block in split.inputs.blocks():
@@ -108,10 +109,10 @@ class Splits:
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        return moments(sample(self.train.inputs))
+        return moments(sample(self.train.inputs, self.sample_bytes))
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the last axis over the training examples; of more than SAMPLE_BYTES over a sample,
+        """Mean and variance of the last axis over the training examples; of more than `sample_bytes` over a sample,
         which is as good, and the same in memory and in a file.
 
         A feature that never varies in training gets variance 1: dividing by almost nothing would blow up the

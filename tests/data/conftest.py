@@ -4,6 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.data.stream.stored import Sizes, Stored
+
 N, SHAPE = 1000, (5, 3)
 FORMATS = {
     "contiguous": {},
@@ -13,6 +15,26 @@ FORMATS = {
     "gzip, parts of rows": {"chunks": (64, 2, 3), "compression": "gzip"},
     "lzf": {"chunks": (64, *SHAPE), "compression": "lzf"},
 }
+
+BLOCKS = Sizes(block=1000)  # of a chunk or two, so that a thousand small rows have many of them
+# Of a seventh of the file, some four blocks: most places of an epoch are in a window that is not the first.
+WINDOWS = Sizes(block=1000, window=4500, largest_window=4500)
+
+
+def stored(path, rows=None, sizes=BLOCKS):
+    """Rows of the inputs of a file, all of them unless some are named."""
+    return Stored(path, "inputs", np.arange(N) if rows is None else rows, sizes)
+
+
+def order(windows, epoch):
+    """All rows in the order of an epoch, [n]."""
+    parts = []
+    for window in range(len(windows)):
+        rows = np.concatenate([np.arange(*span) for span in windows.spans(window, epoch)])
+        part = np.empty(windows.rows(window), np.int64)
+        part[windows.shuffle(epoch, window)] = rows
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def examples(n=N, dtype=np.int16):
@@ -34,9 +56,3 @@ def write(tmp_path):
         return tmp_path / name
 
     return write
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    """Blocks of a chunk or two, so that a thousand small rows have many of them."""
-    monkeypatch.setattr("pipeline.data.stream.stored.BLOCK_BYTES", 1000)

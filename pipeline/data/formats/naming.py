@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.errors import InputError, first_of, nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
+Keys = dict[str, str]  # what a reader is to be given for a part of a file
 
 LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels have unless the user says others
 INPUTS = re.compile(r"(?<![a-z])(inputs|images|data|x)(?![a-z])", re.IGNORECASE)
@@ -56,7 +57,10 @@ def are_labels(labels: tuple[int, ...], inputs: tuple[int, ...]) -> bool:
     return [n for n in labels if n != 1] == [n for n in inputs[:1] if n != 1]
 
 
-def ordered(names: Collection[str]) -> list[str]:
-    """Names of parts, the training part first and the test part last, where they say which they are."""
-    order = ("train", "val", "test")
-    return sorted(names, key=lambda name: next((i for i, part in enumerate(order) if part in name.lower()), -1))
+def ordered(parts: Mapping[str, Keys]) -> dict[str, Keys]:
+    """Parts by their names, the training part first and the test part last, where they say which they are."""
+
+    def place(name: str) -> int:
+        return next((i for i, part in enumerate(("train", "val", "test")) if part in name.lower()), -1)
+
+    return {name: parts[name] for name in sorted(parts, key=place)}
