@@ -11,5 +11,5 @@ def total() -> float:
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     with contextlib.suppress(OSError, ValueError):  # not in a container, or in one without a limit
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    ulimits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    return float(min(*limits, *(limit for limit in ulimits if limit != resource.RLIM_INFINITY)))
+    limits += [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
+    return float(min(limit for limit in limits if limit != resource.RLIM_INFINITY))

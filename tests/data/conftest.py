@@ -1,4 +1,6 @@
-"""HDF5 files of examples that say which they are."""
+"""HDF5 files of examples that say which they are, and machines with little memory."""
+
+import os
 
 import h5py
 import numpy as np
@@ -56,3 +58,14 @@ def write(tmp_path):
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes the system say that the machine has so many bytes of memory."""
+
+    def machine(nbytes):
+        memory, real = {"SC_PHYS_PAGES": nbytes, "SC_PAGE_SIZE": 1}, os.sysconf
+        monkeypatch.setattr(os, "sysconf", lambda name: memory[name] if name in memory else real(name))
+
+    return machine
