@@ -148,8 +148,7 @@ def stratified(
     inputs, labels = np.asarray(inputs), np.asarray(labels)
     labels = labels.astype(np.int32) if labels.dtype == bool else labels
     check_labels("stratified()", labels, len(inputs), class_names)
-    fractions = {"validation": validation_fraction, "test": test_fraction}
-    index = divided(labels, class_names, fractions, seed)
+    index = divided(labels, class_names, {"validation": validation_fraction, "test": test_fraction}, seed)
     inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
     parts = {name: Split(InMemory(inputs[rows]), labels[rows]) for name, rows in index.items()}
     return Splits(parts["train"], parts["validation"], parts["test"], class_names)
@@ -182,9 +181,9 @@ def divided(
     n, n_classes = len(labels), len(class_names)
     counts = {name: round(n * fraction) for name, fraction in fractions.items()}
     if min(*counts.values(), n - sum(counts.values()), n) < n_classes:
-        told = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
+        keys = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
         raise InputError(
-            f"{told} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
+            f"{keys} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
         )
     sizes = np.bincount(labels, minlength=n_classes)
     rarest, least = int(sizes.argmin()), int(sizes.min())

@@ -35,6 +35,15 @@ def numbers(values: Any) -> np.ndarray:
     return np.asarray(values.to_numpy(), np.float64)
 
 
+def is_numeric(values: Any) -> bool:
+    return kind(values.type) in ("number", "bool")
+
+
+def side_by_side(table: Any, names: Sequence[str]) -> np.ndarray:
+    """Columns of numbers or true/false as float64 [n, columns]."""
+    return np.stack([numbers(table[name]) for name in names], 1) if names else np.empty((table.num_rows, 0))
+
+
 def distinct(values: Any) -> tuple[list[str], np.ndarray]:
     """The distinct texts of a column, sorted, and which one each row has, int32 [n]."""
     import pyarrow as pa

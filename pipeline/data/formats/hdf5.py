@@ -48,34 +48,34 @@ def hdf5(
     """
     if not file:
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
-    known = in_parts(Path(file)) if inputs is None and labels is None and _is_converted(Path(file)) else {}
+    known = {}
+    if inputs is None and labels is None:
+        with opened(Path(file)) as content:
+            known = _pairs(content) if attributes.is_converted(content) else {}
     train = known.get("train", {"inputs": "inputs" if inputs is None else inputs})
     place = {"file": file, "labels": "labels" if labels is None else labels, **train}
-    own = parts.located(_at, place, {"validation": validation, "test": test}, known)
+
+    def at(place: parts.Place) -> Examples:
+        return trainable(read(Path(place["file"]), inputs=str(place["inputs"]), labels=str(place["labels"])))
+
+    own = parts.located(at, place, {"validation": validation, "test": test}, known)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
     return parts.held(splits, memory)
-
-
-def _at(place: parts.Place) -> Examples:
-    return trainable(read(Path(place["file"]), inputs=str(place["inputs"]), labels=str(place["labels"])))
-
-
-def _is_converted(path: Path) -> bool:
-    with opened(path) as file:
-        return attributes.is_converted(file)
 
 
 def in_parts(path: Path) -> dict[str, dict[str, str]]:
     """The pairs of inputs and labels in a file, by their names and shapes."""
     with opened(path) as file:
-        datasets = _datasets(file)
-        pairs = {
-            inputs.removesuffix("/inputs"): {"inputs": inputs, "labels": labels}
-            for inputs, labels in naming.pairs({name: item.shape or () for name, item in datasets.items()})
-            if datasets[inputs].size
-            and kind_of(datasets[inputs]) == "numbers"
-            and kind_of(datasets[labels]) in LABEL_KINDS
-        }
+        return _pairs(file)
+
+
+def _pairs(file: h5py.File) -> dict[str, dict[str, str]]:
+    datasets = _datasets(file)
+    pairs = {
+        inputs.removesuffix("/inputs"): {"inputs": inputs, "labels": labels}
+        for inputs, labels in naming.pairs({name: item.shape or () for name, item in datasets.items()})
+        if datasets[inputs].size and kind_of(datasets[inputs]) == "numbers" and kind_of(datasets[labels]) in LABEL_KINDS
+    }
     return naming.ordered(pairs)
 
 
