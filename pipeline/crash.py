@@ -37,14 +37,15 @@ def watched(path: Path) -> Iterator[None]:
     """While a file is read; reading() must be called at least every SILENT_SECONDS."""
     _files.append(path)
     try:
-        _take_note()
+        _note_file()
         yield
     finally:
         _files.remove(path)
-        _take_note()
+        _note_file()
 
 
-def _take_note() -> None:
+def _note_file() -> None:
+    """Writes down which file is being read, and gives it its time."""
     if _note is not None:
         with contextlib.suppress(OSError):  # the disk is full: no file is blamed
             os.pwrite(_note, b"".join(map(os.fsencode, _files[-1:])) + b"\0", 0)

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
@@ -46,16 +46,22 @@ def digest(file: h5py.File) -> str:
 
 def objects(group: h5py.Group) -> Iterator[tuple[str, h5py.HLObject]]:
     """All groups and datasets within a group, by their names, in the order of these."""
+    for name in _visited(group.visit):
+        yield name, group[name]
+
+
+def _visited(visit: Callable[[Callable[[str], None]], None]) -> Iterator[str]:
+    """The names that a walk of h5py's visits, once it has ended: HDF5 must not be asked for an object before."""
     names: list[str] = []
 
     def note(name: str) -> None:
         crash.reading()
         names.append(name)
 
-    group.visit(note)
+    visit(note)
     for name in names:
         crash.reading()
-        yield name, group[name]
+        yield name
 
 
 def blocks(dataset: h5py.Dataset) -> Iterator[Any]:
@@ -98,15 +104,11 @@ class Sink(io.FileIO):
 
     def check(self) -> None:
         if self.failure:
-            raise self.failure
-
-    def __enter__(self) -> Self:
-        return self
+            raise self.failure from None
 
     def __exit__(self, *error: object) -> None:
         self.close()
-        if self.failure:
-            raise self.failure from None
+        self.check()
 
 
 def write(path: Path, fill: Callable[[Path], None]) -> None:
@@ -122,11 +124,6 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
             seal = digest(file)
         with Sink(temporary, "r+b") as sink, h5py.File(sink, "r+") as file:
             file.attrs[DIGEST] = seal
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         commit(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -146,21 +143,11 @@ def checksum(file: h5py.File) -> str:
 def _refuse_references(file: h5py.File) -> None:
     """HDF5 can take a dataset's bytes from any file that it names, so a crafted one shows `/etc/passwd` as its
     weights. Raises InputError for external links, external storage and virtual datasets."""
-
-    names: list[str] = []
-
-    def note(name: str) -> None:
-        crash.reading()
-        names.append(name)
-
-    file.visit_links(note)
-    for name in names:
-        crash.reading()
+    for name in _visited(file.visit_links):
         if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
             raise InputError(
                 f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data here."
             )
-
     for name, item in objects(file):
         if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
             where = f"{file.filename}: '{name}'"

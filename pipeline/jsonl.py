@@ -4,25 +4,26 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """JSON has no NaN or infinity; a reader in another language would stop at Python's. They become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> Any:
+    """The object that a whole line holds; None for anything else."""
     try:
         record = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -30,13 +31,14 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _valid(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[bytes, Any]]:
+    """The lines of `path` with their objects, up to a tail that a crash left torn."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for number, line in enumerate(lines, start=1):
-        record = _object(line)
+        record = _record(line)
         if record is not None:
             yield line, record
-        elif any(_object(later) is not None for later in lines[number:]):
+        elif any(_record(later) is not None for later in lines[number:]):
             # A crash tears the end only. Cutting here would lose what stands whole behind it.
             raise InputError(f"{path}: line {number} is damaged, but lines follow it. Mend or delete that line.")
         else:
@@ -48,7 +50,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises InputError, naming the line, if one in the middle is no JSON object.
     """
-    return (record for _, record in _valid(path))
+    return (record for _, record in _lines(path))
 
 
 class JsonLines:
@@ -59,12 +61,12 @@ class JsonLines:
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
-        kept = sum(len(line) for line, _ in _valid(path))
+        whole = sum(len(line) for line, _ in _lines(path))
         self._file = path.open("ab", buffering=0)
-        self._file.truncate(kept)
+        self._file.truncate(whole)
         self._durable = durable
 
-    def append(self, *records: dict[str, Any]) -> None:
+    def append(self, *records: Mapping[str, object]) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
         data = b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records)
         before = self._file.seek(0, os.SEEK_END)
@@ -83,16 +85,19 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
         file.writelines(chunks)
-        file.flush()
-        os.fsync(file.fileno())
     commit(temporary, path)
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Moves a complete, fsynced file into place and makes the move itself durable."""
+    """Moves a complete file into place, its content and then the move made durable."""
+    _sync(temporary)
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

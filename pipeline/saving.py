@@ -1,6 +1,7 @@
 """model.h5: one Keras HDF5 file that predicts on raw inputs and describes itself."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipeline import hdf5
 from pipeline.errors import InputError, first_line
 
 
-def save_model(model: Any, path: Path, attributes: dict[str, Any]) -> None:
+def save_model(model: Any, path: Path, attributes: Mapping[str, object]) -> None:
     """Writes `model` whole and atomically, with `attributes` as HDF5 attributes; what is not a string or a
     number is stored as JSON."""
 
@@ -40,17 +41,13 @@ def load_model(path: Path) -> Any:
 def model_attributes(path: Path) -> dict[str, Any]:
     """The description in a model.h5, JSON decoded; empty for a file that Caviar did not write."""
     with h5py.File(path, "r") as file:
-        raw = {
-            key: value
-            for key, value in file.attrs.items()
-            if key not in ("model_config", "training_config", hdf5.DIGEST)
-        }
+        of_others = ("model_config", "training_config", hdf5.DIGEST)
+        return {key: _decoded(value) for key, value in file.attrs.items() if key not in of_others}
 
-    def decode(value: Any) -> Any:
-        value = value.tolist() if hasattr(value, "tolist") else value
-        try:
-            return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
-        except ValueError:
-            return value
 
-    return {key: decode(value) for key, value in raw.items()}
+def _decoded(value: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    try:
+        return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
+    except ValueError:
+        return value

@@ -24,11 +24,12 @@ def cached_check(path: Path, what: str, check: Callable[[], T]) -> T:
     """What `check` returns; without calling it if it passed before and the file is the same. What it raises is not
     remembered."""
     key, now = f"{path.resolve()}:{what}", list(stamp(path))
-    before = _read().get(key)
-    if isinstance(before, dict) and before.get("stamp") == now and "found" in before:
-        return cast(T, before["found"])
+    with contextlib.suppress(KeyError, TypeError):
+        before = _entries()[key]
+        if before["stamp"] == now:
+            return cast(T, before["found"])
     result = check()
-    entries = _read()
+    entries = _entries()
     entries.pop(key, None)
     entries[key] = {"stamp": now, "found": result}
     newest = dict(list(entries.items())[-REMEMBERED:])
@@ -38,9 +39,10 @@ def cached_check(path: Path, what: str, check: Callable[[], T]) -> T:
     return result
 
 
-def _read() -> dict[str, Any]:
-    try:
+def _entries() -> dict[str, Any]:
+    """What was remembered, the oldest first."""
+    with contextlib.suppress(OSError, ValueError):
         entries = json.loads(cache.file("checked.json").read_text())
-        return entries if isinstance(entries, dict) else {}
-    except (OSError, ValueError):
-        return {}
+        if isinstance(entries, dict):
+            return entries
+    return {}

@@ -1,15 +1,13 @@
 """A data set as one HDF5 file, which `dataset=hdf5` trains on with the same three parts."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from pipeline import hdf5 as files
-from pipeline.data import attributes as descriptions
+from pipeline import hdf5
+from pipeline.data import attributes
 from pipeline.data.splits import Split, Splits
 from pipeline.data.stream.stored import as_read
 from pipeline.errors import InputError
@@ -18,7 +16,7 @@ from pipeline.errors import InputError
 # 300 MB/s; lzf kept 100 % and 83 %, read at 4600 and 480 MB/s. gzip is the default for its size; where reading holds up
 # training, lzf or none is better. Level 4 gained 1 to 2 % more. Shuffling helps numbers of many digits (18 % against
 # 22 % of the digits data) and hurts floats of few values: of bytes divided by 255 it kept 67 %, plain gzip 35 %.
-COMPRESSIONS: dict[str, dict[str, Any]] = {
+COMPRESSIONS: Mapping[str, Mapping[str, object]] = {
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
     "lzf": {"compression": "lzf", "shuffle": True},
     "none": {},
@@ -32,7 +30,7 @@ def write(
     *,
     compression: str,
     chunk_mb: float,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     advance: Callable[[int], None],
 ) -> None:
     """Writes the parts as train/inputs, train/labels, validation/inputs and so on, in chunks of whole examples of
@@ -42,38 +40,29 @@ def write(
     The file is whole or absent, and sealed with a checksum. Raises InputError for values that can't be trained on, and
     OSError if it can't be written.
     """
+    description = {**splits.attributes, attributes.LAYOUT: attributes.PARTS}
+    description |= {f"{attributes.OWN}{key}": value for key, value in about.items()}
+    if splits.encoding:
+        description[attributes.ENCODING] = splits.encoding.to_json()
+    description[attributes.CLASS_NAMES] = splits.class_names
 
     def fill(temporary: Path) -> None:
         # Attributes of more than 64 kB, as names of thousands of classes, came with the format of HDF5 1.8.
-        with files.Sink(temporary, "w+b") as sink, h5py.File(sink, "w", libver=("v108", "v108")) as file:
-
-            def written(n: int) -> None:
-                sink.check()
-                advance(n)
-
-            for key, value in splits.attributes.items():
-                file.attrs[key] = descriptions.written(value)
-            file.attrs[descriptions.LAYOUT] = descriptions.PARTS
-            for key, value in about.items():
-                file.attrs[f"{descriptions.OWN}{key}"] = descriptions.written(value)
-            if splits.encoding:
-                file.attrs[descriptions.ENCODING] = json.dumps(splits.encoding.to_json())
-            file.attrs["class_names"] = json.dumps(splits.class_names)
+        with hdf5.Sink(temporary, "w+b") as sink, h5py.File(sink, "w", libver=("v108", "v108")) as file:
+            for key, value in description.items():
+                file.attrs[key] = attributes.as_attribute(value)
             for name, split in splits.parts.items():
                 group = file.create_group(name)
                 group.attrs["examples_per_class"] = np.bincount(split.labels, minlength=splits.n_classes)
-                _write_part(group, split, chunk_mb, COMPRESSIONS[compression], written)
+                for nbytes in _write_part(group, split, chunk_mb, COMPRESSIONS[compression]):
+                    sink.check()
+                    advance(nbytes)
 
-    files.write(path, fill)
+    hdf5.write(path, fill)
 
 
-def _write_part(
-    group: h5py.Group,
-    split: Split,
-    chunk_mb: float,
-    filters: Mapping[str, Any],
-    advance: Callable[[int], None],
-) -> None:
+def _write_part(group: h5py.Group, split: Split, chunk_mb: float, filters: Mapping[str, object]) -> Iterator[int]:
+    """Writes a part into its group; how many bytes of examples each step has written."""
     for name, rows in (("inputs", split.inputs), ("labels", split.labels)):
         row = max(1, rows.nbytes // max(1, len(rows)))
         step = min(max(1, int(chunk_mb * 2**20) // row), max(1, len(rows)))
@@ -89,4 +78,4 @@ def _write_part(
                     "remove or replace such examples."
                 )
             data[at : at + len(block)] = block
-            advance(block.nbytes)
+            yield block.nbytes

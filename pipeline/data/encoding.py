@@ -1,11 +1,11 @@
 """How the rows of a table become inputs: what a model keeps of the table it learned from, to read another one alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.typed import build
 
 KINDS = ("number", "bool", "text")
 
@@ -36,24 +36,20 @@ class Encoding:
     def features(self) -> list[str]:
         return [feature for column in self.columns for feature in column.features]
 
-    def to_json(self) -> dict[str, Any]:
-        columns = [{"name": c.name, "kind": c.kind, "categories": list(c.categories)} for c in self.columns]
-        return {"columns": columns, "label": self.label, "dropped": list(self.dropped)}
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
 
 
-def from_json(record: Any) -> Encoding | None:
+def from_json(record: object) -> Encoding | None:
     """What Encoding.to_json() gave; None if it is something else, for a stranger may have written it."""
     try:
-        columns = [EncodedColumn(c["name"], c["kind"], tuple(c["categories"])) for c in record["columns"]]
-        encoding = Encoding(tuple(columns), record["label"], tuple(record["dropped"]))
-    except (KeyError, TypeError):
+        encoding = build(Encoding, record)
+    except (InputError, TypeError):  # a field of another kind, or none
         return None
-    texts = [encoding.label, *encoding.dropped, *(t for c in columns for t in (c.name, *c.categories))]
-    known = all(isinstance(text, str) for text in texts) and all(c.kind in KINDS for c in columns)
-    return encoding if known and columns else None
+    return encoding if encoding.columns and all(column.kind in KINDS for column in encoding.columns) else None
 
 
-def of_model(path: Path, description: Mapping[str, Any]) -> Encoding | None:
+def of_model(path: Path, description: Mapping[str, object]) -> Encoding | None:
     """The encoding that a model.h5 describes; None if it learned from something else than a table.
 
     Earlier versions wrote the names of the inputs, and what a person is told of each column. That says the same,
@@ -62,13 +58,12 @@ def of_model(path: Path, description: Mapping[str, Any]) -> Encoding | None:
     if (encoding := from_json(description.get("table_encoding"))) is not None:
         return encoding
     attributes = description.get("data_attributes")
-    if not isinstance(attributes, dict):
+    attributes = attributes if isinstance(attributes, dict) else {}
+    descriptions, features = attributes.get("columns"), attributes.get("features")
+    if not isinstance(descriptions, dict) or not isinstance(features, list):
         return None
-    told, features = attributes.get("columns"), attributes.get("features")
-    if not isinstance(told, dict) or not isinstance(features, list) or not all(isinstance(f, str) for f in features):
-        return None
-    columns, label, rest = [], "", list(features)
-    for name, text in told.items():
+    columns, label, rest = [], "", list(map(str, features))
+    for name, text in descriptions.items():
         kind = str(text).partition(":")[0]
         if kind == "label":
             label = name

@@ -1,13 +1,13 @@
 """From examples in memory or in a file to batches on the device: shuffle, map, batch, prefetch."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.data.splits import Split
 from pipeline.data.stream.buffers import BUFFERS
+from pipeline.data.stream.stored import Stored
 from pipeline.data.stream.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
@@ -40,7 +40,13 @@ def epoch_order(n_examples: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor
 
 
 def training_batches(
-    split: Split, *, batch_size: int, seed: int, start_epoch: int = 0, augment: Augmentation | None = None
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+    start_epoch: int = 0,
+    augment: Augmentation | None = None,
+    options: tf.data.Options = FIXED,
 ) -> tf.data.Dataset:
     """(inputs [b, *input_shape], labels [b]) without end, epoch after epoch from `start_epoch`. Inputs stay of the
     kind that they are, bytes of an image for example: the model makes floats of them, on its device.
@@ -51,9 +57,10 @@ def training_batches(
     the inputs of each batch.
     """
     n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
-    if split.streamed:
+    if isinstance(split.inputs, Stored):
         windows = Windows.of(split.inputs, batch_size, seed)
-        batches = _read(split, windows, epochs.flat_map(lambda epoch: _pairs(epoch, len(windows))), batch_size)
+        pairs = epochs.flat_map(lambda epoch: _pairs(epoch, len(windows)))
+        batches = _read(split.inputs, split.labels, windows, pairs, batch_size)
     else:
         with tf.device("/CPU:0"):
             inputs, labels = tf.constant(split.inputs.load()), tf.constant(split.labels)
@@ -67,7 +74,7 @@ def training_batches(
             lambda step, batch: (augment(batch[0], tf.stack([seed, tf.cast(step, tf.int32)])), batch[1]),
             tf.data.AUTOTUNE,
         )
-    return batches.with_options(FIXED).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batch(split: Split) -> int:
@@ -85,9 +92,9 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
     """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
     one costs more than evaluating a small model. batch_size: evaluation_batch() unless given."""
     batch_size = batch_size or evaluation_batch(split)
-    if split.streamed:
+    if isinstance(split.inputs, Stored):
         windows = Windows.of(split.inputs, batch_size, seed=0, mixed=False)
-        batches = _read(split, windows, _pairs(IN_ORDER, len(windows)), batch_size)
+        batches = _read(split.inputs, split.labels, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
         with tf.device("/CPU:0"):
             batches = _cut((tf.constant(split.inputs.load()), tf.constant(split.labels)), batch_size)
@@ -110,7 +117,7 @@ def accelerator() -> str | None:
     return gpus[0].name if gpus else None
 
 
-def waited_for(iterator: Any, ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+def waited_for(iterator: Iterator[Batch], ready: tf.Tensor) -> tuple[Batch, tf.Tensor]:
     """The next batch, and for how many seconds it was not there yet once `ready`, the step before, was computed."""
     with tf.control_dependencies([ready]):
         asked = tf.timestamp()
@@ -133,20 +140,22 @@ def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(n_windows, output_type=tf.int32).map(lambda window: (epoch, window))
 
 
-def _read(split: Split, windows: Windows, pairs: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+def _read(
+    rows: Stored, labels: np.ndarray, windows: Windows, pairs: tf.data.Dataset, batch_size: int
+) -> tf.data.Dataset:
     """Batches of the windows (epoch, window), of which the next two are read while one is trained on. Rows are put in
     their shuffled place as they are read, so that a batch is a slice of its window; it shares its memory where rows
     are of whole 64 bytes."""
-    rows, labels = split.inputs, split.labels
 
     def read(epoch: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-        shuffled = None if epoch == IN_ORDER else int(epoch)
-        spans, n = windows.spans(window, shuffled), windows.rows(window)
-        places = np.arange(n) if shuffled is None else windows.shuffle(shuffled, window)
+        n = windows.rows(window)
+        if epoch == IN_ORDER:
+            spans, places = windows.spans(window), np.arange(n)
+        else:
+            spans, places = windows.spans(window, int(epoch)), windows.shuffle(int(epoch), window)
         placed = np.empty(n, np.int32)
         placed[places] = np.concatenate([labels[start:stop] for start, stop in spans])
-        inputs = BUFFERS.array((n, *rows.shape[1:]), rows.dtype)
-        return rows.gather(spans, places, inputs), placed
+        return rows.gather(spans, places, BUFFERS.array((n, *rows.shape[1:]), rows.dtype)), placed
 
     def window(epoch: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         inputs, labels = tf.numpy_function(read, [epoch, number], (tf.as_dtype(rows.dtype), tf.int32))

@@ -31,30 +31,29 @@ def located(
 
     Raises InputError for a place that is none, and for one at which the training part lies.
     """
-    given: dict[str, Place] = {}
+    places: dict[str, Place] = {}
     for name, other in others.items():
         if not isinstance(other, Mapping | None):
             raise InputError(
                 f"dataset.{name}={other}: the place of a part is a file and its keys; write dataset.{name}.file={other}"
             )
-        given[name] = {**(known or {}).get(name, {}), **{key: value for key, value in (other or {}).items() if value}}
+        if keys := {**(known or {}).get(name, {}), **{key: value for key, value in (other or {}).items() if value}}:
+            places[name] = {**place, **keys}
     own = {"train": read(place)}
-    for name, named in given.items():
-        if named:
-            found = {**place, **named}
-            own[name] = read(found)
-            if _same(found, place):
-                raise InputError(
-                    f"{own[name].where}: {own[name].key} is to be the {name} part and the training part; name other "
-                    f"examples as dataset.{name}.file or .inputs, or none: then some are split off."
-                )
+    for name, other in places.items():
+        own[name] = read(other)
+        if _same(other, place):
+            raise InputError(
+                f"{own[name].where}: {own[name].key} is to be the {name} part and the training part; name other "
+                f"examples as dataset.{name}.file or .inputs, or none: then some are split off."
+            )
     return own
 
 
-def _same(one: Place, other: Place) -> bool:
+def _same(place: Place, other: Place) -> bool:
     """Whether two places that exist have the same inputs."""
-    steps = [[s for key in ("key", "inputs") for s in str(p.get(key) or "").split("/") if s] for p in (one, other)]
-    return steps[0] == steps[1] and Path(str(one["file"])).samefile(str(other["file"]))
+    steps = [[s for key in ("key", "inputs") for s in str(p.get(key) or "").split("/") if s] for p in (place, other)]
+    return steps[0] == steps[1] and Path(str(place["file"])).samefile(str(other["file"]))
 
 
 def divide(own: Mapping[str, Examples], fractions: Mapping[str, float], seed: int) -> Splits:
@@ -64,35 +63,39 @@ def divide(own: Mapping[str, Examples], fractions: Mapping[str, float], seed: in
     Raises InputError for labels that are no classes or mean other ones than in training, for parts of different shapes
     or kinds of numbers, and for classes too rare to be divided.
     """
-    names = _class_names(own)
-    numbers = {name: _numbered(part, names) for name, part in own.items()}
+    train, names = own["train"], _class_names(own)
+    labels = {name: _numbered(part, names) for name, part in own.items()}
     _check_names(own)
     index = {name: np.arange(len(part)) for name, part in own.items()}
     if lacking := {name: fraction for name, fraction in fractions.items() if name not in own}:
         try:
-            index |= divided(numbers["train"], names, lacking, seed)
+            index |= divided(labels["train"], names, lacking, seed)
         except InputError as error:
-            raise InputError(f"{own['train'].where}: {own['train'].label_key}: {error}") from None
-    parts: dict[str, Split] = {}
-    attributes: dict[str, Any] = {}
-    for name in NAMES:
+            raise InputError(f"{train.where}: {train.label_key}: {error}") from None
+    attributes: dict[str, object] = {}
+    for name, part in own.items():
+        if part.inputs.shape[1:] != train.inputs.shape[1:]:
+            raise InputError(
+                f"{part.where}: {part.key} ({name}) has examples of {part.inputs.shape[1:]}, those "
+                f"to train on are {train.inputs.shape[1:]}; give them the same shape."
+            )
+        if _kind(part) != _kind(train):  # bytes of an image and the same divided by 255, as a rule
+            raise InputError(
+                f"{part.where}: {part.key} ({name}) holds {_kind(part)}, but the inputs to train on are "
+                f"{_kind(train)}; store both alike, on the same scale."
+            )
+        for key, value in part.attributes.items():  # where they contradict each other, training's count
+            attributes.setdefault(key, value)
+
+    def split(name: str) -> Split:
         owner = name if name in own else "train"
         rows = np.sort(index[name])
-        parts[name] = _split(own[owner], rows, numbers[owner][rows])
-        if parts[name].inputs.shape[1:] != parts["train"].inputs.shape[1:]:
-            raise InputError(
-                f"{own[owner].where}: {own[owner].key} ({name}) has examples of {parts[name].inputs.shape[1:]}, those "
-                f"to train on are {parts['train'].inputs.shape[1:]}; give them the same shape."
-            )
-        if _kind(own[owner]) != _kind(own["train"]):  # bytes of an image and the same divided by 255, as a rule
-            kinds = [_kind(part) for part in (own[owner], own["train"])]
-            raise InputError(
-                f"{own[owner].where}: {own[owner].key} ({name}) holds {kinds[0]}, but the inputs to train on are "
-                f"{kinds[1]}; store both alike, on the same scale."
-            )
-        for key, value in own[owner].attributes.items():  # where they contradict each other, training's count
-            attributes.setdefault(key, value)
-    return Splits(**parts, class_names=names, attributes=attributes, encoding=own["train"].encoding)
+        digest = own[owner].digest  # of all rows
+        if digest and len(rows) < len(own[owner]):
+            digest = hashlib.sha256(digest.encode() + rows.astype("<i8").tobytes()).hexdigest()
+        return Split(own[owner].inputs.select(rows), labels[owner][rows], digest)
+
+    return Splits(split("train"), split("validation"), split("test"), names, attributes, train.encoding)
 
 
 def held(splits: Splits, memory: str) -> Splits:
@@ -107,14 +110,6 @@ def held(splits: Splits, memory: str) -> Splits:
     return replace(splits, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
-def _split(part: Examples, rows: np.ndarray, labels: np.ndarray) -> Split:
-    """Some of its rows, ascending. All of them have its digest."""
-    digest = part.digest
-    if digest and len(rows) < len(part):
-        digest = hashlib.sha256(digest.encode() + rows.astype("<i8").tobytes()).hexdigest()
-    return Split(part.inputs.select(rows), labels, digest)
-
-
 def _kind(part: Examples) -> str:
     """What its inputs are in the file."""
     return "floats" if np.dtype(part.dtype or part.inputs.dtype).kind == "f" else "whole numbers"
@@ -122,43 +117,43 @@ def _kind(part: Examples) -> str:
 
 def _class_names(own: Mapping[str, Examples]) -> tuple[str, ...]:
     """As the training part says; else the texts that its labels are, sorted; else their numbers."""
-    part = own["train"]
-    for other in own.values():
-        if not part.class_names and _is_text(other) != _is_text(part):
-            raise InputError(
-                f"{other.where}: {other.label_key} holds {'text' if _is_text(other) else 'numbers'}, but the labels to "
-                f"train on are {'text' if _is_text(part) else 'numbers'}; store both alike."
-            )
-    if part.class_names:
-        names = part.class_names
-    elif _is_text(part):
-        names = tuple(sorted(set(part.labels().tolist())))
-    else:
-        numbers = np.unique(np.concatenate([np.unique(_whole(p)) for p in own.values()]))
-        if (gap := np.flatnonzero(numbers != np.arange(len(numbers)))).size:  # a wrong one may be in the billions
-            raise InputError(
-                f"{part.where}: {part.label_key} has labels up to {numbers[-1]}, but none is {gap[0]}; number the "
-                "classes from 0 without gaps."
-            )
-        names = tuple(map(str, range(len(numbers))))
+    train = own["train"]
+    where, names = f"{train.where}: {train.label_key}", train.class_names
+    if not names:
+        for part in own.values():
+            if _is_text(part) != _is_text(train):
+                raise InputError(
+                    f"{part.where}: {part.label_key} holds {'text' if _is_text(part) else 'numbers'}, but the labels "
+                    f"to train on are {'text' if _is_text(train) else 'numbers'}; store both alike."
+                )
+        if _is_text(train):
+            names = tuple(sorted(set(train.labels().tolist())))
+        else:
+            numbers = np.unique(np.concatenate([np.unique(_whole(part)) for part in own.values()]))
+            if (gap := np.flatnonzero(numbers != np.arange(len(numbers)))).size:  # a wrong one may be in the billions
+                raise InputError(
+                    f"{where} has labels up to {numbers[-1]}, but none is {gap[0]}; number the classes from 0 without "
+                    "gaps."
+                )
+            names = tuple(map(str, range(len(numbers))))
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise InputError(f"{part.where}: its class names have {twice!r} twice; give every class a name of its own.")
+        raise InputError(f"{train.where}: its class names have {twice!r} twice; give every class a name of its own.")
     if len(names) < 2:
-        raise InputError(f"{part.where}: {part.label_key} has one class only, {names[0]}; wanted are at least two.")
+        raise InputError(f"{where} has one class only, {names[0]}; wanted are at least two.")
     return names
 
 
 def _check_names(own: Mapping[str, Examples]) -> None:
     """Raises InputError if a number means one class in training and another elsewhere."""
-    part = own["train"]
-    for other in own.values():
-        if part.class_names and other.class_names and not _is_text(other):
-            for i, (theirs, ours) in enumerate(zip_longest(other.class_names, part.class_names)):
+    train = own["train"]
+    for part in own.values():
+        if train.class_names and part.class_names and not _is_text(part):
+            for i, (theirs, ours) in enumerate(zip_longest(part.class_names, train.class_names)):
                 if theirs != ours:
                     raise InputError(
-                        f"{other.where}: {other.label_key} has other class names than the labels to train on: "
-                        f"class {i} is {theirs!r}, in {part.where} it is {ours!r}; number the classes alike."
+                        f"{part.where}: {part.label_key} has other class names than the labels to train on: "
+                        f"class {i} is {theirs!r}, in {train.where} it is {ours!r}; number the classes alike."
                     )
 
 

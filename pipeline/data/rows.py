@@ -1,61 +1,19 @@
 """Rows of examples, wherever they are held."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
+from pipeline.data.stream.stored import Span, Stored
 from pipeline.errors import InputError
 
 SAMPLE_BYTES = 2**27  # from which statistics of more examples are taken
 RUNS = 128  # of rows, in such a sample: enough that data sorted by class have all of them in it
-Span = tuple[int, int]  # rows start..stop-1
-
-
-@runtime_checkable
-class Rows(Protocol):
-    """Examples [n, *shape], one after another. Slices of them are arrays."""
-
-    shape: tuple[int, ...]  # (n, *shape)
-    dtype: np.dtype
-    nbytes: int  # of all of them in memory
-    streamed: bool  # whether they stay in their file, and are read again in every epoch
-    failure: InputError | None  # why the last reading failed: tf.data passes on no more than its text
-
-    @property
-    def starts(self) -> np.ndarray:
-        """Where blocks of rows begin that are best read at once, ascending from 0."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, span: slice) -> np.ndarray: ...
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """All rows in order, block by block, anew each time."""
-        ...
-
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        """These of the rows, in any order, [*rows.shape, *shape]."""
-        ...
-
-    def gather(
-        self, spans: Sequence[Span], places: np.ndarray | None = None, into: np.ndarray | None = None
-    ) -> np.ndarray:
-        """The rows of several spans, one after another; or row i at places[i]. into: an array for them."""
-        ...
-
-    def select(self, rows: np.ndarray | slice) -> "Rows":
-        """Some of them, ascending; those of a file stay in it."""
-        ...
-
-    def load(self) -> np.ndarray:
-        """All of them, as an array."""
-        ...
 
 
 class InMemory:
-    """The rows of an array."""
+    """The rows of an array [n, *shape]."""
 
     streamed = False
     failure: InputError | None = None
@@ -63,7 +21,6 @@ class InMemory:
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
         self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
-        self.starts = np.zeros(1, int)
 
     def __len__(self) -> int:
         return len(self.array)
@@ -78,15 +35,10 @@ class InMemory:
         yield self.array
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        taken: np.ndarray = self.array[rows]
-        return taken
+        return np.take(self.array, rows, axis=0)
 
-    def gather(
-        self, spans: Sequence[Span], places: np.ndarray | None = None, into: np.ndarray | None = None
-    ) -> np.ndarray:
-        rows = np.concatenate([np.arange(*span) for span in spans])
-        taken: np.ndarray = np.take(self.array, rows if places is None else rows[np.argsort(places)], axis=0, out=into)
-        return taken
+    def gather(self, spans: Sequence[Span]) -> np.ndarray:
+        return np.concatenate([self.array[start:stop] for start, stop in spans])
 
     def select(self, rows: np.ndarray | slice) -> "InMemory":
         return InMemory(self.array[rows])
@@ -95,21 +47,20 @@ class InMemory:
         return self.array
 
 
+Rows = InMemory | Stored  # Stored says what each method is for
+
+
 def as_rows(inputs: np.ndarray | Rows) -> Rows:
     """An array as rows. What is neither is left to whoever checks it."""
     return InMemory(inputs) if isinstance(inputs, np.ndarray) else inputs
 
 
-def exceeds_sample(rows: Rows) -> bool:
-    return rows.nbytes > SAMPLE_BYTES
-
-
-def sample(rows: Rows) -> np.ndarray:
-    """Runs of rows spread evenly over all, SAMPLE_BYTES together (at least a row); all rows if they are no more. Which
+def sample(rows: Rows, nbytes: int = SAMPLE_BYTES) -> np.ndarray:
+    """Runs of rows spread evenly over all, `nbytes` together (at least a row); all rows if they are no more. Which
     ones follows from their number and size alone, so that rows in memory and in a file have the same sample."""
     n = len(rows)
-    if not exceeds_sample(rows):
+    if rows.nbytes <= nbytes:
         return rows.load()
-    kept = max(1, n * SAMPLE_BYTES // rows.nbytes)
+    kept = max(1, n * nbytes // rows.nbytes)
     runs = min(RUNS, kept)
     return rows.gather([(i * n // runs, i * n // runs + kept // runs) for i in range(runs)])

@@ -68,16 +68,13 @@ def _check_split(where: str, split: Split, splits: Splits) -> None:
     inputs, labels = split.inputs, split.labels
     if not isinstance(inputs, Rows) or not isinstance(labels, np.ndarray):
         raise InputError(f"{where}: inputs are {_kind(inputs)}, labels {_kind(labels)}; wanted are arrays of NumPy.")
-    if inputs.dtype.kind not in "biuf" or inputs.dtype.itemsize > 8 or len(inputs.shape) < 2 or 0 in inputs.shape:
-        raise InputError(
-            f"{where}: inputs are {inputs.dtype} of the shape {inputs.shape}; wanted are numbers [n, ...], a row an "
-            "example."
-        )
-    if inputs.shape[1:] != splits.input_shape:
-        raise InputError(
-            f"{where}: examples are of {inputs.shape[1:]}, those to train on of {splits.input_shape}; give them the "
-            "same shape."
-        )
+    dtype, shape = inputs.dtype, inputs.shape
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or len(shape) < 2 or 0 in shape:
+        received = f"inputs are {dtype} of the shape {shape}"
+        raise InputError(f"{where}: {received}; wanted are numbers [n, ...], a row an example.")
+    if shape[1:] != splits.input_shape:
+        received = f"examples are of {shape[1:]}, those to train on of {splits.input_shape}"
+        raise InputError(f"{where}: {received}; give them the same shape.")
     check_labels(where, labels, len(inputs), splits.class_names)
     if not inputs.streamed:  # what is in a file was checked when it was opened
         check_finite(where, "inputs", inputs.load())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.encoding import Encoding
-from pipeline.data.rows import InMemory, Rows, as_rows, exceeds_sample, sample
+from pipeline.data.rows import SAMPLE_BYTES, InMemory, Rows, as_rows, sample
 from pipeline.data.stream.stored import as_read
 from pipeline.errors import InputError
 
@@ -51,6 +51,7 @@ class Splits:
     class_names: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     encoding: Encoding | None = None  # of a table: which columns the inputs are
+    sample_bytes: int = SAMPLE_BYTES  # from which statistics of larger parts are taken
 
     @property
     def parts(self) -> dict[str, Split]:
@@ -97,7 +98,7 @@ class Splits:
         digest = hashlib.sha256("/".join(self.class_names).encode())
         for split in self.parts.values():
             digest.update(f"{split.inputs.dtype}{split.inputs.shape}".encode())
-            if split.digest and exceeds_sample(split.inputs):
+            if split.digest and split.inputs.nbytes > self.sample_bytes:
                 digest.update(split.digest.encode())
             else:
                 for block in split.inputs.blocks():
@@ -108,10 +109,10 @@ class Splits:
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        return moments(sample(self.train.inputs))
+        return moments(sample(self.train.inputs, self.sample_bytes))
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the last axis over the training examples; of more than SAMPLE_BYTES over a sample,
+        """Mean and variance of the last axis over the training examples; of more than `sample_bytes` over a sample,
         which is as good, and the same in memory and in a file.
 
         A feature that never varies in training gets variance 1: dividing by almost nothing would blow up the
@@ -147,8 +148,7 @@ def stratified(
     inputs, labels = np.asarray(inputs), np.asarray(labels)
     labels = labels.astype(np.int32) if labels.dtype == bool else labels
     check_labels("stratified()", labels, len(inputs), class_names)
-    fractions = {"validation": validation_fraction, "test": test_fraction}
-    index = divided(labels, class_names, fractions, seed)
+    index = divided(labels, class_names, {"validation": validation_fraction, "test": test_fraction}, seed)
     inputs, labels = inputs.astype(as_read(inputs.dtype)), labels.astype(np.int32)
     parts = {name: Split(InMemory(inputs[rows]), labels[rows]) for name, rows in index.items()}
     return Splits(parts["train"], parts["validation"], parts["test"], class_names)
@@ -181,9 +181,9 @@ def divided(
     n, n_classes = len(labels), len(class_names)
     counts = {name: round(n * fraction) for name, fraction in fractions.items()}
     if min(*counts.values(), n - sum(counts.values()), n) < n_classes:
-        told = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
+        keys = " and ".join(f"dataset.{name}_fraction={fraction}" for name, fraction in fractions.items())
         raise InputError(
-            f"{told} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
+            f"{keys} of {n} examples leave a part with fewer than one example for each of the {n_classes} classes."
         )
     sizes = np.bincount(labels, minlength=n_classes)
     rarest, least = int(sizes.argmin()), int(sizes.min())

@@ -247,16 +247,16 @@ def from_memory(folder: Path, options: Namespace) -> Iterator[str]:
 def shuffle(folder: Path, options: Namespace) -> Iterator[str]:
     """How mixed batches of a file sorted by class are: classes in a batch, by the size of the window."""
     from pipeline.data.stream.windows import Windows
+    from tests.data.conftest import order
 
     n, block, n_classes, batch = 100 * 640, 640, 10, 32
     labels = np.arange(n) // (n // n_classes)
     yield f"{n // block} blocks, {n_classes} classes one after another, batches of {batch}"
     yield "window       classes in a batch   neighbours of the same block"
     for blocks in (1, 4, 16, 64, 100):
-        windows = Windows(n, np.arange(0, n, block), blocks * block, 0)
-        order = windows.order(0)
-        classes = np.mean([len(np.unique(part)) for part in labels[order].reshape(-1, batch)])
-        same = np.mean(np.diff(order // block) == 0)
+        rows = order(Windows(n, np.arange(0, n, block), blocks * block, 0), 0)
+        classes = np.mean([len(np.unique(part)) for part in labels[rows].reshape(-1, batch)])
+        same = np.mean(np.diff(rows // block) == 0)
         yield f"{blocks:>3} blocks {classes:>18.1f} {same:>28.1%}"
 
 

@@ -1,8 +1,12 @@
-"""HDF5 files of examples that say which they are."""
+"""HDF5 files of examples that say which they are, and machines with little memory."""
+
+import os
 
 import h5py
 import numpy as np
 import pytest
+
+from pipeline.data.stream.stored import Sizes, Stored
 
 N, SHAPE = 1000, (5, 3)
 FORMATS = {
@@ -13,6 +17,26 @@ FORMATS = {
     "gzip, parts of rows": {"chunks": (64, 2, 3), "compression": "gzip"},
     "lzf": {"chunks": (64, *SHAPE), "compression": "lzf"},
 }
+
+BLOCKS = Sizes(block=1000)  # of a chunk or two, so that a thousand small rows have many of them
+# Of a seventh of the file, some four blocks: most places of an epoch are in a window that is not the first.
+WINDOWS = Sizes(block=1000, window=4500, largest_window=4500)
+
+
+def stored(path, rows=None, sizes=BLOCKS):
+    """Rows of the inputs of a file, all of them unless some are named."""
+    return Stored(path, "inputs", np.arange(N) if rows is None else rows, sizes)
+
+
+def order(windows, epoch):
+    """All rows in the order of an epoch, [n]."""
+    parts = []
+    for window in range(len(windows)):
+        rows = np.concatenate([np.arange(*span) for span in windows.spans(window, epoch)])
+        part = np.empty(windows.rows(window), np.int64)
+        part[windows.shuffle(epoch, window)] = rows
+        parts.append(part)
+    return np.concatenate(parts)
 
 
 def examples(n=N, dtype=np.int16):
@@ -36,7 +60,12 @@ def write(tmp_path):
     return write
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    """Blocks of a chunk or two, so that a thousand small rows have many of them."""
-    monkeypatch.setattr("pipeline.data.stream.stored.BLOCK_BYTES", 1000)
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes the system say that the machine has so many bytes of memory."""
+
+    def machine(nbytes):
+        memory, real = {"SC_PHYS_PAGES": nbytes, "SC_PAGE_SIZE": 1}, os.sysconf
+        monkeypatch.setattr(os, "sysconf", lambda name: memory[name] if name in memory else real(name))
+
+    return machine

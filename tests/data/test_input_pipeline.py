@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.data import input_pipeline
-from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.input_pipeline import FIXED, evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split
-from pipeline.data.stream.buffers import Buffers
 from pipeline.data.stream.stored import Stored
 from tests.conftest import PATIENCE, ROOT
-from tests.data.conftest import FORMATS, SHAPE, examples
+from tests.data.conftest import BLOCKS, FORMATS, SHAPE, WINDOWS, examples
 from tests.data.conftest import N as ROWS
 
 N = 23
@@ -110,12 +108,11 @@ def test_the_last_step_is_a_prefetch(make):
     assert type(make()).__name__ == "_PrefetchDataset"
 
 
-def test_what_waits_is_bounded_however_often_the_reader_falls_behind(monkeypatch):
+def test_what_waits_is_bounded_however_often_the_reader_falls_behind():
     """TensorFlow doubles the buffer of a prefetch each time that a full one ran empty."""
     small = tf.data.Options()
     small.autotune.enabled, small.autotune.ram_budget = False, 2**20
-    assert input_pipeline.FIXED.autotune.ram_budget == 2**27
-    monkeypatch.setattr(input_pipeline, "FIXED", small)
+    assert FIXED.autotune.ram_budget == 2**27
     split = Split(np.zeros((64, 2**15), np.uint8), np.zeros(64, np.int32))  # batches of 2**17 bytes: eight
     made = []
 
@@ -123,7 +120,7 @@ def test_what_waits_is_bounded_however_often_the_reader_falls_behind(monkeypatch
         found = tf.numpy_function(lambda x: (made.append(1), x)[1], [inputs], tf.uint8)
         return tf.ensure_shape(found, inputs.shape)
 
-    batches = iter(training_batches(split, batch_size=4, seed=0, augment=counted))
+    batches = iter(training_batches(split, batch_size=4, seed=0, augment=counted, options=small))
     for _ in range(10):
         for _ in range(200):
             next(batches)
@@ -166,18 +163,11 @@ def test_batches_wait_on_the_device_that_trains():
     assert done.stdout == "the same\n", done.stderr
 
 
-def streamed(write, settings=FORMATS["gzip"], rows=None):
+def streamed(write, settings=FORMATS["gzip"], rows=None, sizes=WINDOWS, kind=Stored):
     """Of the 1,000 examples of a file, whose first number says which they are."""
     rows = np.arange(ROWS) if rows is None else rows
     inputs, labels = examples()
-    return Split(Stored(write(inputs=(inputs, settings)), "inputs", rows), labels[rows].astype(np.int32))
-
-
-@pytest.fixture
-def small_windows(monkeypatch):
-    """Of a seventh of the file, some four blocks: most places of an epoch are in a window that is not the first."""
-    monkeypatch.setattr("pipeline.data.stream.windows.WINDOW_BYTES", 4500)
-    monkeypatch.setattr("pipeline.data.stream.windows.MOST_WINDOW_BYTES", 4500)
+    return Split(kind(write(inputs=(inputs, settings)), "inputs", rows, sizes), labels[rows].astype(np.int32))
 
 
 def streamed_order(split, batch_size, n_epochs, **settings):
@@ -188,11 +178,9 @@ def streamed_order(split, batch_size, n_epochs, **settings):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, ROWS, 3000])
-@pytest.mark.parametrize("windows", ["one", "small"])
-def test_each_streamed_epoch_is_another_permutation_with_a_partial_last_batch(write, request, windows, batch_size):
-    if windows == "small":
-        request.getfixturevalue("small_windows")
-    epochs = streamed_order(streamed(write), batch_size, 3)
+@pytest.mark.parametrize("sizes", [BLOCKS, WINDOWS], ids=["one window", "small windows"])
+def test_each_streamed_epoch_is_another_permutation_with_a_partial_last_batch(write, sizes, batch_size):
+    epochs = streamed_order(streamed(write, sizes=sizes), batch_size, 3)
     assert [sorted(flat(epoch)) for epoch in epochs] == [list(range(ROWS))] * 3
     full, rest = divmod(ROWS, batch_size)
     for epoch in epochs:
@@ -201,13 +189,13 @@ def test_each_streamed_epoch_is_another_permutation_with_a_partial_last_batch(wr
     assert list(range(ROWS)) not in map(flat, epochs)
 
 
-def test_some_rows_of_a_file_are_streamed_and_no_others(write, small_windows):
+def test_some_rows_of_a_file_are_streamed_and_no_others(write):
     rows = np.sort(np.random.default_rng(0).choice(ROWS, 333, replace=False))
     for epoch in streamed_order(streamed(write, rows=rows), 10, 2):
         assert sorted(flat(epoch)) == rows.tolist()
 
 
-def test_the_streamed_order_is_a_pure_function_of_seed_and_epoch(write, small_windows):
+def test_the_streamed_order_is_a_pure_function_of_seed_and_epoch(write):
     split = streamed(write)
     epochs = streamed_order(split, 7, 3, seed=7)
     assert streamed_order(split, 7, 3, seed=7) == epochs
@@ -220,7 +208,7 @@ def test_the_streamed_order_is_a_pure_function_of_seed_and_epoch(write, small_wi
 
 @pytest.mark.parametrize("make", [training_batches, evaluation_batches])
 @pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
-def test_streamed_batches_carry_inputs_with_their_labels(write, small_windows, make, settings):
+def test_streamed_batches_carry_inputs_with_their_labels(write, make, settings):
     split = streamed(write, settings)
     offsets = 7 * np.arange(np.prod(SHAPE)).reshape(SHAPE)
     seeds = {"seed": 0} if make is training_batches else {}
@@ -231,7 +219,7 @@ def test_streamed_batches_carry_inputs_with_their_labels(write, small_windows, m
 
 
 @pytest.mark.parametrize("batch_size", [1, 64, 100, ROWS, 5000])
-def test_streamed_evaluation_is_in_order_again_and_again(write, small_windows, batch_size):
+def test_streamed_evaluation_is_in_order_again_and_again(write, batch_size):
     split = streamed(write)
     batches = take(evaluation_batches(split, batch_size=batch_size), 2 * steps_per_epoch(ROWS, batch_size))
     found = np.concatenate([inputs[:, 0, 0] for inputs, _ in batches])
@@ -239,19 +227,17 @@ def test_streamed_evaluation_is_in_order_again_and_again(write, small_windows, b
     assert len(batches[0][1]) == min(batch_size, ROWS)
 
 
-def test_windows_are_read_into_memory_that_is_used_again(write, small_windows, monkeypatch):
+def test_windows_are_read_into_memory_that_is_used_again(write):
     """Whatever TensorFlow remembers of data sets that are gone."""
     addresses, arrays = [], []
 
-    class Noted(Buffers):
-        def array(self, shape, dtype):
-            array = super().array(shape, dtype)
-            addresses.append(array.ctypes.data)
-            arrays.append(weakref.ref(array))
-            return array
+    class Noted(Stored):
+        def gather(self, spans, places, into):
+            addresses.append(into.ctypes.data)
+            arrays.append(weakref.ref(into))
+            return super().gather(spans, places, into)
 
-    monkeypatch.setattr(input_pipeline, "BUFFERS", Noted())
-    split = streamed(write)
+    split = streamed(write, kind=Noted)
     for make in (lambda: training_batches(split, batch_size=50, seed=0), lambda: evaluation_batches(split)) * 4:
         assert len(take(make(), 100)) == 100
         gc.collect()
@@ -259,7 +245,7 @@ def test_windows_are_read_into_memory_that_is_used_again(write, small_windows, m
     assert sum(array() is not None for array in arrays) <= 8
 
 
-def test_streamed_batches_can_be_gone_through_twice(write, small_windows):
+def test_streamed_batches_can_be_gone_through_twice(write):
     """An iterator that is made anew begins anew: no data set here is used up by reading it."""
     split = streamed(write)
     for batches in (training_batches(split, batch_size=64, seed=0), evaluation_batches(split, batch_size=64)):
@@ -274,18 +260,23 @@ def test_the_last_streamed_step_is_a_prefetch(write, make):
     assert type(make(streamed(write), batch_size=5, **seeds)).__name__ == "_PrefetchDataset"
 
 
-def test_a_window_is_read_while_another_one_is_trained_on(write, small_windows, monkeypatch):
+def test_a_window_is_read_while_another_one_is_trained_on(write):
     """What has been read when the first batch is taken: its own window and the next, not the whole file."""
-    split, read = streamed(write), []
-    gather = Stored.gather
-    monkeypatch.setattr(Stored, "gather", lambda self, *of: (read.append(of), gather(self, *of))[1])
+    read = []
+
+    class Noted(Stored):
+        def gather(self, spans, places, into):
+            read.append(spans)
+            return super().gather(spans, places, into)
+
+    split = streamed(write, kind=Noted)
     batches = iter(training_batches(split, batch_size=50, seed=0))
     next(batches)
     time.sleep(0.3)
     assert 2 <= len(read) <= 4
 
 
-def test_what_goes_wrong_while_streaming_is_known_by_its_split(write, small_windows):
+def test_what_goes_wrong_while_streaming_is_known_by_its_split(write):
     split = streamed(write)
     batches = iter(training_batches(split, batch_size=10, seed=0))
     next(batches)

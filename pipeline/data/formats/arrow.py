@@ -4,8 +4,9 @@ pyarrow reads CSV and Parquet, infers types from whole columns and is there with
 read.
 """
 
+import contextlib
 import csv
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,31 +26,31 @@ def csv_table(path: Path, texts: Collection[str] = ()) -> Any:
     import pyarrow as pa
     from pyarrow import csv as reader
 
-    delimiter = _delimiter(_first_line(_existing(path)))
-    convert = reader.ConvertOptions(
-        strings_can_be_null=True, quoted_strings_can_be_null=False, column_types=dict.fromkeys(texts, pa.string())
-    )
+    delimiter = _delimiter(_first_line(path))
 
-    def parse(side_by_side: bool) -> Any:
+    def parsed(use_threads: bool) -> Any:
         return reader.read_csv(
             path,
-            read_options=reader.ReadOptions(use_threads=side_by_side),
-            parse_options=reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=convert,
+            reader.ReadOptions(use_threads=use_threads),
+            reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            reader.ConvertOptions(
+                column_types=dict.fromkeys(texts, pa.string()),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
         )
 
-    def read() -> Any:
+    with _readable(path, "CSV"):
         try:
-            return parse(side_by_side=True)
+            table = parsed(use_threads=True)
         except pa.ArrowInvalid:
-            return parse(side_by_side=False)  # then it says in which row
-
-    return _arrow(path, "CSV", read)
+            table = parsed(use_threads=False)  # then it says in which row
+    return _of_values(path, table)
 
 
 def heading(path: Path) -> list[str]:
     """The first line of a CSV file, cell by cell."""
-    line = _first_line(_existing(path))
+    line = _first_line(path)
     return next(csv.reader([line], delimiter=_delimiter(line)), [])
 
 
@@ -74,20 +75,17 @@ def csv_numbers(path: Path) -> np.ndarray:
                     continue
                 if not rows and lines.line_num == 1 and not any(map(is_number, row)):
                     continue
+                where = f"{path}: line {lines.line_num}"
                 if rows and len(row) != len(rows[0]):
-                    counts = f"{len(row)} columns, those before it {len(rows[0])}"
-                    raise InputError(f"{path}: line {lines.line_num} has {counts}.")
-                rows.append([_number(path, lines.line_num, i, cell) for i, cell in enumerate(row, 1)])
+                    raise InputError(f"{where} has {len(row)} columns, those before it {len(rows[0])}.")
+                for column, cell in enumerate(row, 1):
+                    if not is_number(cell):
+                        raise InputError(f"{where}, column {column}: {cell[:40]!r} is not a number.")
+                rows.append(list(map(float, row)))
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(f"{path}: can't be read as .csv ({reason}).") from None
     return np.array(rows, np.float64)
-
-
-def _number(path: Path, line: int, column: int, cell: str) -> float:
-    if not is_number(cell):
-        raise InputError(f"{path}: line {line}, column {column}: {cell[:40]!r} is not a number.")
-    return float(cell)
 
 
 def is_parquet(path: Path) -> bool:
@@ -105,20 +103,21 @@ def parquet_table(path: Path) -> Any:
     """
     from pyarrow import parquet as reader
 
-    _existing(path)
-    # A single file: pyarrow would take a folder's name for a partition.
-    return _arrow(path, "Parquet", lambda: reader.ParquetFile(path).read())
+    _check_content(path)
+    with _readable(path, "Parquet"):
+        table = reader.ParquetFile(path).read()  # of a single file: pyarrow would take a folder's name for a partition
+    return _of_values(path, table)
 
 
-def _existing(path: Path) -> Path:
+def _check_content(path: Path) -> None:
     check_file(path)
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty.")
-    return path
 
 
 def _first_line(path: Path) -> str:
     """The first line of a text file."""
+    _check_content(path)
     try:
         with path.open("rb") as file:
             return file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
@@ -131,29 +130,29 @@ def _delimiter(line: str) -> str:
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter))))
 
 
-def _arrow(path: Path, what: str, read: Callable[[], Any]) -> Any:
-    """What pyarrow reads, with every column as its values."""
+@contextlib.contextmanager
+def _readable(path: Path, what: str) -> Iterator[None]:
+    """While pyarrow reads a file. Raises InputError if it can't."""
     import pyarrow as pa
 
     try:
-        table = read()
+        yield
     except (pa.ArrowException, OSError) as error:
         reason = first_line(error)
         raise InputError(f"{path}: not a readable {what} file ({reason}). Use another copy.") from None
-    names = table.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"{path}: the column {twice[0]!r} stands there more than once; rename one.")
-    return pa.table({name: _decoded(table.column(name)) for name in names})
 
 
-def _decoded(column: Any) -> Any:
-    """A column as its values, if it is stored as numbers of them."""
+def _of_values(path: Path, table: Any) -> Any:
+    """The table with every column as its values, which may be stored as numbers of them."""
     import pyarrow as pa
     from pyarrow import types
 
-    if not types.is_dictionary(column.type):
-        return column
-    try:
-        return column.cast(column.type.value_type)
-    except pa.ArrowException:  # lists, say, which are neither numbers nor text: told of unless the column is dropped
-        return column
+    names = table.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: the column {twice[0]!r} stands there more than once; rename one.")
+    for i, column in enumerate(table.columns):
+        if types.is_dictionary(column.type):
+            # Lists, say, are neither numbers nor text: told of unless the column is dropped.
+            with contextlib.suppress(pa.ArrowException):
+                table = table.set_column(i, names[i], column.cast(column.type.value_type))
+    return table

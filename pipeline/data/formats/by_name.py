@@ -22,27 +22,27 @@ def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool) -> Ex
     or that training had not. What else the table has is ignored, with a warning.
     """
     names = table.column_names
-    wanted = [column.name for column in encoding.columns]
-    for name in [*wanted, *([encoding.label] if labelled else [])]:
+    inputs = [column.name for column in encoding.columns]
+    for name in [*inputs, *([encoding.label] if labelled else [])]:
         if name not in names:
             what = "the label of this model" if name == encoding.label else "an input of this model"
             known = f"Columns: {first_of(names)}.{nearest(name, names)}"
             raise InputError(f"{path}: has no column {name!r}, {what}. {known}")
     if not table.num_rows:
         raise InputError(f"{path}: it has a heading but no rows.")
-    inputs = one_hot(
-        [(as_encoded(path, table[column.name], column), len(column.features)) for column in encoding.columns]
-    )
+    rows = one_hot([(_as_encoded(path, table[column.name], column), column) for column in encoding.columns])
     targets = None
     if encoding.label in names:
-        written = texts(table[encoding.label])
-        targets = np.array(written, object)
-        if labelled and None in written:
-            raise InputError(f"{path}: the label {encoding.label!r} {_no_value(written.index(None), len(written))}.")
-    extra = [name for name in names if name not in {*wanted, encoding.label, *encoding.dropped}]
+        labels = texts(table[encoding.label])
+        targets = np.array(labels, object)
+        if labelled and None in labels:
+            raise InputError(f"{path}: the label {encoding.label!r} {_no_value(labels.index(None), len(labels))}.")
+    extra = [name for name in names if name not in {*inputs, encoding.label, *encoding.dropped}]
     warnings = [f"{path}: ignored are {listed(extra)}, which are no inputs of this model."] if extra else []
     return Examples(
-        *(str(path), InMemory(inputs), targets),
+        str(path),
+        InMemory(rows),
+        targets,
         encoding=encoding,
         key="its rows",
         label_key=encoding.label,
@@ -50,19 +50,17 @@ def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool) -> Ex
     )
 
 
-def one_hot(columns: Sequence[tuple[np.ndarray, int]]) -> np.ndarray:
-    """Columns side by side, float32 [n, inputs]: numbers as they are, numbers of categories, int32, as one input a
-    category. columns: their values, and how many inputs each becomes."""
-    table = np.empty((len(columns[0][0]), sum(width for _, width in columns)), np.float32)
-    at = 0
-    for values, width in columns:
-        numeric = values.dtype == np.float32
-        table[:, at : at + width] = values[:, None] if numeric else values[:, None] == np.arange(width)
-        at += width
-    return table
+def one_hot(columns: Sequence[tuple[np.ndarray, EncodedColumn]]) -> np.ndarray:
+    """Columns side by side, float32 [n, inputs]: numbers [n] as they are, numbers of categories as one input a
+    category, which is 1 in the rows that have it."""
+    blocks = [
+        values[:, None] == np.arange(len(column.categories)) if column.kind == "text" else values[:, None]
+        for values, column in columns
+    ]
+    return np.concatenate(blocks, axis=1, dtype=np.float32)
 
 
-def as_encoded(path: Path, values: Any, column: EncodedColumn) -> np.ndarray:
+def _as_encoded(path: Path, values: Any, column: EncodedColumn) -> np.ndarray:
     """A column as inputs of a model: float32 [n], or of text the numbers of its categories, int32 [n]."""
     if column.kind == "text":
         return _categories(path, values, column)
@@ -85,7 +83,7 @@ def as_encoded(path: Path, values: Any, column: EncodedColumn) -> np.ndarray:
         what = "true or false" if column.kind == "bool" else "a number"
         raise InputError(f"{path}: the column {column.name!r} {problem}; this model takes {what} there.")
     with np.errstate(over="ignore"):  # what is too large becomes infinite, which whoever predicts refuses
-        return np.asarray(exact, np.float32)
+        return exact.astype(np.float32)
 
 
 def _strange(texts: Sequence[str | None], kind: str) -> int | None:
@@ -98,8 +96,8 @@ def _categories(path: Path, values: Any, column: EncodedColumn) -> np.ndarray:
     written, rows = distinct(values)
     numbered: np.ndarray = np.array(places(written, column.categories), np.int32)[rows]
     if (unknown := numbered < 0).any():
-        row = int(unknown.argmax())
-        text, n = written[rows[row]], len(rows)
+        row, n = int(unknown.argmax()), len(rows)
+        text = written[rows[row]]
         problem = _has(text, row, n) if values[row].is_valid else _no_value(row, n)
         raise InputError(
             f"{path}: the column {column.name!r} {problem}; this model knows {listed(column.categories)}."

@@ -35,6 +35,15 @@ def numbers(values: Any) -> np.ndarray:
     return np.asarray(values.to_numpy(), np.float64)
 
 
+def is_numeric(values: Any) -> bool:
+    return kind(values.type) in ("number", "bool")
+
+
+def side_by_side(table: Any, names: Sequence[str]) -> np.ndarray:
+    """Columns of numbers or true/false as float64 [n, columns]."""
+    return np.stack([numbers(table[name]) for name in names], 1) if names else np.empty((table.num_rows, 0))
+
+
 def distinct(values: Any) -> tuple[list[str], np.ndarray]:
     """The distinct texts of a column, sorted, and which one each row has, int32 [n]."""
     import pyarrow as pa
@@ -60,36 +69,33 @@ def texts(values: Any) -> list[str | None]:
 
 def listed(names: Sequence[str]) -> str:
     """On one line, however many and long."""
-    shown = [" ".join(name.split()) for name in names[:8]]
-    shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in shown]
-    return ", ".join(shown) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+    first = [" ".join(name.split()) for name in names[:8]]
+    first = [name if len(name) <= 40 else f"{name[:39]}…" for name in first]
+    return ", ".join(first) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
 def override(key: str, names: Sequence[str]) -> str:
     """The word of a command line that gives `key` a list of columns, for the shell and for Hydra."""
-    if all(re.fullmatch(r"[a-z_]\w*", name, re.ASCII | re.IGNORECASE) for name in names) and not any(
-        name.lower() in NO_TEXT for name in names
-    ):
+    if all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in NO_TEXT for name in names):
         return f"{key}=[{','.join(names)}]"
     return shlex.quote(f"{key}={json.dumps(list(names), ensure_ascii=False)}")
 
 
 @dataclass(frozen=True)
 class Column:
-    """values: pyarrow's, which know their type; categorical: numbers are categories; dropped: columns that the user
-    leaves out already. Both `inputs` and `classes` raise InputError with the column, the row and what to do."""
+    """A column to train on. Both `inputs` and `classes` raise InputError with the column, the row and what to do."""
 
     path: Path
     name: str
-    values: Any
-    categorical: bool
-    dropped: Sequence[str]
+    values: Any  # pyarrow's, which know their type
+    categorical: bool  # numbers are categories
+    dropped: Sequence[str]  # columns that the user leaves out already
 
     @cached_property
     def kind(self) -> str:
         """number, bool or text. Raises InputError for a column of anything else."""
-        if found := kind(self.values.type):
-            return "text" if self.categorical else found
+        if known := kind(self.values.type):
+            return "text" if self.categorical else known
         from pyarrow import types
 
         type_ = self.values.type
@@ -109,32 +115,37 @@ class Column:
     def inputs(self) -> tuple[np.ndarray, EncodedColumn, str]:
         """Its values, which inputs it becomes, and what a person is told of it. The values are float32 [n] for one
         input, or the numbers of categories, int32 [n]."""
+        where = f"{self.path}: the column {self.name!r}"
         if self.kind == "text":
-            return self._one_of()
+            categories, rows = distinct(self.values)
+            if len(categories) > MAX_CATEGORIES:
+                raise InputError(
+                    f"{where} has {len(categories):,} different texts, at most {MAX_CATEGORIES} are taken as "
+                    f"categories; leave it out with {self._without}."
+                )
+            return rows, EncodedColumn(self.name, "text", tuple(categories)), f"category: {listed(categories)}"
         values = numbers(self.values)
         with np.errstate(over="ignore"):
             small = values.astype(np.float32)
-        where, n = f"{self.path}: the column {self.name!r}", len(values)
         if (missing := np.isnan(values)).any():
             raise InputError(
-                f"{where} has no number in row {int(missing.argmax()) + 1} of {n}; fill "
-                f"it in, or leave out such rows (dataset.missing=drop) or the column ({self._without})."
+                f"{where} has no number in {_row(missing)}; fill it in, or leave out such rows (dataset.missing=drop) "
+                f"or the column ({self._without})."
             )
         if (large := ~np.isfinite(small)).any():
             raise InputError(
-                f"{where} has {values[large][0]:g} in row {int(large.argmax()) + 1} of "
-                f"{n}, which no float32 holds; rescale the column or leave it out ({self._without})."
+                f"{where} has {values[large][0]:g} in {_row(large)}, which no float32 holds; rescale the column or "
+                f"leave it out ({self._without})."
             )
-        told = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
-        return small, EncodedColumn(self.name, self.kind), told
+        text = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
+        return small, EncodedColumn(self.name, self.kind), text
 
     def classes(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Labels as numbers int32 [n], and their names: the distinct values in their order."""
         where = f"{self.path}: the label {self.name!r}"
         if (missing := self.missing).any():
             raise InputError(
-                f"{where} is missing in row {int(missing.argmax()) + 1} of {len(missing)}; fill it "
-                "in, or leave such rows out with dataset.missing=drop."
+                f"{where} is missing in {_row(missing)}; fill it in, or leave such rows out with dataset.missing=drop."
             )
         if self.kind == "number":
             values = numbers(self.values)
@@ -143,21 +154,17 @@ class Column:
                     f"{where} is {values[broken][0]:g} in row {int(broken.argmax()) + 1}; "
                     "classes are whole numbers or text, a quantity can't be predicted."
                 )
-            found, rows = np.unique(values, return_inverse=True)
-            return rows.astype(np.int32), tuple(f"{value:.0f}" for value in found)
+            labels, rows = np.unique(values, return_inverse=True)
+            return rows.astype(np.int32), tuple(f"{label:.0f}" for label in labels)
         classes, rows = distinct(self.values)
         return rows, tuple(classes)
-
-    def _one_of(self) -> tuple[np.ndarray, EncodedColumn, str]:
-        categories, rows = distinct(self.values)
-        if len(categories) > MAX_CATEGORIES:
-            raise InputError(
-                f"{self.path}: the column {self.name!r} has {len(categories):,} different texts, at most "
-                f"{MAX_CATEGORIES} are taken as categories; leave it out with {self._without}."
-            )
-        return rows, EncodedColumn(self.name, "text", tuple(categories)), f"category: {listed(categories)}"
 
     @property
     def _without(self) -> str:
         """What to add to the command to leave out this column, too."""
         return override("dataset.drop", [*self.dropped, self.name])
+
+
+def _row(bad: np.ndarray) -> str:
+    """The first of the bad rows, bool [n]."""
+    return f"row {int(bad.argmax()) + 1} of {len(bad)}"

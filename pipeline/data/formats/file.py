@@ -13,7 +13,7 @@ from pipeline.data.splits import Splits
 from pipeline.data.trainable import check_memory, trainable
 from pipeline.errors import InputError, first_of
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: Mapping[str, object] = {
     **{"inputs": None, "labels": None, "label": None, "drop": [], "categorical": [], "missing": "error"},
     **{"size": [64, 64], "channels": "rgb"},
 }  # what conf/dataset/file.yaml says of keys that some reader takes: they go to those that do
@@ -39,21 +39,20 @@ def file(
     keys: for the reader. Another table than the training part is encoded as that is.
     Raises InputError with the file and what to do for whatever can't be trained on.
     """
-    asked = reader_keys(keys)
     encoding: Encoding | None = None
 
     def at(place: parts.Place) -> Examples:
         nonlocal encoding
         path, own = Path(place["file"]), {key: value for key, value in place.items() if key != "file"}
         read = needed_reader(path, formats, format)
-        offered = {**DEFAULTS, "memory": memory, "encoding": encoding}
-        examples = trainable(read_examples(read, path, own, offered))
+        examples = trainable(read_examples(read, path, own, {**DEFAULTS, "memory": memory, "encoding": encoding}))
         if not takes(read, "memory") and not examples.inputs.streamed:
             check_memory(str(path), examples.inputs.nbytes, memory, "file")
         encoding = encoding or examples.encoding
         return examples
 
-    known: dict[str, dict[str, str]] = {}
+    asked = reader_keys(keys)
+    known = {}
     if "inputs" not in asked and "labels" not in asked:
         known = parts_of(needed_reader(Path(file), formats, format), Path(file))
     place = {"file": file, **asked, **known.get("train", {})}
@@ -62,7 +61,7 @@ def file(
     return parts.held(splits, memory)
 
 
-def reader_keys(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def reader_keys(arguments: Mapping[str, object]) -> dict[str, object]:
     """What of the arguments of `dataset=file` the user gives the reader."""
     own = inspect.signature(file).parameters
     return {k: v for k, v in arguments.items() if k not in own and (k not in DEFAULTS or v != DEFAULTS[k])}
@@ -70,11 +69,11 @@ def reader_keys(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def needed_reader(path: Path, formats: Mapping[str, str], format: str) -> Reader:
     """The reader of a file. Raises InputError if there is none."""
-    read = reader_of(path, formats, format)
-    if read is None and not path.exists():
+    if read := reader_of(path, formats, format):
+        return read
+    if not path.exists():
         raise InputError(f"{path}: there is no such file.")
-    if read is None:
-        known = first_of(sorted(suffix for suffix in suffixes(formats) if suffix.startswith(".")))
-        names = ", ".join(formats)
-        raise InputError(f"{path}: no format has this suffix. Suffixes: {known}; or say dataset.format={names}.")
-    return read
+    known = first_of(sorted(suffix for suffix in suffixes(formats) if suffix.startswith(".")))
+    raise InputError(
+        f"{path}: no format has this suffix. Suffixes: {known}; or say dataset.format={', '.join(formats)}."
+    )

@@ -9,8 +9,7 @@ import numpy as np
 
 from pipeline import crash
 from pipeline import hdf5 as files
-from pipeline.data import attributes as descriptions
-from pipeline.data import parts
+from pipeline.data import attributes, parts
 from pipeline.data.checked import cached_check
 from pipeline.data.examples import Examples
 from pipeline.data.formats import naming
@@ -49,37 +48,35 @@ def hdf5(
     """
     if not file:
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
-    known: dict[str, parts.Place] = {}
-    if inputs is None and labels is None and is_converted(Path(file)):
-        known = dict(in_parts(Path(file)))
+    known = {}
+    if inputs is None and labels is None:
+        with opened(Path(file)) as content:
+            known = _pairs(content) if attributes.is_converted(content) else {}
     train = known.get("train", {"inputs": "inputs" if inputs is None else inputs})
     place = {"file": file, "labels": "labels" if labels is None else labels, **train}
-    own = parts.located(_at, place, {"validation": validation, "test": test}, known)
+
+    def at(place: parts.Place) -> Examples:
+        return trainable(read(Path(place["file"]), inputs=str(place["inputs"]), labels=str(place["labels"])))
+
+    own = parts.located(at, place, {"validation": validation, "test": test}, known)
     splits = parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
     return parts.held(splits, memory)
-
-
-def _at(place: parts.Place) -> Examples:
-    return trainable(read(Path(place["file"]), inputs=str(place["inputs"]), labels=str(place["labels"])))
-
-
-def is_converted(path: Path) -> bool:
-    """Whether `python -m pipeline convert` wrote a file."""
-    with opened(path) as file:
-        return descriptions.in_parts(file)
 
 
 def in_parts(path: Path) -> dict[str, dict[str, str]]:
     """The pairs of inputs and labels in a file, by their names and shapes."""
     with opened(path) as file:
-        items = _datasets(file)
-        pairs = [
-            (inputs, labels)
-            for inputs, labels in naming.pairs({name: item.shape or () for name, item in items.items()})
-            if items[inputs].size and kind_of(items[inputs]) == "numbers" and kind_of(items[labels]) in LABEL_KINDS
-        ]
-    keys = {inputs.removesuffix("/inputs"): {"inputs": inputs, "labels": labels} for inputs, labels in pairs}
-    return {name: keys[name] for name in naming.ordered(keys)}
+        return _pairs(file)
+
+
+def _pairs(file: h5py.File) -> dict[str, dict[str, str]]:
+    datasets = _datasets(file)
+    pairs = {
+        inputs.removesuffix("/inputs"): {"inputs": inputs, "labels": labels}
+        for inputs, labels in naming.pairs({name: item.shape or () for name, item in datasets.items()})
+        if datasets[inputs].size and kind_of(datasets[inputs]) == "numbers" and kind_of(datasets[labels]) in LABEL_KINDS
+    }
+    return naming.ordered(pairs)
 
 
 @reader(".h5", ".hdf5", parts=in_parts)
@@ -100,28 +97,27 @@ def read(
         if inputs is None:
             inputs, labels = _usual(file, path, key, labelled)
         rows = _dataset(file, path, inputs, "inputs")
-        beside = _dataset(file, path, labels, "labels") if labels is not None else None
+        beside = None if labels is None else _dataset(file, path, labels, "labels")
         if beside is not None and (kind := kind_of(beside)) not in LABEL_KINDS:
             raise InputError(f"{path}: {labels} holds {kind}; labels are whole numbers from 0, or text.")
         if (kind := kind_of(rows)) == "numbers" and not survey:
             check_whole(rows, path, inputs)
-        if beside is None and kind != "numbers":
-            raise InputError(f"{path}: {inputs} holds {kind}, not numbers.")
         targets = None
         if beside is not None and labels is not None:
             check_whole(beside, path, labels)
             n = check_pair(str(path), (inputs, rows.shape, None if kind == "numbers" else kind), (labels, beside.shape))
             targets = read_labels(beside, path, labels).reshape(n)
+        elif kind != "numbers":
+            raise InputError(f"{path}: {inputs} holds {kind}, not numbers.")
         if files.DIGEST in file.attrs and not survey:
             cached_check(path, files.DIGEST, lambda: files.check(path))
-        items = [rows] if beside is None else [rows, beside]
         return Examples(
             str(path),
             Stored(path, inputs, np.arange(len(rows))),
             targets,
-            descriptions.class_names(file, *items),
-            descriptions.encoding(file),
-            attributes=descriptions.of_examples(file, *items),
+            attributes.class_names(file, rows, beside),
+            attributes.encoding(file),
+            attributes=attributes.of_examples(file, rows, beside),
             key=inputs,
             label_key=labels or "labels",
             dtype=str(rows.dtype),
@@ -150,42 +146,36 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
     """The dataset of rows under a key."""
-    found = None
+    item = None
     if ".." not in key.split("/"):
         with contextlib.suppress(KeyError, RuntimeError, ValueError):  # links to nowhere, or to themselves; a null byte
-            found = file[key or "/"]
-    if not isinstance(found, h5py.Dataset):
+            item = file[key or "/"]
+    if not isinstance(item, h5py.Dataset):
         names = list(_datasets(file))
-        hint = (
-            f"name one of these: {first_of(names)}.{nearest(key, names)}"
-            if names
-            else "the file has no datasets at all."
-        )
-        wrong = (
-            f"{key!r} is a {type(found).__name__.lower()}, not a dataset"
-            if key and found
-            else f"there is no dataset {key!r}"
-        )
-        raise InputError(f"{path}: {wrong} for the {what}; {hint}")
-    if found.shape is None or not found.size:
+        hint = f"name one of these: {first_of(names)}.{nearest(key, names)}"
+        problem = f"there is no dataset {key!r}"
+        if key and item:
+            problem = f"{key!r} is a {type(item).__name__.lower()}, not a dataset"
+        raise InputError(f"{path}: {problem} for the {what}; {hint if names else 'the file has no datasets at all.'}")
+    if not item.size:  # nor has a dataset without a shape
         raise InputError(f"{path}: {key} is empty; write the {what} into it, or name another key.")
-    if not found.shape:
+    if not item.shape:
         raise InputError(f"{path}: {key} is a single value; {what} are rows, one an example. Name another key.")
-    return found
+    return item
 
 
 def check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
     """Raises InputError if a dataset has not all the rows it claims, without reading them."""
     crash.reading()  # what may take a while is a list of a million chunks
     if dataset.chunks:
-        wanted = math.prod(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
+        whole = math.prod(-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
         held, unit = dataset.id.get_num_chunks(), "chunks"
     else:
-        wanted, unit = math.prod(dataset.shape) * dataset.id.get_type().get_size(), "bytes"
+        whole, unit = math.prod(dataset.shape) * dataset.id.get_type().get_size(), "bytes"
         held = min(dataset.id.get_storage_size(), path.stat().st_size)  # what a damaged file says may be anything
-    if held < wanted:
+    if held < whole:
         raise InputError(
-            f"{path}: {key} has {held} of its {wanted} {unit}: it was not written to its end. Write it again."
+            f"{path}: {key} has {held} of its {whole} {unit}: it was not written to its end. Write it again."
         )
 
 
@@ -216,6 +206,6 @@ def _storage(dataset: h5py.Dataset) -> str:
     """How the file keeps it, for a person."""
     if not dataset.chunks:
         return "contiguous"
-    filters = [dataset.compression or "not compressed", "shuffled" if dataset.shuffle else ""]
-    kept = f"{dataset.id.get_storage_size() / max(1, dataset.nbytes):.0%}"
-    return ", ".join(filter(None, (*filters, f"{kept} of its size, chunks of {' x '.join(map(str, dataset.chunks))}")))
+    filters = [dataset.compression or "not compressed", *(["shuffled"] if dataset.shuffle else [])]
+    kept = f"{dataset.id.get_storage_size() / max(1, dataset.nbytes):.0%} of its size"
+    return ", ".join([*filters, kept, f"chunks of {' x '.join(map(str, dataset.chunks))}"])

@@ -7,11 +7,17 @@ from pathlib import Path
 from pipeline.errors import InputError, first_of, nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
+Keys = dict[str, str]  # what a reader is to be given for a part of a file
 
 LABELLED = (("x", "y"), ("inputs", "labels"))  # the names that inputs and labels have unless the user says others
 INPUTS = re.compile(r"(?<![a-z])(inputs|images|data|x)(?![a-z])", re.IGNORECASE)
 LABELS = ("labels", "label", "y", "targets", "target")  # how labels are called beside inputs, and columns of them
 LABEL_COLUMNS = (*LABELS, "class")
+
+
+def label_column(columns: Collection[str]) -> str | None:
+    """The column of a table that is called as labels are."""
+    return next((name for name in columns if name.lower() in LABEL_COLUMNS), None)
 
 
 def labelled(where: str, names: Collection[str]) -> tuple[str, str]:
@@ -32,10 +38,9 @@ def unlabelled(path: Path, key: str | None, shapes: Shapes, what: str) -> str:
     elif len(shapes) == 1:
         candidates = list(shapes)
     else:
-        candidates = [x for x, y in LABELLED if x in shapes and y in shapes and are_labels(shapes[y], shapes[x])]
-    for candidate in candidates:
-        if candidate in shapes:
-            return candidate
+        candidates = [x for x, y in LABELLED if x in shapes and y in shapes and _are_labels(shapes[y], shapes[x])]
+    if name := next((candidate for candidate in candidates if candidate in shapes), None):
+        return name
     problem = f"has no {what[:-1]} '{key}'" if key is not None else f"has {len(shapes)} {what}; name one as {path}:KEY"
     listed = first_of(shapes) or "none"
     raise InputError(f"{path}: {problem}. {what.capitalize()}: {listed}.{nearest(key or '', shapes)}")
@@ -47,16 +52,19 @@ def pairs(shapes: Shapes) -> Iterator[tuple[str, str]]:
     for name, shape in shapes.items():
         for match in list(INPUTS.finditer(name))[-1:]:
             beside = (by_name.get((name[: match.start()] + word + name[match.end() :]).lower()) for word in LABELS)
-            if labels := next((b for b in beside if b and len(shape) > 1 and are_labels(shapes[b], shape)), None):
+            if labels := next((b for b in beside if b and len(shape) > 1 and _are_labels(shapes[b], shape)), None):
                 yield name, labels
 
 
-def are_labels(labels: tuple[int, ...], inputs: tuple[int, ...]) -> bool:
+def _are_labels(labels: tuple[int, ...], inputs: tuple[int, ...]) -> bool:
     """Whether an array of a shape has a number for each row of another."""
     return [n for n in labels if n != 1] == [n for n in inputs[:1] if n != 1]
 
 
-def ordered(names: Collection[str]) -> list[str]:
-    """Names of parts, the training part first and the test part last, where they say which they are."""
-    order = ("train", "val", "test")
-    return sorted(names, key=lambda name: next((i for i, part in enumerate(order) if part in name.lower()), -1))
+def ordered(parts: Mapping[str, Keys]) -> dict[str, Keys]:
+    """Parts by their names, the training part first and the test part last, where they say which they are."""
+
+    def place(name: str) -> int:
+        return next((i for i, part in enumerate(("train", "val", "test")) if part in name.lower()), -1)
+
+    return {name: parts[name] for name in sorted(parts, key=place)}

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data import attributes as descriptions
-from pipeline.data import parts
+from pipeline.data import attributes, parts
 from pipeline.data.examples import Examples
 from pipeline.data.formats import naming
 from pipeline.data.formats.reader import reader
@@ -53,8 +52,8 @@ def npz(
 def in_parts(path: Path) -> dict[str, dict[str, str]]:
     """The pairs of inputs and labels in a file, by their names and shapes."""
     shapes, dtypes = _heads(path)
-    pairs = {x: {"inputs": x, "labels": y} for x, y in naming.pairs(shapes) if dtypes[x].kind in "biuf"}
-    return {name: pairs[name] for name in naming.ordered(pairs)}
+    pairs = naming.pairs(shapes)
+    return naming.ordered({x: {"inputs": x, "labels": y} for x, y in pairs if dtypes[x].kind in "biuf"})
 
 
 @reader(".npz", parts=in_parts)
@@ -82,9 +81,10 @@ def read(
     if inputs in shapes:
         check_memory(str(path), math.prod(shapes[inputs]) * dtypes[inputs].itemsize, memory, "npz")
     keys = {"inputs": inputs} | ({} if labels is None else {"labels": labels})
-    named = "class_names" in dtypes and dtypes["class_names"].kind in "SU"
-    values = arrays(path, keys | ({"class_names": "class_names"} if named else {}))
-    names = descriptions.names(values["class_names"].tolist()) if named else None
+    if "class_names" in dtypes and dtypes["class_names"].kind in "SU":
+        keys["class_names"] = "class_names"
+    values = arrays(path, keys)
+    names = attributes.names(values["class_names"].tolist()) if "class_names" in values else None
     return Examples(
         str(path), InMemory(values["inputs"]), values.get("labels"), names, key=inputs, label_key=labels or "labels"
     )
@@ -94,7 +94,7 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
     """Arrays of a file by what they are for: `keys` says under which key each lies; text is decoded from UTF-8. Raises
     InputError for a file that is missing or can't be read, or lacks one."""
     with _opened(path) as file:
-        found = {}
+        values = {}
         for what, key in keys.items():
             if key not in file.files:
                 listed = first_of(file.files) or "none"
@@ -104,15 +104,14 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
             try:
                 array = file[key]
             except ValueError as error:
-                if "pickle" not in str(error):
-                    raise
-                raise InputError(
-                    f"{path}: {key} holds Python objects, not numbers or text; save a plain array."
-                ) from None
+                if "pickle" in str(error):
+                    objects = f"{path}: {key} holds Python objects, not numbers or text"
+                    raise InputError(f"{objects}; save a plain array.") from None
+                raise
             if not isinstance(array, np.ndarray):  # whatever else was zipped comes as bytes
                 raise InputError(f"{path}: {key} is no array; numpy.savez writes them.")
-            found[what] = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
-        return found
+            values[what] = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+        return values
 
 
 def _heads(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype]]:

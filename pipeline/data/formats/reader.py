@@ -53,25 +53,29 @@ def readers(formats: Mapping[str, str]) -> dict[str, Reader]:
     return {name: cast(Reader, locate(target)) for name, target in formats.items()}
 
 
+def _by_suffix(formats: Mapping[str, str]) -> dict[str, Reader]:
+    """The functions that a map names, by the suffixes that they say; of several the last one."""
+    return {suffix: read for read in readers(formats).values() for suffix in getattr(read, "suffixes", ())}
+
+
 def suffixes(formats: Mapping[str, str]) -> tuple[str, ...]:
     """All that the readers of a map say."""
-    return tuple(suffix for read in readers(formats).values() for suffix in getattr(read, "suffixes", ()))
+    return tuple(_by_suffix(formats))
 
 
 def reader_of(path: Path, formats: Mapping[str, str], name: str = AUTO) -> Reader | None:
-    """The reader of a format, or of the suffix of a path, the last one that has it; None if there is none.
+    """The reader of a format, or of the suffix of a path, the longest that it has; None if there is none.
 
     Raises InputError for an unknown format.
     """
-    if name != AUTO:
-        if name not in formats:
-            raise one_of("dataset.format", name, [AUTO, *formats])
-        return readers(formats)[name]
-    by_suffix = {s: read for read in readers(formats).values() for s in getattr(read, "suffixes", ())}
-    ends = [s for s in by_suffix if s != FOLDER and path.name.lower().endswith(s)]
-    if ends:
-        return by_suffix[max(ends, key=len)]
-    return by_suffix.get(FOLDER) if path.is_dir() else None
+    if name == AUTO:
+        known = _by_suffix(formats)
+        if ends := [suffix for suffix in known if suffix != FOLDER and path.name.lower().endswith(suffix)]:
+            return known[max(ends, key=len)]
+        return known.get(FOLDER) if path.is_dir() else None
+    if name not in formats:
+        raise one_of("dataset.format", name, [AUTO, *formats])
+    return readers(formats)[name]
 
 
 def takes(read: Callable[..., Any], key: str) -> bool:
@@ -85,7 +89,7 @@ def parts_of(read: Reader, path: Path) -> dict[str, dict[str, str]]:
     return parts(path) if parts else {}
 
 
-def survey(read: Reader, path: Path, keys: Mapping[str, Any]) -> dict[str, Examples]:
+def survey(read: Reader, path: Path, keys: Mapping[str, object]) -> dict[str, Examples]:
     """The parts of a file for a look at it, by name; a file that has none is one, unless the reader finds no inputs."""
     parts = {} if "inputs" in keys else parts_of(read, path)
     offered = {"labelled": False, "survey": True}
@@ -93,7 +97,7 @@ def survey(read: Reader, path: Path, keys: Mapping[str, Any]) -> dict[str, Examp
     return {name: read_examples(read, path, {**keys, **own}, offered) for name, own in places.items()}
 
 
-def read_examples(read: Reader, path: Path, keys: Mapping[str, Any], offered: Mapping[str, Any]) -> Examples:
+def read_examples(read: Reader, path: Path, keys: Mapping[str, object], offered: Mapping[str, object]) -> Examples:
     """What a reader gives of a file, checked, for anybody may have written it. keys: what the user asks for; offered:
     what it may take.
 
@@ -104,7 +108,7 @@ def read_examples(read: Reader, path: Path, keys: Mapping[str, Any], offered: Ma
         if not takes(read, key):
             listed = ", ".join(allowed) or "nothing"
             raise InputError(f"dataset.{key}={value}: the reader of {path} takes {listed}.{nearest(key, allowed)}")
-    examples = read(path, **{**{key: value for key, value in offered.items() if takes(read, key)}, **keys})
+    examples = read(path, **{key: value for key, value in {**offered, **keys}.items() if takes(read, key)})
     where = f"{read.__module__}.{getattr(read, '__name__', 'read')}"
     if not isinstance(examples, Examples):
         raise InputError(f"{where} returns a {type(examples).__name__}; a reader returns Examples.")

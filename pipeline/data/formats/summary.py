@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.examples import Examples
-from pipeline.data.formats.columns import MISSING, kind, numbers, texts
-from pipeline.data.formats.naming import LABEL_COLUMNS
+from pipeline.data.formats.columns import MISSING, is_numeric, kind, numbers, side_by_side, texts
+from pipeline.data.formats.naming import label_column
 from pipeline.data.rows import InMemory
 from pipeline.errors import one_of
 
@@ -18,37 +18,33 @@ def table_summary(path: Path, table: Any, label: str | None) -> Examples:
     names = table.column_names
     if label is not None and label not in names:
         raise one_of("--labels", label, names)
-    label = label or next((name for name in names if name.lower() in LABEL_COLUMNS), None)
-    inputs = {name: numbers(table[name]) for name in names if name != label and _is_number(table[name])}
+    label = label or label_column(names)
+    inputs = [name for name in names if name != label and is_numeric(table[name])]
     return Examples(
         str(path),
-        InMemory(np.stack([*inputs.values()], 1) if inputs else np.empty((table.num_rows, 0))),
+        InMemory(side_by_side(table, inputs)),
         None if label is None else _labels(table[label]),
-        attributes={"features": list(inputs)},
+        attributes={"features": inputs},
         columns=[_column(name, table[name]) | ({"labels": True} if name == label else {}) for name in names],
     )
 
 
-def _is_number(values: Any) -> bool:
-    return kind(values.type) in ("number", "bool")
-
-
-def _column(name: str, values: Any) -> dict[str, Any]:
+def _column(name: str, values: Any) -> dict[str, object]:
     """What a column of a table holds, for a person."""
     import pyarrow as pa
 
     known = values.drop_null()
-    if _is_number(values):
+    if is_numeric(values):
         exact = numbers(known)
-        shown = f"{exact.min():.6g} to {exact.max():.6g}" if len(exact) else "none"
+        content = f"{exact.min():.6g} to {exact.max():.6g}" if len(exact) else "none"
     else:
         try:
             distinct = known.unique().to_pylist()
             more = f" and {len(distinct) - 6} more" if len(distinct) > 6 else ""
-            shown = ", ".join(map(str, distinct[:6])) + more
+            content = ", ".join(map(str, distinct[:6])) + more
         except pa.ArrowNotImplementedError:  # lists and records, which pyarrow does not compare
-            shown = "neither numbers nor text"
-    return {"name": name, "type": str(values.type), "missing": values.null_count, "values": shown}
+            content = "neither numbers nor text"
+    return {"name": name, "type": str(values.type), "missing": values.null_count, "values": content}
 
 
 def _labels(values: Any) -> np.ndarray:

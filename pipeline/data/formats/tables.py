@@ -12,8 +12,8 @@ from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
 from pipeline.data.formats.arrow import csv_numbers, csv_table, heading, is_number, is_parquet, parquet_table
 from pipeline.data.formats.by_name import as_learned, one_hot
-from pipeline.data.formats.columns import Column, kind, listed, override
-from pipeline.data.formats.naming import LABEL_COLUMNS
+from pipeline.data.formats.columns import Column, is_numeric, listed, override, side_by_side
+from pipeline.data.formats.naming import LABEL_COLUMNS, label_column
 from pipeline.data.formats.reader import reader
 from pipeline.data.formats.summary import table_summary
 from pipeline.data.rows import InMemory
@@ -46,10 +46,9 @@ def csv(
     Raises InputError with the column, the row (from 1, the heading not counted) and what to do.
     """
     _check_label(label)
-    examples = trainable(
-        read(Path(file), label=label, drop=drop, categorical=categorical, missing=missing, memory=memory)
-    )
-    return parts.divide({"train": examples}, {"validation": validation_fraction, "test": test_fraction}, seed)
+    examples = read(Path(file), label=label, drop=drop, categorical=categorical, missing=missing, memory=memory)
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    return parts.divide({"train": trainable(examples)}, fractions, seed)
 
 
 parquet = csv  # which of them a file is, is seen in it
@@ -75,14 +74,18 @@ def read(
     if survey:
         return table_summary(path, load(path), label)
     if encoding is not None:
-        return as_learned(path, parquet_table(path) if binary else _texts_kept(path, encoding), encoding, labelled)
+        return as_learned(path, load(path) if binary else _texts_kept(path, encoding), encoding, labelled)
     if label is None and not labelled:
-        return _numbers(path, parquet_table(path)) if binary else Examples(str(path), InMemory(csv_numbers(path)))
+        return Examples(str(path), InMemory(_numbers(path, load(path)) if binary else csv_numbers(path)))
     if label is not None:
         _check_label(label)
-    _check_lists({"drop": drop, "categorical": categorical})
+    _check_list("drop", drop)
+    _check_list("categorical", categorical)
     table = load(path)
-    label = label if label is not None else _usual_label(path, table.column_names)
+    label = label if label is not None else label_column(table.column_names)
+    if label is None:
+        known = first_of(table.column_names)
+        raise InputError(f"{path}: which column holds the labels? dataset.label=NAME. Columns: {known}.")
     columns = _columns(path, table, label, drop, categorical)
     if missing == "drop":
         columns = _complete(path, columns, label)
@@ -98,14 +101,13 @@ def _texts_kept(path: Path, encoding: Encoding) -> Any:
     return csv_table(path, [encoding.label, *(column.name for column in encoding.columns if column.kind == "text")])
 
 
-def _numbers(path: Path, table: Any) -> Examples:
+def _numbers(path: Path, table: Any) -> np.ndarray:
     """The columns of a table as inputs in their order, but for one that is called as labels are."""
     names = [name for name in table.column_names if name.lower() not in LABEL_COLUMNS]
     for name in names:
-        if kind(table[name].type) not in ("number", "bool"):
+        if not is_numeric(table[name]):
             raise InputError(f"{path}: the column {name!r} holds {table[name].type}, not numbers.")
-    values = [table[name].to_numpy().astype(np.float64) for name in names]
-    return Examples(str(path), InMemory(np.stack(values, 1) if values else np.empty((table.num_rows, 0))))
+    return side_by_side(table, names)
 
 
 def _columns(path: Path, table: Any, label: str, drop: Sequence[str], categorical: Sequence[str]) -> dict[str, Column]:
@@ -130,32 +132,27 @@ def _encoded(
     path: Path, columns: dict[str, Column], label: str, drop: Sequence[str], memory: str, source: str
 ) -> Examples:
     """The columns as inputs and the label, with a text for each that tells how."""
-    told: dict[str, str] = {}
-    encoded, blocks = [], []
+    descriptions: dict[str, str] = {}
+    inputs = []
     for name, column in columns.items():
         if name == label:
             rows, classes = column.classes()
-            told[name] = f"label: {listed(classes)}"
+            descriptions[name] = f"label: {listed(classes)}"
         else:
-            values, code, told[name] = column.inputs()
-            encoded.append(code)
-            blocks.append((values, len(code.features)))
-    encoding = Encoding(tuple(encoded), label, tuple(drop))
+            values, encoded, descriptions[name] = column.inputs()
+            inputs.append((values, encoded))
+    encoding = Encoding(tuple(encoded for _, encoded in inputs), label, tuple(drop))
     check_memory(str(path), 4 * len(rows) * len(encoding.features), memory, source)
-    attributes = {"columns": told, "features": encoding.features}
     return Examples(
-        *(str(path), InMemory(one_hot(blocks)), np.array(classes, object)[rows], classes, encoding),
-        attributes=attributes,
+        str(path),
+        InMemory(one_hot(inputs)),
+        np.array(classes, object)[rows],
+        classes,
+        encoding,
+        attributes={"columns": descriptions, "features": encoding.features},
         key="its rows",
         label_key=label,
     )
-
-
-def _usual_label(path: Path, names: Sequence[str]) -> str:
-    usual = [name for name in names if name.lower() in LABEL_COLUMNS]
-    if not usual:
-        raise InputError(f"{path}: which column holds the labels? dataset.label=NAME. Columns: {first_of(names)}.")
-    return usual[0]
 
 
 def _complete(path: Path, columns: dict[str, Column], label: str) -> dict[str, Column]:
@@ -174,16 +171,13 @@ def _check_label(label: Any) -> None:
         raise InputError(f"dataset.label={_plain(label)} must be text, the name of the column of the classes{hint}.")
 
 
-def _check_lists(lists: dict[str, Any]) -> None:
-    """Raises InputError unless they are lists of texts: of a text without brackets every letter would be a column."""
-    for key, names in lists.items():
-        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-            continue
-        given = list(names) if isinstance(names, list | tuple) else [] if names is None else [names]
-        raise InputError(
-            f"dataset.{key}={_plain(names)} must be a list of columns' names: "
-            f"{override(f'dataset.{key}', [_plain(name) for name in given])}."
-        )
+def _check_list(key: str, names: Any) -> None:
+    """Raises InputError unless it is a list of texts: of a text without brackets every letter would be a column."""
+    listing = isinstance(names, list | tuple)
+    if not listing or not all(isinstance(name, str) for name in names):
+        meant = list(map(_plain, names if listing else [] if names is None else [names]))
+        hint = override(f"dataset.{key}", meant)
+        raise InputError(f"dataset.{key}={_plain(names)} must be a list of columns' names: {hint}.")
 
 
 def _plain(value: Any) -> str:

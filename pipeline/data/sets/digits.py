@@ -8,11 +8,7 @@ def digits(*, validation_fraction: float, test_fraction: float, seed: int) -> Sp
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
+    images, names = bunch.images[..., None], tuple(map(str, range(10)))
     return stratified(
-        bunch.images[..., None],
-        bunch.target,
-        tuple(map(str, range(10))),
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
-        seed=seed,
+        images, bunch.target, names, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
     )

@@ -111,10 +111,15 @@ def folders() -> list[Path]:
 def _npz(keras_set: _KerasSet) -> Path:
     """The .npz file of a set, made unless it is there."""
     unpacked = None if keras_set.kept[0].endswith(".npz") else cache.file(f"{keras_set.name}.npz")
-    if path := _existing(keras_set, unpacked):
+
+    def existing() -> Path | None:
+        places = [unpacked] if unpacked else [folder / keras_set.kept[0] for folder in folders()]
+        return next(filter(Path.is_file, places), None)
+
+    if path := existing():
         return path
     reason = _download(keras_set.name, unpacked)
-    if path := _existing(keras_set, unpacked):
+    if path := existing():
         return path
     for folder in folders():
         kept = [folder / file for file in keras_set.kept]
@@ -129,17 +134,12 @@ def _npz(keras_set: _KerasSet) -> Path:
     )
 
 
-def _existing(keras_set: _KerasSet, unpacked: Path | None) -> Path | None:
-    places = [unpacked] if unpacked else [folder / keras_set.kept[0] for folder in folders()]
-    return next(filter(Path.is_file, places), None)
-
-
 def _download(name: str, unpacked: Path | None) -> str:
     """Lets Keras fetch a set into its cache, and unpack it to a file; why it could not, if it could not."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     # Its progress is shown on a terminal. -P: a file of the current folder named keras.py is not meant.
-    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
+    progress = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
     child = [sys.executable, "-P", "-c", _UNPACK, name, *([str(unpacked)] if unpacked else [])]
-    done = subprocess.run(child, env=environment, stdout=shown, stderr=subprocess.PIPE, text=True, errors="replace")
+    done = subprocess.run(child, env=environment, stdout=progress, stderr=subprocess.PIPE, text=True, errors="replace")
     lines = done.stderr.strip().splitlines()
     return lines[-1].rpartition(" -- ")[2] if lines and done.returncode else f"exit status {done.returncode}"

@@ -5,17 +5,6 @@ import numpy as np
 from pipeline.data.splits import Splits, stratified
 
 
-def _split(points: np.ndarray, labels: np.ndarray, n_classes: int, fractions: tuple[float, float], seed: int) -> Splits:
-    return stratified(
-        points,
-        labels,
-        tuple(f"class {c}" for c in range(n_classes)),
-        validation_fraction=fractions[0],
-        test_fraction=fractions[1],
-        seed=seed,
-    )
-
-
 def spirals(
     *,
     n_classes: int,
@@ -35,7 +24,10 @@ def spirals(
     radius = np.tile(np.linspace(0.05, 1, examples_per_class), n_classes)
     angle = 2 * np.pi * (labels / n_classes + turns * radius) + rng.normal(0, noise, len(labels))
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return _split(points, labels, n_classes, (validation_fraction, test_fraction), seed)
+    names = tuple(f"class {c}" for c in range(n_classes))
+    return stratified(
+        points, labels, names, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+    )
 
 
 def blobs(
@@ -53,4 +45,7 @@ def blobs(
     angle = 2 * np.pi * labels / n_classes
     centers = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points = centers + rng.normal(0, spread, centers.shape)
-    return _split(points, labels, n_classes, (validation_fraction, test_fraction), seed)
+    names = tuple(f"class {c}" for c in range(n_classes))
+    return stratified(
+        points, labels, names, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+    )

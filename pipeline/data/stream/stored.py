@@ -1,23 +1,32 @@
 """Examples that stay in their HDF5 file and are read when they are asked for."""
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from pipeline.data.checked import stamp
-from pipeline.data.rows import Span
 from pipeline.data.stream.chunks import GzippedChunks, opened
 from pipeline.errors import InputError, first_line
 
-BLOCK_BYTES = 2**21  # read at once, at least: smaller reads cost more than they bring
 THREADS = 4  # which read side by side: they gunzip, and wait for a disk
+Span = tuple[int, int]  # rows start..stop-1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of examples that are read, and mixed, together."""
+
+    block: int = 2**21  # read at once, at least: smaller reads cost more than they bring
+    window: int = 2**25  # in memory at once, and shuffled among themselves; up to eight such are held
+    largest_window: int = 2**27  # where a window of several blocks would be larger
 
 
 def as_read(dtype: np.dtype) -> np.dtype:
@@ -30,33 +39,33 @@ def as_read(dtype: np.dtype) -> np.dtype:
 
 
 class Stored:
-    """Rows of a dataset in an HDF5 file (see data/rows.py).
+    """Rows [n, *shape] of a dataset in an HDF5 file. Slices of them are arrays.
 
     rows: their numbers in the file, ascending. The file is opened by the process that reads, when it first does: HDF5
     handles survive neither fork nor pickling. Reading raises InputError once the file is not the one that was checked.
     """
 
-    streamed = True
+    streamed = True  # read again in every epoch
+    failure: InputError | None = None  # why the last reading failed: tf.data passes on no more than its text
 
-    def __init__(self, path: Path, key: str, rows: np.ndarray) -> None:
-        self.path, self.key, self.rows = path, key, rows
+    def __init__(self, path: Path, key: str, rows: np.ndarray, sizes: Sizes = Sizes()) -> None:
+        self.path, self.key, self.rows, self.sizes = path, key, rows, sizes
         self._stamp = stamp(path)
-        self._dataset: h5py.Dataset | GzippedChunks | None = None
-        dataset = self._opened()
+        dataset = self._dataset
         self.shape = (len(rows), *dataset.shape[1:])
         self.dtype = as_read(dataset.dtype)
-        self.nbytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        self.failure: InputError | None = None
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize  # of all of them in memory
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @cached_property
     def starts(self) -> np.ndarray:
-        """Of blocks of whole chunks, of at least BLOCK_BYTES in the file."""
-        dataset = self._opened()
-        chunk, row = (dataset.chunks or (1,))[0], max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:])))
-        size = chunk * max(1, -(-BLOCK_BYTES // (row * chunk)))
+        """Where blocks of rows begin that are best read at once, ascending from 0: of whole chunks, of at least
+        `sizes.block` in the file."""
+        dataset = self._dataset
+        chunk, row = (dataset.chunks or (1,))[0], max(1, dataset.dtype.itemsize * math.prod(dataset.shape[1:]))
+        size = chunk * max(1, -(-self.sizes.block // (row * chunk)))
         return np.unique(np.searchsorted(self.rows, np.arange(0, len(dataset), size)))[: len(self)]
 
     @property
@@ -71,6 +80,7 @@ class Stored:
         return self.gather([(start, stop)])
 
     def blocks(self) -> Iterator[np.ndarray]:
+        """All rows in order, block by block, anew each time."""
         spans = self.spans
         for i in range(0, len(spans), THREADS):
             yield from _pool().map(lambda span: self.read(*span), spans[i : i + THREADS])
@@ -78,7 +88,10 @@ class Stored:
     def gather(
         self, spans: Sequence[Span], places: np.ndarray | None = None, into: np.ndarray | None = None
     ) -> np.ndarray:
-        """Block by block: between the first and the last of scattered rows may lie a whole file."""
+        """The rows of several spans, one after another; or row i at places[i]. into: an array for them.
+
+        Block by block: between the first and the last of scattered rows may lie a whole file.
+        """
         pieces = [piece for span in spans for piece in self._cut(*span)]
         ends = np.cumsum([stop - start for start, stop in pieces], dtype=int).tolist()
         gathered = np.empty((ends[-1] if ends else 0, *self.shape[1:]), self.dtype) if into is None else into
@@ -98,14 +111,14 @@ class Stored:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Rows start..stop-1 of these, [stop - start, *shape], at once with all that lie between them in the file."""
-        if stop <= start:
+        if stop <= start:  # the last block, where the file goes on after the last of these rows
             return np.empty((0, *self.shape[1:]), self.dtype)
         rows = self.rows[start:stop]
         first, last = int(rows[0]), int(rows[-1]) + 1
         try:
             if stamp(self.path) != self._stamp:
                 raise InputError(f"{self.path}: the file changed after training on it began; start again.")
-            data = np.asarray(self._opened()[first:last])
+            data = np.asarray(self._dataset[first:last])
         except InputError as error:
             self.failure = error
             raise
@@ -118,28 +131,27 @@ class Stored:
             return np.ascontiguousarray(data, self.dtype)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Each block that has some of them is read once."""
+        """These of the rows, in any order, [*rows.shape, *shape]. Each block that has some of them is read once."""
         distinct, places = np.unique(rows, return_inverse=True)
-        block_of, spans = np.searchsorted(self.starts, distinct, "right") - 1, self.spans
-        taken = [self.read(*spans[i])[distinct[block_of == i] - spans[i][0]] for i in np.unique(block_of)]
-        return np.concatenate(taken)[places].reshape(*rows.shape, *self.shape[1:])
+        return self.select(distinct).load()[places.reshape(rows.shape)]
 
     def select(self, rows: np.ndarray | slice) -> "Stored":
-        return Stored(self.path, self.key, self.rows[rows])
+        """Some of them, ascending, which stay in the file."""
+        return Stored(self.path, self.key, self.rows[rows], self.sizes)
 
     def load(self) -> np.ndarray:
+        """All of them, as an array."""
         return self.gather(self.spans)
 
-    def _opened(self) -> h5py.Dataset | GzippedChunks:
-        if self._dataset is None:
-            try:
-                self._dataset = opened(self.path, self.key)
-            except (OSError, KeyError, RuntimeError) as error:
-                raise InputError(f"{self.path}: {self.key} can't be opened ({first_line(error)}).") from None
-        return self._dataset
+    @cached_property
+    def _dataset(self) -> h5py.Dataset | GzippedChunks:
+        try:
+            return opened(self.path, self.key)
+        except (OSError, KeyError, RuntimeError) as error:
+            raise InputError(f"{self.path}: {self.key} can't be opened ({first_line(error)}).") from None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dataset": None}
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_dataset"}
 
 
 @cache

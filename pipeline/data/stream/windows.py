@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.rows import Rows, Span
+from pipeline.data.stream.stored import Span, Stored
 
-WINDOW_BYTES = 2**25  # of examples in memory at once, which are shuffled among themselves; up to eight such are held
-MOST_WINDOW_BYTES = 2**27
 MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
 
 
@@ -18,21 +16,21 @@ class Windows:
 
     A window of all rows is a full shuffle. One of k blocks mixes what k places of the file hold, which is why a file
     sorted by class still gives mixed batches. Everything is a pure function of (seed, epoch).
-    starts: where blocks begin, ascending from 0.
     """
 
     n: int
-    starts: np.ndarray
-    size: int
+    starts: np.ndarray  # where blocks begin, ascending from 0
+    size: int  # rows of a window
     seed: int
 
     @classmethod
-    def of(cls, inputs: Rows, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
+    def of(cls, inputs: Stored, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
         """Windows of whole batches; of a block at least, or of several that are to be mixed."""
         n = len(inputs)
         row = max(1, inputs.nbytes // n)
         block = -(-n // len(inputs.starts)) * row
-        nbytes = min(max(WINDOW_BYTES, (MIXED_BLOCKS if mixed else 1) * block), MOST_WINDOW_BYTES)
+        sizes = inputs.sizes
+        nbytes = min(max(sizes.window, (MIXED_BLOCKS if mixed else 1) * block), sizes.largest_window)
         return cls(n, inputs.starts, max(1, nbytes // (row * batch_size)) * batch_size, seed)
 
     def __len__(self) -> int:
@@ -46,7 +44,8 @@ class Windows:
             starts, stops = starts[blocks], stops[blocks]
         ends = np.cumsum(stops - starts)  # places in the epoch's order
         begins = ends - (stops - starts)
-        low, high = self._places(window)
+        low = window * self.size
+        high = low + self.rows(window)
         spans = []
         for i in range(int(np.searchsorted(ends, low, "right")), int(np.searchsorted(begins, high, "left"))):
             start = starts[i] + max(0, low - begins[i])  # a block at a window's edge is cut
@@ -54,21 +53,9 @@ class Windows:
         return spans
 
     def rows(self, window: int) -> int:
-        low, high = self._places(window)
-        return high - low
+        """How many a window has."""
+        return min(self.size, self.n - window * self.size)
 
     def shuffle(self, epoch: int, window: int) -> np.ndarray:
         """At which place of the window each of its rows ends."""
         return np.random.default_rng((self.seed, epoch, window)).permutation(self.rows(window))
-
-    def _places(self, window: int) -> Span:
-        """Which places of an epoch's order a window holds."""
-        return window * self.size, min((window + 1) * self.size, self.n)
-
-    def order(self, epoch: int) -> np.ndarray:
-        """All rows in the order of an epoch, [n]."""
-        order = np.empty(self.n, np.int64)
-        for window in range(len(self)):
-            rows = np.concatenate([np.arange(*span) for span in self.spans(window, epoch)])
-            order[slice(*self._places(window))][self.shuffle(epoch, window)] = rows
-        return order

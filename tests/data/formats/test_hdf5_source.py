@@ -7,12 +7,12 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
-from pipeline.data import trainable
 from pipeline.data.formats import hdf5 as source
 from pipeline.data.input_pipeline import training_batches
 from pipeline.data.splits import Splits
@@ -655,7 +655,7 @@ def test_parts_by_seed_are_disjoint_complete_stratified_and_the_same_in_memory_a
     assert set(other_seed) != set(rows["always"]["test"])
 
 
-def test_memory_auto_holds_small_parts_first(tmp_path, monkeypatch):
+def test_memory_auto_holds_small_parts_first(tmp_path, machine):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         pair(file)
     sizes = {name: split.nbytes for name, split in load(tmp_path / "x.h5").parts.items()}
@@ -665,7 +665,7 @@ def test_memory_auto_holds_small_parts_first(tmp_path, monkeypatch):
         ({"validation", "test"}, sizes["validation"] + sizes["test"]),
         ({"validation", "test", "train"}, sum(sizes.values())),
     ):
-        monkeypatch.setattr("pipeline.memory.total", lambda total=total: 16 * total)
+        machine(16 * total)
         splits = load(tmp_path / "x.h5")
         in_memory = {name for name, split in splits.parts.items() if not isinstance(split.inputs, Stored)}
         assert len(in_memory) == len(held), total
@@ -738,15 +738,14 @@ def test_a_state_is_of_training_data_that_is_held_or_streamed(good):
 SETTINGS = [{}, {"chunks": (7, *SHAPE), "compression": "gzip"}, {"chunks": (40, 2, 2)}]
 
 
-def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_data_are_held(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", INPUTS.nbytes // 8)
+def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_data_are_held(tmp_path):
 
     def loaded(inputs=INPUTS, settings=SETTINGS[0], **other):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5"  # those before it are still open
         with h5py.File(path, "w") as file:
             file.create_dataset("inputs", data=inputs, **settings)
             file["labels"] = LABELS
-        return load(path, **other)
+        return replace(load(path, **other), sample_bytes=INPUTS.nbytes // 8)
 
     ways = [{"memory": memory, "settings": settings} for memory in ("always", "never") for settings in SETTINGS]
     splits = [loaded(**way) for way in ways]
@@ -759,22 +758,22 @@ def test_a_fingerprint_of_more_than_a_sample_is_as_exact_and_the_same_wherever_d
     )
 
 
-def test_a_large_part_is_read_for_its_fingerprint_once_a_version_of_its_file(good, monkeypatch):
-    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", 10)
-    first = load(good, memory="never").fingerprint
-    splits = load(good, memory="never")
-    monkeypatch.setattr(Stored, "read", lambda *_: pytest.fail("read"))
+def test_a_large_part_is_read_for_its_fingerprint_once_a_version_of_its_file(good):
+    first = replace(load(good, memory="never"), sample_bytes=10).fingerprint
+    splits = replace(load(good, memory="never"), sample_bytes=10)
+    os.utime(good, ns=(1, 1))
     assert splits.fingerprint == first
+    with pytest.raises(InputError, match="the file changed after training on it began"):
+        splits.train.inputs.load()
 
 
-def test_what_was_read_through_is_not_read_again_until_the_file_changes(good, monkeypatch):
-    read = []
-    check = trainable.digest_of
-    monkeypatch.setattr(trainable, "digest_of", lambda rows, *at: read.append(rows.key) or check(rows, *at))
-    for _ in range(2):
-        load(good, memory="never")
-    assert read == ["inputs"]
+def test_what_was_read_through_is_not_read_again_until_the_file_changes(good):
+    load(good, memory="never")
+    before = good.stat()
     with h5py.File(good, "r+") as file:
         file["inputs"][7] = np.nan
+    os.utime(good, ns=(before.st_atime_ns, before.st_mtime_ns))
+    load(good, memory="never")  # for all that is asked of it, the file is the same
+    good.touch()
     assert "first in row 7" in refused(good)
     assert "first in row 7" in refused(good)  # and a bad one is never remembered as good

@@ -185,9 +185,9 @@ def test_a_class_of_the_test_part_alone_is_refused(tmp_path):
         load(tmp_path)
 
 
-def test_images_too_large_for_every_worker_are_refused_before_they_are_read(tmp_path, monkeypatch):
+def test_images_too_large_for_every_worker_are_refused_before_they_are_read(tmp_path, machine):
     fill(tmp_path)
-    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (42 * 8 * 6 * 3 - 1))
+    machine(16 * (42 * 8 * 6 * 3 - 1))
     with pytest.raises(InputError, match="python -m pipeline convert dataset=images"):
         load(tmp_path)
     assert sum(counts(load(tmp_path, memory="always"))) == 42

@@ -158,8 +158,8 @@ def test_a_file_that_is_none(tmp_path, content, message):
     assert str(raised.value).startswith(f"{path}: {message}")
 
 
-def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (X.nbytes - 1))
+def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, machine):
+    machine(16 * (X.nbytes - 1))
     with pytest.raises(InputError, match=r"more than a sixteenth of the memory.*\n.*python -m pipeline convert"):
         load(tmp_path, {"x": X, "y": Y})
     assert len(load(tmp_path, {"x": X, "y": Y}, memory="always").train) == 42

@@ -26,6 +26,7 @@ COLUMNS = {
     "count": list(range(N)),
     "species": [SPECIES[i % 2] for i in range(N)],
 }
+TWICE = {name: 2 * values for name, values in COLUMNS.items()}
 
 
 def text(columns, delimiter=",", end="\n"):
@@ -194,9 +195,9 @@ COMMON = [
         "FILE: species: the class 'a' has 1 example; it needs at least 3",
     ),
     (
-        {"name": [f"name {i}" for i in range(N)], "more": [f"{i}x" for i in range(N)]},
-        {"limit": 50},
-        "the column 'name' has 60 different texts, at most 50 are taken as categories; leave it out with dataset.drop=",
+        {**TWICE, "name": [f"name {i}" for i in range(2 * N)], "more": [f"{i}x" for i in range(2 * N)]},
+        {},
+        "the column 'name' has 120 different texts, at most 100 are taken as categories; leave it out with dataset.dr",
     ),
     (with_gaps(length=(3, 9)), {}, "the column 'length' has no number in row 4 of 60; fill it in, or leave out such"),
     (with_gaps(length=(3,)), {"drop": ["color"]}, "(dataset.missing=drop) or the column (dataset.drop=[color,length])"),
@@ -212,11 +213,9 @@ COMMON = [
 
 @pytest.mark.parametrize("load", [lambda f, c, **k: load_csv(f, text(c), **k), load_parquet], ids=["csv", "parquet"])
 @pytest.mark.parametrize(("columns", "changes", "message"), COMMON)
-def test_what_can_not_be_trained_on_is_refused(tmp_path, monkeypatch, load, columns, changes, message):
-    if "limit" in changes:
-        monkeypatch.setattr("pipeline.data.formats.columns.MAX_CATEGORIES", changes["limit"])
+def test_what_can_not_be_trained_on_is_refused(tmp_path, load, columns, changes, message):
     with pytest.raises(InputError) as raised:
-        load(tmp_path, COLUMNS | columns, **{key: value for key, value in changes.items() if key != "limit"})
+        load(tmp_path, COLUMNS | columns, **changes)
     found = re.sub(r"\S+/table\.(csv|parquet)", "FILE", str(raised.value))
     assert message in found
     assert len(found.splitlines()) <= 2
@@ -303,8 +302,8 @@ def test_columns_of_lists_are_refused(tmp_path):
         load_parquet(tmp_path, {**COLUMNS, "list": [[1, 2]] * N})
 
 
-def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.memory.total", lambda: 16 * (N * 6 * 4 - 1))
+def test_data_too_large_for_every_worker_is_refused_unless_asked_for(tmp_path, machine):
+    machine(16 * (N * 6 * 4 - 1))
     with pytest.raises(InputError, match="python -m pipeline convert dataset=csv"):
         load_csv(tmp_path, text(COLUMNS))
     assert len(load_csv(tmp_path, text(COLUMNS), memory="always").train) == 36

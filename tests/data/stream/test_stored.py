@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.data.rows import InMemory, sample
 from pipeline.data.stream.chunks import GzippedChunks
-from pipeline.data.stream.stored import Stored, as_read
+from pipeline.data.stream.stored import as_read
 from pipeline.errors import InputError
-from tests.data.conftest import FORMATS, SHAPE, N, examples
+from tests.data.conftest import FORMATS, SHAPE, N, examples, stored
 
 INPUTS, LABELS = examples()
 ROWS = {"all": np.arange(N), "every third": np.arange(0, N, 3), "a few": np.array([3, 64, 65, 999])}
@@ -20,32 +20,32 @@ ROWS = {"all": np.arange(N), "every third": np.arange(0, N, 3), "a few": np.arra
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
 def test_rows_are_those_of_the_file_in_every_format(write, settings, rows):
-    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", rows)
-    assert (stored.shape, stored.dtype, stored.nbytes) == ((len(rows), *SHAPE), np.int16, 30 * len(rows))
-    np.testing.assert_array_equal(stored[:], INPUTS[rows])
-    np.testing.assert_array_equal(stored[1:3], INPUTS[rows][1:3])
-    np.testing.assert_array_equal(stored[-1:], INPUTS[rows][-1:])
-    np.testing.assert_array_equal(stored.load(), INPUTS[rows])
-    np.testing.assert_array_equal(stored.gather([(2, 4), (0, 1)]), INPUTS[rows][[2, 3, 0]])
+    inputs = stored(write(inputs=(INPUTS, settings)), rows)
+    assert (inputs.shape, inputs.dtype, inputs.nbytes) == ((len(rows), *SHAPE), np.int16, 30 * len(rows))
+    np.testing.assert_array_equal(inputs[:], INPUTS[rows])
+    np.testing.assert_array_equal(inputs[1:3], INPUTS[rows][1:3])
+    np.testing.assert_array_equal(inputs[-1:], INPUTS[rows][-1:])
+    np.testing.assert_array_equal(inputs.load(), INPUTS[rows])
+    np.testing.assert_array_equal(inputs.gather([(2, 4), (0, 1)]), INPUTS[rows][[2, 3, 0]])
     into = np.empty((3, *SHAPE), np.int16)
-    assert stored.gather([(2, 4), (0, 1)], np.array([2, 0, 1]), into) is into
+    assert inputs.gather([(2, 4), (0, 1)], np.array([2, 0, 1]), into) is into
     np.testing.assert_array_equal(into, INPUTS[rows][[3, 0, 2]])
-    assert stored[2:2].shape == (0, *SHAPE)
+    assert inputs[2:2].shape == (0, *SHAPE)
 
 
 @pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
 def test_it_can_be_gone_through_again_and_again(write, settings):
-    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", np.arange(N))
+    inputs = stored(write(inputs=(INPUTS, settings)))
     for _ in range(2):
-        np.testing.assert_array_equal(np.concatenate(list(stored.blocks())), INPUTS)
-    next(stored.blocks())  # a look at the first block takes nothing away
-    np.testing.assert_array_equal(np.concatenate(list(stored.blocks())), INPUTS)
+        np.testing.assert_array_equal(np.concatenate(list(inputs.blocks())), INPUTS)
+    next(inputs.blocks())  # a look at the first block takes nothing away
+    np.testing.assert_array_equal(np.concatenate(list(inputs.blocks())), INPUTS)
 
 
 def test_blocks_begin_with_chunks_of_the_file(write):
     path = write(inputs=(INPUTS, {"chunks": (64, *SHAPE)}))
     rows = np.arange(10, N, 3)
-    starts = Stored(path, "inputs", rows).starts
+    starts = stored(path, rows).starts
     assert len(starts) > 5
     assert starts[0] == 0
     for start in starts[1:]:
@@ -54,26 +54,24 @@ def test_blocks_begin_with_chunks_of_the_file(write):
 
 @pytest.mark.parametrize("rows", [np.arange(N), np.arange(5, N, 3)], ids=["all", "every third"])
 @pytest.mark.parametrize("nbytes", [20, 30, 31, 3001, 6000, 29_000])
-def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, monkeypatch, rows, nbytes):
-    stored = Stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), "inputs", rows)
-    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", nbytes)
-    found = sample(stored)
-    np.testing.assert_array_equal(found, sample(InMemory(INPUTS[rows])))
+def test_a_sample_is_spread_over_all_bounded_and_the_same_in_memory(write, rows, nbytes):
+    inputs = stored(write(inputs=(INPUTS, {"chunks": (20, *SHAPE)})), rows)
+    found = sample(inputs, nbytes)
+    np.testing.assert_array_equal(found, sample(InMemory(INPUTS[rows]), nbytes))
     assert min(30, nbytes) <= found.nbytes <= max(30, nbytes)
     assert len(np.unique(found[:, 0, 0])) == len(found)
     if nbytes > 3000:
         assert found[:, 0, 0].min() < 100
         assert found[:, 0, 0].max() > 800
-    monkeypatch.setattr("pipeline.data.rows.SAMPLE_BYTES", 2**20)
-    np.testing.assert_array_equal(sample(stored), INPUTS[rows])
+    np.testing.assert_array_equal(sample(inputs, 2**20), INPUTS[rows])
 
 
 @pytest.mark.parametrize("ask", [lambda s: s[:], lambda s: s[1:], lambda s: s.gather([(0, 2), (1, 4)])])
 def test_what_lies_between_scattered_rows_is_not_held_at_once(write, monkeypatch, ask):
     rows, read, real = np.array([3, 64, 500, 999]), [], GzippedChunks.__getitem__
-    stored = Stored(write(inputs=(INPUTS, FORMATS["gzip"])), "inputs", rows)
+    inputs = stored(write(inputs=(INPUTS, FORMATS["gzip"])), rows)
     monkeypatch.setattr(GzippedChunks, "__getitem__", lambda self, span: read.append(span) or real(self, span))
-    found = ask(stored)
+    found = ask(inputs)
     np.testing.assert_array_equal(found[-3:], INPUTS[[64, 500, 999]])
     assert max(span.stop - span.start for span in read) <= 64
 
@@ -92,10 +90,10 @@ def test_a_chunk_unpacks_to_its_size_and_no_further(write, content, said, settin
     path = write(inputs=(INPUTS, settings))
     with h5py.File(path, "r+") as file:
         file["inputs"].id.write_direct_chunk((64, 0, 0), content)
-    stored = Stored(path, "inputs", np.arange(N))
+    inputs = stored(path)
     tracemalloc.start()
     with pytest.raises(InputError, match=rf"rows 64 to 127 of inputs can't be read \(a chunk unpacks to {said} than"):
-        stored.read(64, 128)
+        inputs.read(64, 128)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 
@@ -106,15 +104,15 @@ def test_a_chunk_unpacks_to_its_size_and_no_further(write, content, said, settin
 )
 def test_small_numbers_stay_small_and_others_become_float32(write, dtype, read):
     array = (INPUTS % 2).astype(dtype)
-    stored = Stored(write(inputs=array), "inputs", np.arange(N))
-    assert stored.dtype == stored[:3].dtype == as_read(array.dtype) == np.dtype(read)
-    np.testing.assert_array_equal(stored[:], array.astype(read))
+    inputs = stored(write(inputs=array))
+    assert inputs.dtype == inputs[:3].dtype == as_read(array.dtype) == np.dtype(read)
+    np.testing.assert_array_equal(inputs[:], array.astype(read))
 
 
 def test_it_travels_to_another_process_without_its_handle(write):
-    stored = Stored(write(inputs=INPUTS), "inputs", np.arange(N))
-    _ = stored[:1]
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stored))[5:9], INPUTS[5:9])
+    inputs = stored(write(inputs=INPUTS))
+    _ = inputs[:1]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(inputs))[5:9], INPUTS[5:9])
 
 
 def rewrite(path):
@@ -133,12 +131,12 @@ def rewrite(path):
 )
 def test_a_file_that_changes_is_not_read_on(write, change, message):
     path = write(inputs=INPUTS)
-    stored = Stored(path, "inputs", np.arange(N))
+    inputs = stored(path)
     change(path)
     with pytest.raises(InputError, match=message) as raised:
-        stored.read(0, 5)
+        inputs.read(0, 5)
     assert str(path) in str(raised.value)
-    assert stored.failure is raised.value
+    assert inputs.failure is raised.value
 
 
 @pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
@@ -146,7 +144,7 @@ def test_a_file_that_ends_early_is_not_opened(write, settings):
     path = write(inputs=(INPUTS, settings))
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(InputError, match=r"inputs can't be opened \(.*truncated file"):
-        Stored(path, "inputs", np.arange(N))
+        stored(path)
 
 
 def test_a_damaged_chunk_is_said_by_its_rows(write):
@@ -156,15 +154,15 @@ def test_a_damaged_chunk_is_said_by_its_rows(write):
     with path.open("r+b") as file:
         file.seek(place + 20)
         file.write(b"\xff" * 8)
-    stored = Stored(path, "inputs", np.arange(N))
-    np.testing.assert_array_equal(stored[:128], INPUTS[:128])
+    inputs = stored(path)
+    np.testing.assert_array_equal(inputs[:128], INPUTS[:128])
     with pytest.raises(InputError, match=r"rows 128 to 191 of inputs can't be read"):
-        stored.read(128, 192)
+        inputs.read(128, 192)
 
 
 @pytest.mark.parametrize("settings", FORMATS.values(), ids=FORMATS)
 def test_single_rows_are_taken_in_any_order(write, settings):
     rows = np.arange(0, N, 2)
-    stored = Stored(write(inputs=(INPUTS, settings)), "inputs", rows)
+    inputs = stored(write(inputs=(INPUTS, settings)), rows)
     wanted = np.random.default_rng(0).integers(0, len(rows), (4, 30))
-    np.testing.assert_array_equal(stored.take(wanted), INPUTS[rows][wanted])
+    np.testing.assert_array_equal(inputs.take(wanted), INPUTS[rows][wanted])

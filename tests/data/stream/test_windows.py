@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.data.stream.stored import Stored
+from pipeline.data.stream.stored import Sizes
 from pipeline.data.stream.windows import Windows
-from tests.data.conftest import SHAPE, N, examples
+from tests.data.conftest import SHAPE, N, examples, order, stored
 
 STARTS = np.arange(0, N, 64)
 
@@ -17,17 +17,17 @@ def windows(size=160, n=N, starts=STARTS, seed=0):
 def test_an_epoch_has_every_row_once(starts, size):
     found = windows(size, starts=starts)
     for epoch in (0, 1):
-        assert sorted(found.order(epoch)) == list(range(N))
+        assert sorted(order(found, epoch)) == list(range(N))
     for window in range(len(found)):
         rows = sum(stop - start for start, stop in found.spans(window, 0))
         assert rows == min(size, N - window * size)
 
 
 def test_the_order_is_a_pure_function_of_seed_and_epoch():
-    first = windows().order(3)
-    np.testing.assert_array_equal(windows().order(3), first)
-    assert not np.array_equal(windows().order(4), first)
-    assert not np.array_equal(windows(seed=1).order(3), first)
+    first = order(windows(), 3)
+    np.testing.assert_array_equal(order(windows(), 3), first)
+    assert not np.array_equal(order(windows(), 4), first)
+    assert not np.array_equal(order(windows(seed=1), 3), first)
 
 
 def test_spans_are_whole_blocks_but_at_the_edges_of_a_window():
@@ -41,18 +41,18 @@ def test_spans_are_whole_blocks_but_at_the_edges_of_a_window():
     assert len(cut) <= 2 * len(found)
 
 
-def adjacent(order, distance=64):
+def adjacent(rows, distance=64):
     """The share of neighbours in the order of an epoch that lie within `distance` rows in the file."""
-    return float((np.abs(np.diff(order)) < distance).mean())
+    return float((np.abs(np.diff(rows)) < distance).mean())
 
 
 @pytest.mark.parametrize(("blocks", "most"), [(1, 1.0), (4, 0.4), (8, 0.2), (16, 0.1)])
 def test_a_window_of_k_blocks_mixes_k_places_of_the_file(blocks, most):
     """Of 6,400 rows; a full shuffle leaves 2 % of neighbours within 64 rows."""
     n = 6400
-    share = np.mean([adjacent(windows(64 * blocks, n, np.arange(0, n, 64)).order(epoch)) for epoch in range(5)])
+    share = np.mean([adjacent(order(windows(64 * blocks, n, np.arange(0, n, 64)), epoch)) for epoch in range(5)])
     assert 0.9 / blocks < share < min(1.01, 1.9 / blocks + 0.02) <= most + 0.12
-    full = np.mean([adjacent(windows(n, n, np.arange(0, n, 64)).order(epoch)) for epoch in range(5)])
+    full = np.mean([adjacent(order(windows(n, n, np.arange(0, n, 64)), epoch)) for epoch in range(5)])
     assert full == pytest.approx(0.02, abs=0.005)
 
 
@@ -61,15 +61,14 @@ def test_batches_of_a_file_sorted_by_class_are_mixed():
     blocks have; a full shuffle gives 9.7."""
     n = 6400
     labels = np.arange(n) // 640
-    batches = labels[windows(1024, n, np.arange(0, n, 64)).order(0)].reshape(-1, 32)
+    batches = labels[order(windows(1024, n, np.arange(0, n, 64)), 0)].reshape(-1, 32)
     assert np.mean([len(np.unique(batch)) for batch in batches]) > 7
 
 
-def test_a_window_is_of_whole_batches_and_bounded(write, monkeypatch):
-    monkeypatch.setattr("pipeline.data.stream.windows.WINDOW_BYTES", 3000)
-    monkeypatch.setattr("pipeline.data.stream.windows.MOST_WINDOW_BYTES", 6000)
-    stored = Stored(write(inputs=(examples()[0], {"chunks": (40, *SHAPE)})), "inputs", np.arange(N))  # 1,200 bytes
-    found = Windows.of(stored, batch_size=32, seed=0)
+def test_a_window_is_of_whole_batches_and_bounded(write):
+    path = write(inputs=(examples()[0], {"chunks": (40, *SHAPE)}))  # 1,200 bytes
+    inputs = stored(path, sizes=Sizes(block=1000, window=3000, largest_window=6000))
+    found = Windows.of(inputs, batch_size=32, seed=0)
     assert found.size % 32 == 0
     assert 30 * found.size <= 6000  # sixteen blocks would be more
-    assert Windows.of(stored, batch_size=1000, seed=0).size == 1000  # never less than a batch
+    assert Windows.of(inputs, batch_size=1000, seed=0).size == 1000  # never less than a batch

@@ -1,6 +1,7 @@
 """Training on examples that stay in their file, alone and fused."""
 
 import time
+from dataclasses import replace
 
 import h5py
 import keras
@@ -11,23 +12,17 @@ import tensorflow as tf
 from pipeline.data.formats.hdf5 import hdf5
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
 from pipeline.data.splits import Split, Splits
-from pipeline.data.stream.stored import Stored
+from pipeline.data.stream.stored import Sizes, Stored
 from pipeline.data.stream.windows import Windows
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
 from tests.conftest import head
+from tests.data.conftest import order
 from tests.training.fused.test_fused import assert_states_equal, beginning, model_of, rates_of, trial
 
 BATCH_SIZE = 16
 EPOCHS = 2
-
-
-@pytest.fixture(autouse=True)
-def small_windows(monkeypatch):
-    """Several windows of several blocks in some kilobytes."""
-    monkeypatch.setattr("pipeline.data.stream.stored.BLOCK_BYTES", 64)
-    monkeypatch.setattr("pipeline.data.stream.windows.WINDOW_BYTES", 256)
-    monkeypatch.setattr("pipeline.data.stream.windows.MOST_WINDOW_BYTES", 256)
+SMALL = Sizes(block=64, window=256, largest_window=256)  # several windows of several blocks in some kilobytes
 
 
 @pytest.fixture
@@ -40,10 +35,14 @@ def in_file(splits, tmp_path):
     places = {name: {"inputs": f"{name}/x", "labels": f"{name}/y"} for name in ("validation", "test")}
     fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
     train = {"inputs": "train/x", "labels": "train/y"}
-    found = hdf5(file=str(tmp_path / "x.h5"), **train, **places, **fractions, memory="never", seed=0)
-    assert all(isinstance(part.inputs, Stored) for part in found.parts.values())
-    assert len(Windows.of(found.train.inputs, BATCH_SIZE, 0)) > 2
-    return found
+    whole = hdf5(file=str(tmp_path / "x.h5"), **train, **places, **fractions, memory="never", seed=0)
+    streamed = {name: replace(part, inputs=in_small_blocks(part.inputs)) for name, part in whole.parts.items()}
+    assert len(Windows.of(streamed["train"].inputs, BATCH_SIZE, 0)) > 2
+    return replace(whole, **streamed)
+
+
+def in_small_blocks(inputs):
+    return Stored(inputs.path, inputs.key, inputs.rows, SMALL)
 
 
 def solo(one, splits, batches=None):
@@ -89,9 +88,9 @@ def test_a_streamed_trial_learns_what_it_learns_from_memory_in_that_order(in_fil
 
     def batches():
         for epoch in range(EPOCHS):
-            order = windows.order(epoch)
-            for start in range(0, len(order), BATCH_SIZE):
-                rows = order[start : start + BATCH_SIZE]
+            epoch_rows = order(windows, epoch)
+            for start in range(0, len(epoch_rows), BATCH_SIZE):
+                rows = epoch_rows[start : start + BATCH_SIZE]
                 yield whole.train.inputs[rows], whole.train.labels[rows]
 
     signature = (tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None], tf.int32))
