@@ -1,7 +1,6 @@
 """The metrics of an epoch as trainers add them up, in one dict of sums over examples, and what comes out of it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +9,9 @@ from pipeline.heads.head import Head
 
 # `loss` and `examples`, which trainers know, the sums `METRIC/SUM` of each metric, and the seconds `waited` for data.
 Sums = dict[str, tf.Tensor]
+Numbers = dict[
+    str, np.ndarray
+]  # the same as float64: a number, or [P, ...] where they are of several trials or classes
 
 
 def metric_sums(head: Head, targets: tf.Tensor, outputs: tf.Tensor) -> Sums:
@@ -36,8 +38,8 @@ def added(sums: Sums, more: Sums) -> Sums:
     return {key: value + more[key] for key, value in sums.items()}
 
 
-def values(head: Head, sums: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The head's metrics, their names after `prefix`, from sums as floats or arrays."""
+def values(head: Head, sums: Numbers, prefix: str = "") -> dict[str, float]:
+    """The head's metrics, their names after `prefix`."""
     common = {key: sums[key] for key in ("loss", "examples")}
     result = {}
     for metric in head.metrics:
@@ -46,6 +48,5 @@ def values(head: Head, sums: Mapping[str, Any], prefix: str = "") -> dict[str, f
     return result
 
 
-def as_numbers(sums: Mapping[str, tf.Tensor]) -> dict[str, Any]:
-    """Sums as float64: a float, or an array [P, ...] where they are of several trials or classes."""
+def as_numbers(sums: Mapping[str, tf.Tensor]) -> Numbers:
     return {key: np.asarray(value, np.float64)[()] for key, value in sums.items()}

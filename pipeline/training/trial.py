@@ -24,7 +24,7 @@ from pipeline.heads.lookup import head_of
 from pipeline.jsonl import JsonLines
 from pipeline.models.layers import normalized
 from pipeline.objective import Objective
-from pipeline.records import Ended, Event, Paused, Started, TrialTask
+from pipeline.records import Ended, Event, Paused, Started, TrialEvent, TrialTask
 from pipeline.saving import save_model
 from pipeline.schema import Config
 from pipeline.targets import call
@@ -44,7 +44,7 @@ class TrainedTrial:
     Building raises InputError for a config that can't be trained.
     """
 
-    def __init__(self, task: TrialTask, send: Callable[[Event], None]) -> None:
+    def __init__(self, task: TrialTask, send: Callable[[TrialEvent], None]) -> None:
         self.task, self.number, self.config = task, task.number, task.config
         self.folder = Path(task.folder)
         self._log: JsonLines | None = None
@@ -53,7 +53,7 @@ class TrainedTrial:
     def emit(self, event: Event) -> None:
         self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
         self._log.append(event.to_json())
-        self._send(event)
+        self._send(TrialEvent(self.number, event))
 
     def close(self) -> None:
         if self._log:

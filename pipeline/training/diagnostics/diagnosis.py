@@ -6,8 +6,7 @@ trial trains the same bits with it as without, and one that trains fused, alone 
 
 import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +20,7 @@ from pipeline.records import Event, Undiagnosed
 from pipeline.training.callbacks import Callback, Moment, Observation
 from pipeline.training.diagnostics.layer_probe import Arrays, Probe
 from pipeline.training.fused import stacking
+from pipeline.training.recent import Recent
 
 PROBE = 256  # training examples that are looked at, the first ones: many enough for a percentile of a single unit
 BATCHES = 16  # drawn to see how batch statistics vary
@@ -28,9 +28,9 @@ DRAWN = 256  # examples of a batch at most: from there on its noise follows from
 POOL = BATCHES * DRAWN  # examples that batches are drawn from at most, read once
 POOL_BYTES = 2**26  # or fewer, of large images; yet enough for two batches
 RUN = 64  # examples of the pool that stand together: a file is read in blocks
-MOST_PROBES = 32  # some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials
+# Some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials.
+PROBES: Recent[Probe] = Recent(32)
 
-_probes: OrderedDict[str, Probe] = OrderedDict()
 _examples: dict[int, "ProbedExamples"] = {}  # by id of the split, while that lives
 
 
@@ -74,7 +74,9 @@ class Diagnosis:
         head: Head,
         batch_size: int,
         seed: int,
+        probes: Recent[Probe] = PROBES,
     ) -> None:
+        self._probes = probes  # none is kept here: they bound what all trials hold
         self._model, self._make, self._head, self._train = model, make, head, train
         self._batch_size, self._seed = batch_size, seed
         self._start: Arrays | None = None
@@ -108,9 +110,9 @@ class Diagnosis:
         return Observation({"probe_loss": loss}, layers)
 
     @cached_property
-    def _key(self) -> str:
+    def _key(self) -> Hashable:
         """By which models of the very same layers share a probe."""
-        return str([self._head.key, *stacking.leaves(self._model.get_config())])
+        return self._head, str([*stacking.leaves(self._model.get_config())])
 
     @cached_property
     def _drawn(self) -> np.ndarray:
@@ -122,22 +124,13 @@ class Diagnosis:
     def _measure(self, weights: list[np.ndarray]) -> tuple[float, Arrays]:
         examples = _examples_of(self._train)
         batches = (examples.pool[rows] for rows in self._drawn)
-        loss, found = self._probe().measure(weights, examples.inputs, examples.labels, batches)
+        probe = self._probes.get(self._key, lambda: Probe(self._make(), self._head))
+        loss, found = probe.measure(weights, examples.inputs, examples.labels, batches)
         scale = noise_ratio(self._batch_size, len(self._train), self._drawn.shape[1], len(examples.pool))
         for seen in found.values():
             if "batch_means" in seen:
                 seen["batch_noise"] = scale * seen["batch_means"].std(0, ddof=1)
         return loss, found
-
-    def _probe(self) -> Probe:
-        """That of these layers. None is kept here, so that MOST_PROBES bounds what all trials hold; the least recently
-        used go."""
-        if self._key not in _probes:
-            _probes[self._key] = Probe(self._make(), self._head)
-        _probes.move_to_end(self._key)
-        while len(_probes) > MOST_PROBES:
-            _probes.popitem(last=False)
-        return _probes[self._key]
 
 
 @dataclass(frozen=True)

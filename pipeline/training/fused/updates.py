@@ -5,7 +5,7 @@ held to Keras' by a test. A new optimizer is one function and one entry of RULES
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,16 +135,15 @@ def obstacle(optimizer: keras.optimizers.Optimizer) -> str | None:
     return None
 
 
-def numbers(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
-    """What varies by trial, as the rule wants it: no clipping is an infinite norm, no decay one of 0."""
-    rule = RULES[type(optimizer)]
-    values = {name: float(getattr(optimizer, name)) for name in rule.numbers}
-    return {
-        **values,
-        **{f"one_minus_{name}": 1.0 - values[name] for name in rule.complements},
-        "weight_decay": float(optimizer.weight_decay or 0.0),
-        "clipnorm": float(optimizer.clipnorm or math.inf),
-    }
+def numbers(optimizers: Sequence[keras.optimizers.Optimizer]) -> dict[str, np.ndarray]:
+    """What varies among optimizers of one class, as their rule wants it, float32 [P] each: no clipping is an infinite
+    norm, no decay one of 0."""
+    rule = RULES[type(optimizers[0])]
+    exact = {name: np.array([float(getattr(o, name)) for o in optimizers]) for name in rule.numbers}
+    exact |= {f"one_minus_{name}": 1.0 - exact[name] for name in rule.complements}
+    exact["weight_decay"] = np.array([o.weight_decay or 0.0 for o in optimizers])
+    exact["clipnorm"] = np.array([o.clipnorm or math.inf for o in optimizers])
+    return {name: values.astype(np.float32) for name, values in exact.items()}
 
 
 def apply(

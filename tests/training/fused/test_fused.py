@@ -448,9 +448,8 @@ def test_mixed_precision_trains(splits):
         assert [array.dtype for array in trainer.weights(i)] == dtypes
 
 
-def test_a_request_to_stop_is_noticed_between_two_calls(splits, monkeypatch):
-    monkeypatch.setattr("pipeline.training.fused.trainer.STEPS_PER_CALL", 2)
-    trainer, asked = fused(WIDTHS, [splits] * 3, xla=False), []
+def test_a_request_to_stop_is_noticed_between_two_calls(splits):
+    trainer, asked = fused(WIDTHS, [splits] * 3, xla=False, steps_per_call=2), []
     before = trainer.state(0)
     assert trainer.epoch(rates_of([0.01, 0.01, 0.01], 6), lambda: len(asked) == 2 or asked.append(0)) is None
     assert len(asked) == 2
@@ -458,10 +457,8 @@ def test_a_request_to_stop_is_noticed_between_two_calls(splits, monkeypatch):
 
 
 @pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
-def test_an_epoch_is_the_same_to_the_bit_in_however_many_calls(splits, xla, monkeypatch):
+def test_an_epoch_is_the_same_to_the_bit_in_however_many_calls(splits, xla):
     """How many steps a call has follows from the clock."""
-    curves = []
-    for most in (256, 2, 1):
-        monkeypatch.setattr("pipeline.training.fused.trainer.STEPS_PER_CALL", most)
-        curves.append(train(fused(WIDTHS, [splits] * 3, xla=xla), WIDTHS, [splits] * 3, 2))
+    data = [splits] * 3
+    curves = [train(fused(WIDTHS, data, xla=xla, steps_per_call=most), WIDTHS, data, 2) for most in (256, 2, 1)]
     assert curves[0] == curves[1] == curves[2]
