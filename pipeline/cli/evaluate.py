@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         targets = numbered(title, targets, len(fitted), names)
         if named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
-    result = measures(head, model.predictions(fitted), targets, len(names))
+    result = measures(head, model.predictions(fitted), targets, len(names)).to_json()
     if head.classifies:
         result = {"class_names": names, **result, "classes": by_class(np.array(result["confusion"]), names)}
     if options.json:

@@ -11,16 +11,7 @@ from typing import Any
 import keras
 
 from pipeline.errors import out_of_memory
-from pipeline.records import (
-    CohortPlanned,
-    Interrupted,
-    MeasureJob,
-    Measurement,
-    Report,
-    Requeued,
-    TrainJob,
-    TrialTask,
-)
+from pipeline.records import CohortPlanned, Interrupted, MeasureJob, Measurement, Report, Requeued, TrainJob, TrialTask
 from pipeline.training import modes
 from pipeline.training.fused import stacking
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
@@ -119,24 +110,24 @@ class _Work:
         """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; where its graph fails, the
         next mode; for any other error its trials train alone, where the error belongs to the trial that has it."""
         error = self._attempt(trials, at_least, plan)
-        left = [trial for trial in trials if trial.number in self._open]
-        if error is None or not left:
+        unended = [trial for trial in trials if trial.number in self._open]
+        if error is None or not unended:
             return
-        if unreadable(left):
+        if unreadable(unended):
             raise error
-        for trial in left:
+        for trial in unended:
             trial.build({})  # from its last state.h5
-        if out_of_memory(error) and len(left) > 1:
-            half = len(left) // 2
-            for part in (left[:half], left[half:]):
+        if out_of_memory(error) and len(unended) > 1:
+            half = len(unended) // 2
+            for part in (unended[:half], unended[half:]):
                 self._train_fused(part, 0, plan)
             return
-        fresh = all(trial.state is None for trial in left) and not isinstance(error, OSError)
+        fresh = all(trial.state is None for trial in unended) and not isinstance(error, OSError)
         if fresh and not out_of_memory(error):  # not of a full disk, nor of what was saved
-            modes.note_failure(left[0], plan.mode, error)
-            self._train_group(left)
+            modes.note_failure(unended[0], plan.mode, error)
+            self._train_group(unended)
         else:
-            self._train_unfused(left, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
+            self._train_unfused(unended, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
 
     def _attempt(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> Exception | None:
         """Trains a cohort; the error if it fails, without what it holds in memory."""

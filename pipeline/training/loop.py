@@ -93,7 +93,7 @@ class EpochLoop:
     objective: Objective
     checkpoint_seconds: float
     finished: Callable[[Member, Outcome], None]
-    until: int | None = None  # this epoch only
+    until: int | None = None  # pauses after this epoch
     should_stop: Callable[[], bool] = lambda: False
     compacts: Callable[[int, int, int, float, float], bool] = worth_compacting
 
@@ -212,8 +212,7 @@ class EpochLoop:
                 self._save(member)
             elif outcome.status == "diverged" and member.best:
                 finite = checkpoint.load(member.state_path, member.identity)
-                state = finite[0] if finite else {}
-                checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
+                self._save(member, finite[0] if finite else {})
         except OSError as error:
             outcome = Outcome("failed", error=error)
         if outcome.status in ("completed", "diverged"):
@@ -224,17 +223,16 @@ class EpochLoop:
                 outcome = Outcome("failed", error=error)
         self.finished(member, outcome)
 
-    def _save(self, member: Member) -> None:
-        state = self.trainer.state(self._places[member.number])
+    def _save(self, member: Member, state: dict[str, np.ndarray] | None = None) -> None:
+        """state: to be saved; None: what the trainer has."""
+        state = self.trainer.state(self._places[member.number]) if state is None else state
         checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
 
     def _compact(self, epochs_left: int) -> None:
         """Lets the trainer go on without the trials that ended, where that saves more than it costs."""
-        n = len(self._running)
+        n, times = len(self._running), (self._quickest, self._slowest)
         # Half of those that began here: places filled up for the sake of equal rounding stay filled.
-        if 0 < n <= self._began_with / 2 and self.compacts(
-            n, self.trainer.size, epochs_left, self._quickest, self._slowest
-        ):
+        if 0 < n <= self._began_with / 2 and self.compacts(n, self.trainer.size, epochs_left, *times):
             self.trainer.keep([self._places[member.number] for member in self._running])
             self._places = {member.number: i for i, member in enumerate(self._running)}
             self._began_with, self._slowest = n, 0.0

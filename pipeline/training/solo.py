@@ -10,7 +10,7 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import accelerator, iterator, waited_for
 from pipeline.heads.head import Head
 from pipeline.training.layer_calls import prepare
-from pipeline.training.sums import Numbers, Sums, added, as_numbers, metric_sums, of_batches, specs, values
+from pipeline.training.sums import Numbers, Sums, added, as_numbers, metric_sums, specs, values
 
 STEPS_PER_CALL = 256
 
@@ -45,8 +45,7 @@ class SoloTrainer:
         self._iterator, self._validation = self._waiting(batches), self._waiting(validation)
         self._validation_steps = tf.constant(validation_steps)
         self._label_smoothing, self._steps_per_call = label_smoothing, steps_per_call
-        outputs = tf.TensorSpec([None, *model.output.shape[1:]], model.output.dtype)
-        self._specs = specs(head, of_batches(batches.element_spec[1]), outputs)
+        self._specs = specs(head, batches.element_spec[1], model.output)
         self.waited = 0.0
         self.run_steps = tf.function(self._steps, reduce_retracing=True)
         self.run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
@@ -56,26 +55,24 @@ class SoloTrainer:
         return iterator(batches, accelerator())
 
     def _steps(self, iterator: Any, rates: tf.Tensor) -> Sums:
-        sums, waited = self._zeros(), tf.constant(0, tf.float64)
-        for step in tf.range(tf.size(rates)):
-            batch, seconds = waited_for(iterator, sums["loss"])
-            waited += seconds
-            self.optimizer.learning_rate.assign(rates[step])
-            sums = added(sums, self._on_batch(self._step, batch))
-        return {**sums, "waited": waited}
+        return self._summed(self._step, iterator, tf.size(rates), rates)
 
     def _evaluate(self, iterator: Any, steps: tf.Tensor) -> Sums:
-        sums, waited = self._zeros(), tf.constant(0, tf.float64)
-        for _ in tf.range(steps):
+        return self._summed(self._validate, iterator, steps)
+
+    def _summed(
+        self, function: Callable[..., Sums], iterator: Any, steps: tf.Tensor, rates: tf.Tensor | None = None
+    ) -> Sums:
+        """What `function` gives over so many batches, each at its learning rate if there are any."""
+        zeros = {key: tf.zeros(spec.shape, spec.dtype) for key, spec in self._specs.items()}
+        sums, waited = {"loss": tf.constant(0.0), "examples": tf.constant(0), **zeros}, tf.constant(0, tf.float64)
+        for step in tf.range(steps):
             batch, seconds = waited_for(iterator, sums["loss"])
             waited += seconds
-            sums = added(sums, self._on_batch(self._validate, batch))
+            if rates is not None:
+                self.optimizer.learning_rate.assign(rates[step])
+            sums = added(sums, self._on_batch(function, batch))
         return {**sums, "waited": waited}
-
-    def _zeros(self) -> Sums:
-        """The sums before the first batch."""
-        zeros = {key: tf.zeros(spec.shape, spec.dtype) for key, spec in self._specs.items()}
-        return {"loss": tf.constant(0.0), "examples": tf.constant(0), **zeros}
 
     def _on_batch(self, function: Callable[..., Sums], batch: Any) -> Sums:
         return function(*batch)

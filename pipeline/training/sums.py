@@ -9,9 +9,8 @@ from pipeline.heads.head import Head
 
 # `loss` and `examples`, which trainers know, the sums `METRIC/SUM` of each metric, and the seconds `waited` for data.
 Sums = dict[str, tf.Tensor]
-Numbers = dict[
-    str, np.ndarray
-]  # the same as float64: a number, or [P, ...] where they are of several trials or classes
+# The same as float64: a number, or [P, ...] where they are of several trials or classes.
+Numbers = dict[str, np.ndarray]
 
 
 def metric_sums(head: Head, targets: tf.Tensor, outputs: tf.Tensor) -> Sums:
@@ -23,15 +22,11 @@ def metric_sums(head: Head, targets: tf.Tensor, outputs: tf.Tensor) -> Sums:
     }
 
 
-def specs(head: Head, targets: tf.TensorSpec, outputs: tf.TensorSpec) -> dict[str, tf.TensorSpec]:
-    """Shapes and types of metric_sums(), found by tracing them. targets, outputs: those of a batch of any size."""
-    traced = tf.function(lambda t, o: metric_sums(head, t, o), autograph=False).get_concrete_function(targets, outputs)
+def specs(head: Head, targets: tf.TensorSpec, outputs: tf.Tensor) -> dict[str, tf.TensorSpec]:
+    """Shapes and types of metric_sums(), found by tracing them for a batch of any size."""
+    batch = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in (targets, outputs)]
+    traced = tf.function(lambda t, o: metric_sums(head, t, o), autograph=False).get_concrete_function(*batch)
     return {key: tf.TensorSpec(value.shape, value.dtype) for key, value in traced.structured_outputs.items()}
-
-
-def of_batches(spec: tf.TensorSpec) -> tf.TensorSpec:
-    """The same of a batch of any size."""
-    return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
 
 
 def added(sums: Sums, more: Sums) -> Sums:
@@ -43,8 +38,9 @@ def values(head: Head, sums: Numbers, prefix: str = "") -> dict[str, float]:
     common = {key: sums[key] for key in ("loss", "examples")}
     result = {}
     for metric in head.metrics:
-        own = {key.split("/", 1)[1]: value for key, value in sums.items() if key.startswith(f"{metric.name}/")}
-        result[prefix + metric.name] = float(metric.value({**common, **own}))
+        start = f"{metric.name}/"
+        added_up = {key.removeprefix(start): value for key, value in sums.items() if key.startswith(start)}
+        result[prefix + metric.name] = float(metric.value({**common, **added_up}))
     return result
 
 

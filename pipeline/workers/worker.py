@@ -156,7 +156,7 @@ def _test(job: TestJob) -> TestResult:
     config = job.trial.config
     splits, head = load_splits(config), head_of(config)
     result = evaluate(load_model(Path(job.trial.folder) / "model.h5"), splits.test, splits.n_classes, head)
-    return TestResult({metric.name: result[metric.name] for metric in reversed(head.metrics)}, result["n"])
+    return TestResult({metric.name: result.metrics[metric.name] for metric in reversed(head.metrics)}, result.n)
 
 
 def _predict(job: PredictJob) -> Answer:

@@ -38,23 +38,23 @@ class Diagnostics(Callback):
     """Records what the layers of a trial do, by epoch. If that can't be had it says why, once, and the trial trains on:
     only data that can't be read would fail it in training, too."""
 
-    def __init__(self, diagnosis: "Diagnosis", emit: Callable[[Event], None]) -> None:
-        self._diagnosis: Diagnosis | None = diagnosis
+    def __init__(self, diagnose: Callable[[list[np.ndarray]], Observation], emit: Callable[[Event], None]) -> None:
+        self._diagnose: Callable[[list[np.ndarray]], Observation] | None = diagnose
         self._emit = emit
 
     def at_start(self, moment: Moment) -> Observation | None:
         return self.after_epoch(moment)
 
     def after_epoch(self, moment: Moment) -> Observation | None:
-        if self._diagnosis is None:
+        if self._diagnose is None:
             return None
         weights = moment.weights()
         try:
-            return self._diagnosis(weights)
+            return self._diagnose(weights)
         except (InputError, OSError):
             raise
         except Exception as error:
-            self._diagnosis = None
+            self._diagnose = None
             self._emit(Undiagnosed(time.time(), in_one_line(error)))
             return None
 
@@ -70,7 +70,6 @@ class Diagnosis:
         model: keras.Model,
         make: Callable[[], keras.Model],
         train: Split,
-        *,
         head: Head,
         batch_size: int,
         seed: int,
@@ -105,8 +104,8 @@ class Diagnosis:
         """
         if self._start is None:
             _, self._start = self._measure(self._model.get_weights())
-        loss, found = self._measure(weights)
-        layers = {name: _summary(arrays, self._start[name]) for name, arrays in found.items()}
+        loss, measures = self._measure(weights)
+        layers = {name: _summary(arrays, self._start[name]) for name, arrays in measures.items()}
         return Observation({"probe_loss": loss}, layers)
 
     @cached_property
@@ -125,12 +124,12 @@ class Diagnosis:
         examples = _examples_of(self._train)
         batches = (examples.pool[rows] for rows in self._drawn)
         probe = self._probes.get(self._key, lambda: Probe(self._make(), self._head))
-        loss, found = probe.measure(weights, examples.inputs, examples.labels, batches)
+        loss, measures = probe.measure(weights, examples.inputs, examples.labels, batches)
         scale = noise_ratio(self._batch_size, len(self._train), self._drawn.shape[1], len(examples.pool))
-        for seen in found.values():
+        for seen in measures.values():
             if "batch_means" in seen:
                 seen["batch_noise"] = scale * seen["batch_means"].std(0, ddof=1)
-        return loss, found
+        return loss, measures
 
 
 @dataclass(frozen=True)

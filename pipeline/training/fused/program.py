@@ -78,8 +78,7 @@ class Program:
     def __init__(self, template: keras.Model, settings: Settings) -> None:
         self.template, self._settings, self._head = template, settings, settings.head
         layer_calls.prepare(template, stacked=True, own_data=settings.own_data)
-        outputs = tf.TensorSpec([None, *template.output.shape[1:]], template.output.dtype)
-        self._specs = specs(self._head, settings.targets, outputs)
+        self._specs = specs(self._head, settings.targets, template.output)
         # Nothing here is Python that autograph would have to convert, which takes longer than all the rest of tracing.
         graph = partial(tf.function, autograph=False)
         compiled = partial(graph, jit_compile=settings.xla)
@@ -114,9 +113,8 @@ class Program:
         """Loss, sums of the metrics, gradients and the running averages of one trial on one batch."""
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            outputs, updated, penalties = self.template.stateless_call(
-                weights, averages, inputs, training=True, return_losses=True
-            )
+            arguments = (weights, averages, inputs)
+            outputs, updated, penalties = self.template.stateless_call(*arguments, training=True, return_losses=True)
             losses = self._head.losses(labels, outputs, smoothing)
             loss = tf.add_n([tf.reduce_mean(losses), *penalties])
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -127,9 +125,8 @@ class Program:
         gradients = [g if mask is None else g * mask for g, mask in zip(gradients, constants.masks, strict=True)]
         step, settings = state.step + 1, self._settings
         update = partial(apply, RULES[settings.optimizer], clip=settings.clip, decay=settings.decay)
-        weights, slots, shared = update(
-            state.weights, gradients, state.slots, state.shared, constants.optimizer, rate, step
-        )
+        old = (state.weights, gradients, state.slots, state.shared)
+        weights, slots, shared = update(*old, constants.optimizer, rate, step)
         n = tf.shape(batch.labels)[1]
         sums |= {"loss": loss * tf.cast(n, tf.float32), "examples": n, "waited": NO_TIME}
         return State(weights, averages, slots, shared, step), sums
@@ -177,24 +174,20 @@ class Program:
 
     def _evaluate(self, state: State, constants: Constants, data: Data) -> Sums:
         """Validation of all trials, in slices that keep the activations of a cohort small."""
-        n, slices = data.labels.shape[1], []
+        n = data.labels.shape[1]
         # Of no more examples than a training step holds in memory three times over, for its gradients.
         size = min(n, max(64, min(EVALUATED_AT_ONCE // state.step.shape[0], 2 * self._settings.batch_size)))
-        full = n // size
+        looped = n // size if n > size else 0  # one slice needs no loop
 
         def body(i: tf.Tensor, totals: Sums) -> Any:
             index = tf.range(size)[None] + i * size
             return i + 1, added(totals, self._measure(state, data, index, constants))
 
         totals = self.zero(state)
-        if full > 1:
-            totals = tf.while_loop(lambda i, *_: i < full, body, (tf.constant(0), totals))[1]
-        elif full:
-            slices.append(tf.range(size)[None])
-        if n % size:
-            slices.append(tf.range(full * size, n)[None])
-        for index in slices:
-            totals = added(totals, self._measure(state, data, index, constants))
+        if looped:
+            totals = tf.while_loop(lambda i, *_: i < looped, body, (tf.constant(0), totals))[1]
+        if looped * size < n:
+            totals = added(totals, self._measure(state, data, tf.range(looped * size, n)[None], constants))
         return totals
 
     def _measure(self, state: State, data: Data, index: tf.Tensor, constants: Constants) -> Sums:

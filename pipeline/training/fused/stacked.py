@@ -160,12 +160,10 @@ def padding_masks(
 ) -> list[tf.Tensor | None]:
     """For each variable 1 where a trial has a weight of its own and 0 in its padding, [P, *shape]; None if no trial
     is padded. shapes: of each trial's variables."""
-    result: list[tf.Tensor | None] = []
-    for j, shape in enumerate(wide):
-        own = [trial[j] for trial in shapes]
-        same = all(s == shape for s in own)
-        result.append(None if same else stack([np.ones(s, np.float32) for s in own], shape))
-    return result
+    return [
+        None if set(narrow) == {shape} else stack([np.ones(own, np.float32) for own in narrow], shape)
+        for narrow, shape in zip(zip(*shapes), wide, strict=True)
+    ]
 
 
 def _optimizer_places(
@@ -182,10 +180,9 @@ def _places(rule: updates.Rule, optimizer: keras.optimizers.Optimizer, model: ke
     optimizer.build(model.trainable_variables)
     places = {id(optimizer.iterations): Place("iteration")}
     for slot, attribute in rule.slots.items():
-        held = getattr(optimizer, attribute, [])
+        variables = getattr(optimizer, attribute, [])
         if slot in rule.shared:
-            places[id(held)] = Place("shared", slot)
+            places[id(variables)] = Place("shared", slot)
         else:
-            places |= {id(variable): Place("slot", slot, j) for j, variable in enumerate(held)}
-    variables = enumerate(optimizer.variables)
-    return {f"optimizer/{k:04d}": places.get(id(variable), Place("rate")) for k, variable in variables}
+            places |= {id(variable): Place("slot", slot, j) for j, variable in enumerate(variables)}
+    return {f"optimizer/{k:04d}": places.get(id(v), Place("rate")) for k, v in enumerate(optimizer.variables)}

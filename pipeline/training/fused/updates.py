@@ -7,7 +7,6 @@ held to Keras' by a test. A new optimizer is one function and one entry of RULES
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -83,7 +82,7 @@ class Rule:
     update: Update
     slots: dict[str, str]
     numbers: tuple[str, ...]
-    plain: dict[str, Any]
+    plain: dict[str, object]
     shared: tuple[str, ...] = ()
     complements: tuple[str, ...] = ()
 
@@ -129,9 +128,9 @@ def obstacle(optimizer: keras.optimizers.Optimizer) -> str | None:
     if rule is None:
         return f"there is no fused form of the optimizer {type(optimizer).__name__}"
     for name, value in {**_PLAIN, **rule.plain}.items():
-        found = getattr(optimizer, name, value)
-        if found != value:
-            return f"there is no fused form of {type(optimizer).__name__} with {name}={found}"
+        setting = getattr(optimizer, name, value)
+        if setting != value:
+            return f"there is no fused form of {type(optimizer).__name__} with {name}={setting}"
     return None
 
 
@@ -187,11 +186,7 @@ def first_slots(
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """The slots before the first step, for stacked weights of `shapes`; those that no trial uses are left out."""
     n_trials = len(values["weight_decay"])
-    start = values.get("initial_accumulator_value", np.zeros(n_trials))
+    start = values.get("initial_accumulator_value", np.zeros(n_trials, np.float32))
     used = [n for n in rule.slots if n not in rule.shared and not (n in values and not values[n].any())]
-    own = [
-        {name: np.zeros(shape, np.float32) + start.reshape(-1, *[1] * (len(shape) - 1)) for name in used}
-        for shape in shapes
-    ]
-    own = [{name: array.astype(np.float32) for name, array in slots.items()} for slots in own]
-    return own, {name: np.ones(n_trials, np.float32) for name in rule.shared}
+    wide = [np.zeros(shape, np.float32) + start.reshape(-1, *[1] * (len(shape) - 1)) for shape in shapes]
+    return [dict.fromkeys(used, array) for array in wide], {name: np.ones(n_trials, np.float32) for name in rule.shared}

@@ -15,12 +15,9 @@ from pipeline.models.mlp import mlp
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
 from tests.conftest import head
+from tests.models.settings import CNN, MLP
 
 BATCH_SIZE = 16
-NORM = {"norm_placement": "before_activation", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
-MLP = {"hidden_units": [5], "hidden_layers": 1, "activation": "relu", "dropout_rate": 0.0, "l2": 0.0, **NORM}
-CNN = {"filters": [2, 3], "kernel_size": 3, "activation": "relu", "pooling": "max", "pool_size": 2}
-CNN |= {"collapse": "global_average", "dropout_rate": 0.0, "l2": 0.0, **NORM}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def model_of(one, splits):
     keras.utils.set_random_seed(one["seed"])
     inputs = keras.Input(splits.input_shape, name="inputs")
     x = normalized(inputs, *splits.normalization())
-    network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, MLP)
+    network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, {**MLP, "hidden_units": [5]})
     network, settings = one["model"].get("network", network), {**settings, **one["model"]}
     settings.pop("network", None)
     return keras.Model(inputs, network(x, splits.n_classes, **settings))

@@ -8,38 +8,19 @@ import tensorflow as tf
 from pipeline.models.cnn import cnn
 from pipeline.models.mlp import mlp
 from pipeline.training.fused import padding, stacking
-
-MLP = {
-    "hidden_units": [5, 3],
-    "hidden_layers": 2,
-    "activation": "relu",
-    "norm_placement": "before_activation",
-    "norm_momentum": 0.9,
-    "norm_epsilon": 1e-3,
-    "dropout_rate": 0.2,
-    "l2": 0.0,
-}
-CNN = {
-    **{name: MLP[name] for name in ("activation", "norm_placement", "norm_momentum", "norm_epsilon", "l2")},
-    "filters": [2, 3],
-    "kernel_size": 3,
-    "pooling": "max",
-    "pool_size": 2,
-    "collapse": "global_average",
-    "dropout_rate": 0.2,
-}
+from tests.models.settings import CNN, MLP
 
 
 def of_mlp(*, n_inputs=2, n_logits=3, **changes):
     keras.utils.clear_session(free_memory=False)  # layers are numbered from the start, as build_model does it
     inputs = keras.Input((n_inputs,))
-    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, **changes}))
+    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, "hidden_units": [5, 3], "dropout_rate": 0.2, **changes}))
 
 
 def of_cnn(**changes):
     keras.utils.clear_session(free_memory=False)
     inputs = keras.Input((8, 8, 1))
-    return keras.Model(inputs, cnn(inputs, 10, **{**CNN, **changes}))
+    return keras.Model(inputs, cnn(inputs, 10, **{**CNN, "dropout_rate": 0.2, **changes}))
 
 
 def of_layers(*layers, shape=(8, 8, 1)):
