@@ -16,8 +16,8 @@ study/                    start walks the line; study, ledger, cohorts, forecast
 workers/                  executors (local, inline), the worker process, which device each worker gets
 tracking/                 subscribers: the terminal, MLflow; the leaderboard, pictures
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
-                          trains one model, distributed on several devices; cohort and modes say which trials fuse;
-                          fused/ trains them as one computation; diagnostics/ measures layers
+                          trains one model, distributed on several devices; cohort and modes say which trials fuse,
+                          trainers makes what trains them; fused/ is one computation; diagnostics/ measures layers
 data/                     splits; formats/ reads kinds of files, sets/ are data sets by name, stream/ reads rows that
                           stay in their file; input_pipeline makes tf.data
 models/                   one file an architecture, each from normalised inputs to logits

@@ -47,16 +47,15 @@ def run(options: argparse.Namespace) -> int:
         if named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
     result = measures(head, model.predictions(fitted), targets, len(names))
-    confusion = np.array(result.get("confusion", ()))
     if options.json:
-        of_classes = {"classes": by_class(confusion, names)} if head.classifies else {}
+        of_classes = {} if result.confusion is None else {"classes": by_class(result.confusion, names)}
         about = {"model": str(options.model), "input": title, **({"class_names": names} if head.classifies else {})}
-        print_json({**about, **result, **of_classes})
+        print_json({**about, **result.to_json(), **of_classes})
         return 0
-    values = ", ".join(f"{metric.name} {result[metric.name]:.4f}" for metric in reversed(head.metrics))
-    print(f"{clean(title)}: {values}, n {result['n']}")
-    if head.classifies:
-        show_classes(confusion, names)
+    values = ", ".join(f"{metric.name} {result.metrics[metric.name]:.4f}" for metric in reversed(head.metrics))
+    print(f"{clean(title)}: {values}, n {result.n}")
+    if result.confusion is not None:
+        show_classes(result.confusion, names)
     return 0
 
 

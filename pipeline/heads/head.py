@@ -15,7 +15,8 @@ Model = Any
 
 @dataclass(frozen=True)
 class Head(ABC):
-    """A head says what a model is to give for the data's targets, what is minimised and what is recorded.
+    """A head says what a model is to give for the data's targets, what is minimised and what is recorded. Heads that
+    compute and record the same are equal.
 
     A head of one's own is a class like Softmax in softmax.py and a line in conf/config.yaml's map `heads`.
     """
@@ -71,12 +72,6 @@ class Head(ABC):
                 f"model.head={self.name} needs outputs [batch, {expected}] ({self.outputs}); "
                 f"this model's are {['batch', *shape[1:]]}.".replace("'", "")
             )
-
-    @property
-    def key(self) -> str:
-        """The same for heads that compute and record the same."""
-        parts: list[Head | Metric] = [self, *self.metrics]
-        return str([(part.name, str(type(part))) for part in parts])
 
     def axes(self) -> dict[str, str]:
         """What the axes of pictures say, by the names of the metrics."""

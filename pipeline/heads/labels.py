@@ -45,9 +45,8 @@ class LabelHead(Head):
         return np.hstack([1 - results, results]) if results.shape[1] == 1 else results
 
     def outputs_of(self, predictions: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = np.log(
-            np.clip(predictions, 1e-12, 1)
-        )  # certain and wrong: a large loss, not an infinite one
+        # Certain and wrong: a large loss, not an infinite one.
+        logits: np.ndarray = np.log(np.clip(predictions, 1e-12, 1))
         return logits
 
 

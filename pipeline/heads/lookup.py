@@ -43,24 +43,27 @@ def make_head(
     if not isinstance(name, str) or name not in heads:
         raise one_of("model.head", name, heads)
     bare: Head = _entry("heads", name, heads)
-    if missing := [key for key in ("loss", *bare.own_metrics) if key not in metrics]:
+    own = ("loss", *bare.own_metrics)
+    if missing := [key for key in own if key not in metrics]:
         raise InputError(f"metrics.{missing[0]} is missing: model.head={name} records it.")
-    own = {key: _metric(key, metrics) for key in ("loss", *bare.own_metrics)}
+    recorded = {key: _metric(key, metrics) for key in own}
     for key in asked:
         if key not in metrics:
             raise one_of("train.metrics", key, metrics)
-        if not _metric(key, metrics).suits(bare):
+        recorded[key] = _metric(key, metrics)
+        if not recorded[key].suits(bare):
             raise InputError(f"train.metrics={key}: with model.head={name} there is none. Leave it out.")
     aim = objective.removeprefix("val_")
     if aim == objective or aim not in metrics:
         suiting = [key for key in metrics if key not in own and _metric(key, metrics).suits(bare)]
         raise one_of("sweep.metric", objective, [f"val_{key}" for key in (*own, *suiting)])
-    if not _metric(aim, metrics).suits(bare):
+    recorded[aim] = _metric(aim, metrics)
+    if not recorded[aim].suits(bare):
         raise InputError(
             f"sweep.metric={objective}: with model.head={name} there is none. "
             "Use sweep.metric=val_loss sweep.direction=minimize."
         )
-    return replace(bare, metrics=tuple({**own, **{key: _metric(key, metrics) for key in (*asked, aim)}}.values()))
+    return replace(bare, metrics=tuple(recorded.values()))
 
 
 def _metric(name: str, metrics: Mapping[str, str]) -> Metric:

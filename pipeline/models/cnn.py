@@ -3,7 +3,7 @@
 import keras
 
 from pipeline.errors import InputError, one_of
-from pipeline.models.layers import normed_activation, weight_penalty, with_bias
+from pipeline.models.layers import Norm, activation_layer, weight_penalty
 
 POOLINGS = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
 COLLAPSES = {"global_average": keras.layers.GlobalAveragePooling2D, "flatten": keras.layers.Flatten}
@@ -33,9 +33,8 @@ def cnn(
     Raises InputError for inputs that are no images, or too small for so many poolings.
     """
     if len(inputs.shape) != 4:
-        hint = (
-            "Store them with an axis of one channel, images[..., None]." if len(inputs.shape) == 3 else "Use model=mlp."
-        )
+        channel = "Store them with an axis of one channel, images[..., None]."
+        hint = channel if len(inputs.shape) == 3 else "Use model=mlp."
         raise InputError(
             f"model=cnn needs images [height, width, channels]; an example here is {inputs.shape[1:]}. {hint}"
         )
@@ -43,22 +42,11 @@ def cnn(
         raise one_of("model.pooling", pooling, (*POOLINGS, "none"))
     if collapse not in COLLAPSES:
         raise one_of("model.collapse", collapse, COLLAPSES)
-    x = inputs
+    x, norm = inputs, Norm(norm_placement, norm_momentum, norm_epsilon)
+    common = {"padding": "same", "use_bias": norm.leaves_bias}
     for n_filters in filters:
-        x = keras.layers.Conv2D(
-            n_filters,
-            kernel_size,
-            padding="same",
-            use_bias=with_bias(norm_placement),
-            kernel_regularizer=weight_penalty(l2),
-        )(x)
-        x = normed_activation(
-            x,
-            activation_name=activation,
-            norm_placement=norm_placement,
-            norm_momentum=norm_momentum,
-            norm_epsilon=norm_epsilon,
-        )
+        x = keras.layers.Conv2D(n_filters, kernel_size, **common, kernel_regularizer=weight_penalty(l2))(x)
+        x = norm.around(activation_layer(activation), x)
         if pooling != "none":
             if min(x.shape[1:3]) < pool_size:
                 raise InputError(

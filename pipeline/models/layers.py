@@ -1,4 +1,6 @@
-"""Building blocks: the hidden block with its batch norm placement, and input normalisation."""
+"""Building blocks: the hidden block with its batch norm, and input normalisation."""
+
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -8,14 +10,44 @@ from pipeline.errors import one_of
 NORM_PLACEMENTS = ("none", "before_activation", "after_activation")
 
 
-def activation(name: str) -> keras.layers.Layer:
+@dataclass(frozen=True)
+class Norm:
+    """The batch norm of a hidden block. Raises InputError for an unknown placement."""
+
+    # `before_activation` normalises the pre-activation z (Ioffe & Szegedy 2015, section 3.2), `after_activation`
+    # normalises a = g(z), `none` leaves batch norm out.
+    placement: str
+    momentum: float
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        if self.placement not in NORM_PLACEMENTS:
+            raise one_of("model.norm_placement", self.placement, NORM_PLACEMENTS)
+
+    @property
+    def leaves_bias(self) -> bool:
+        """Whether the layer in front of the block's activation has a bias: batch norm's beta would do the same right
+        behind it."""
+        return self.placement != "before_activation"
+
+    def around(self, activation: keras.layers.Layer, x: keras.KerasTensor) -> keras.KerasTensor:
+        """The activation of x, normalised where the placement says; the last axis is that of the units."""
+        layers = [activation]
+        if self.placement != "none":
+            norm = keras.layers.BatchNormalization(momentum=self.momentum, epsilon=self.epsilon)
+            layers.insert(0 if self.placement == "before_activation" else 1, norm)
+        for layer in layers:
+            x = layer(x)
+        return x
+
+
+def activation_layer(name: str) -> keras.layers.Layer:
     """A Keras activation by name. Raises InputError with the nearest name."""
     try:
         return keras.layers.Activation(name)
     except ValueError:
-        names = [
-            n for n in dir(keras.activations) if not n.startswith("_") and n not in ("get", "serialize", "deserialize")
-        ]
+        hidden = ("get", "serialize", "deserialize")
+        names = [n for n in dir(keras.activations) if not n.startswith("_") and n not in hidden]
         raise one_of("model.activation", name, names) from None
 
 
@@ -24,51 +56,12 @@ def weight_penalty(l2: float) -> keras.regularizers.Regularizer | None:
     return keras.regularizers.L2(l2) if l2 else None
 
 
-def with_bias(norm_placement: str) -> bool:
-    """Whether the layer in front of a normed activation has a bias: batch norm's beta would do the same right
-    behind it. Raises InputError for an unknown placement."""
-    if norm_placement not in NORM_PLACEMENTS:
-        raise one_of("model.norm_placement", norm_placement, NORM_PLACEMENTS)
-    return norm_placement != "before_activation"
-
-
-def normed_activation(
-    x: keras.KerasTensor, *, activation_name: str, norm_placement: str, norm_momentum: float, norm_epsilon: float
-) -> keras.KerasTensor:
-    """Batch norm and activation in the order that `norm_placement` says; the last axis is that of the units.
-
-    norm_placement: `before_activation` normalises the pre-activation z (Ioffe & Szegedy 2015, section 3.2);
-    `after_activation` normalises a = g(z); `none` leaves batch norm out.
-    """
-
-    def norm(tensor: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.layers.BatchNormalization(momentum=norm_momentum, epsilon=norm_epsilon)(tensor)
-
-    x = norm(x) if norm_placement == "before_activation" else x
-    x = activation(activation_name)(x)
-    return norm(x) if norm_placement == "after_activation" else x
-
-
 def dense_block(
-    x: keras.KerasTensor,
-    units: int,
-    *,
-    activation_name: str,
-    norm_placement: str,
-    norm_momentum: float,
-    norm_epsilon: float,
-    dropout_rate: float,
-    l2: float = 0.0,
+    x: keras.KerasTensor, units: int, *, activation: str, norm: Norm, dropout_rate: float, l2: float = 0.0
 ) -> keras.KerasTensor:
     """Dense, batch norm, activation, dropout: [batch, n] -> [batch, units]."""
-    x = keras.layers.Dense(units, use_bias=with_bias(norm_placement), kernel_regularizer=weight_penalty(l2))(x)
-    x = normed_activation(
-        x,
-        activation_name=activation_name,
-        norm_placement=norm_placement,
-        norm_momentum=norm_momentum,
-        norm_epsilon=norm_epsilon,
-    )
+    x = keras.layers.Dense(units, use_bias=norm.leaves_bias, kernel_regularizer=weight_penalty(l2))(x)
+    x = norm.around(activation_layer(activation), x)
     return keras.layers.Dropout(dropout_rate)(x) if dropout_rate else x
 
 

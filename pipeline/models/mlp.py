@@ -2,7 +2,7 @@
 
 import keras
 
-from pipeline.models.layers import dense_block
+from pipeline.models.layers import Norm, dense_block
 
 
 def mlp(
@@ -25,15 +25,7 @@ def mlp(
     """
     widths = hidden_units if isinstance(hidden_units, list) else [hidden_units] * hidden_layers
     x = keras.layers.Flatten()(inputs) if len(inputs.shape) > 2 else inputs
+    norm = Norm(norm_placement, norm_momentum, norm_epsilon)
     for units in widths:
-        x = dense_block(
-            x,
-            units,
-            activation_name=activation,
-            norm_placement=norm_placement,
-            norm_momentum=norm_momentum,
-            norm_epsilon=norm_epsilon,
-            dropout_rate=dropout_rate,
-            l2=l2,
-        )
+        x = dense_block(x, units, activation=activation, norm=norm, dropout_rate=dropout_rate, l2=l2)
     return keras.layers.Dense(n_logits, name="logits")(x)

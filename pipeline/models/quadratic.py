@@ -18,8 +18,8 @@ def quadratic(inputs: KerasTensor, n_outputs: int) -> KerasTensor:
     # Layers only, no operators: Keras can't read those back from HDF5.
     terms = layers.Reshape((3, 1))(inputs)
     a, b, c = (layers.Flatten(name=n)(layers.Cropping1D((i, 2 - i))(terms)) for i, n in enumerate("abc"))
-    one = layers.Rescaling(0.0, 1.0)(a)
-    w = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="W")(one)
+    ones = layers.Rescaling(0.0, 1.0)(a)
+    w = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="W")(ones)
     # (a W + b) W + c: of the three terms' sum, rounding would make less than the minimum.
     slope = layers.Add()([layers.Multiply()([a, w]), b])
     return layers.Add(name="cost")([layers.Multiply()([slope, w]), c])

@@ -67,8 +67,8 @@ class Watch:
 
     def at_start(self, weights: Weights) -> Observation:
         observed = together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
-        if lost := sorted(set(observed.metrics) - OWN):
-            raise InputError(f"train.callbacks: {lost[0]} is a metric of no epoch; at_start records layers only.")
+        if unrecorded := sorted(set(observed.metrics) - OWN):
+            raise InputError(f"train.callbacks: {unrecorded[0]} is a metric of no epoch; at_start records layers only.")
         return observed
 
     def before_epoch(self, epoch: int, weights: Weights) -> None:
@@ -76,10 +76,10 @@ class Watch:
             hook.before_epoch(moment)
 
     def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
-        given = MappingProxyType(dict(metrics))  # what a callback writes there would be logged as measured
-        observed = together(hook.after_epoch(moment) for hook, moment in self._each(epoch, given, weights))
-        if taken := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
-            raise InputError(f"train.callbacks: the runner itself records {taken[0]}; give the metric another name.")
+        measured = MappingProxyType(dict(metrics))  # what a callback writes there would be logged as measured
+        observed = together(hook.after_epoch(moment) for hook, moment in self._each(epoch, measured, weights))
+        if reserved := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
+            raise InputError(f"train.callbacks: the runner itself records {reserved[0]}; give the metric another name.")
         return observed
 
     def at_end(self, epoch: int, metrics: Mapping[str, float], best: list[np.ndarray], status: str) -> None:

@@ -1,6 +1,8 @@
 """state.h5: everything a trial needs to go on exactly where it stood."""
 
+import contextlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -24,7 +26,7 @@ def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Prog
             for i, array in enumerate(best):
                 file[f"best/{i:04d}"] = array
             file.attrs["identity"] = identity
-            file.attrs["progress"] = json.dumps(progress.to_dict())
+            file.attrs["progress"] = json.dumps(asdict(progress))
 
     hdf5.write(path, fill)
 
@@ -32,10 +34,14 @@ def save(path: Path, state: dict[str, np.ndarray], best: Weights, progress: Prog
 def load(path: Path, identity: str | None = None) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
     """What save() wrote; None if there is no file, it is damaged, or it is another trial's, for a trial can always
     begin again."""
-    try:
-        return _load(path, identity)
-    except (InputError, OSError, RuntimeError, KeyError, ValueError, TypeError):
-        return None
+    with contextlib.suppress(InputError, OSError, RuntimeError, KeyError, ValueError, TypeError):
+        hdf5.check(path)
+        with h5py.File(path, "r") as file:
+            if identity in (None, file.attrs["identity"]):
+                groups = [(name, file[name]) for name in ("model", "optimizer")]
+                state = {f"{name}/{key}": group[key][()] for name, group in groups for key in group}
+                return state, *_best(file)
+    return None
 
 
 def load_best(path: Path, identity: str) -> tuple[Weights, Progress]:
@@ -47,14 +53,9 @@ def load_best(path: Path, identity: str) -> tuple[Weights, Progress]:
             raise InputError(f"{path}: no weights of a best epoch are in it.")
         if file.attrs.get("identity") != identity:
             raise InputError(f"{path}: it was trained with another config or on other data than are there now.")
-        return [file["best"][name][()] for name in sorted(file["best"])], Progress(**json.loads(file.attrs["progress"]))
+        return _best(file)
 
 
-def _load(path: Path, identity: str | None) -> tuple[dict[str, np.ndarray], Weights, Progress] | None:
-    hdf5.check(path)
-    with h5py.File(path, "r") as file:
-        if identity is not None and file.attrs["identity"] != identity:
-            return None
-        state = {f"{group}/{name}": file[group][name][()] for group in ("model", "optimizer") for name in file[group]}
-        best = [file["best"][name][()] for name in sorted(file["best"])] if "best" in file else []
-        return state, best, Progress(**json.loads(file.attrs["progress"]))
+def _best(file: h5py.File) -> tuple[Weights, Progress]:
+    best = [file["best"][name][()] for name in sorted(file["best"])] if "best" in file else []
+    return best, Progress(**json.loads(file.attrs["progress"]))

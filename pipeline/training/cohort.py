@@ -11,28 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
 from pipeline.errors import out_of_memory
-from pipeline.limits import MULTI_DEVICE
-from pipeline.records import (
-    CohortPlanned,
-    Event,
-    Interrupted,
-    MeasureJob,
-    Measurement,
-    Report,
-    Requeued,
-    TrainJob,
-    TrialEvent,
-    TrialTask,
-)
-from pipeline.targets import call
-from pipeline.training import distributed, modes
-from pipeline.training.distributed import DistributedTrainer
-from pipeline.training.fused.trainer import FusedTrainer, stacking, updates
-from pipeline.training.loop import Member, Outcome, StopRequested, Trainer, train
-from pipeline.training.solo import SoloTrainer
-from pipeline.training.trial import TrainedTrial, build_model, export
+from pipeline.records import CohortPlanned, Interrupted, MeasureJob, Measurement, Report, Requeued, TrainJob, TrialTask
+from pipeline.training import modes
+from pipeline.training.fused import stacking
+from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
+from pipeline.training.trainers import fused_trainer, obstacle, solo_trainer
+from pipeline.training.trial import TrainedTrial, export
 
 Send = Callable[[Report], None]
 
@@ -52,12 +37,9 @@ class _Work:
 
     def __init__(self, job: TrainJob, send: Send, should_stop: Callable[[], bool]) -> None:
         self._job, self._send, self._should_stop = job, send, should_stop
-        self._trials = [TrainedTrial(task, self._sender(task.number)) for task in job.trials]
+        self._trials = [TrainedTrial(task, send) for task in job.trials]
         self._open = {trial.number: trial for trial in self._trials}
         self._planned = max(job.planned, len(self._trials))
-
-    def _sender(self, number: int) -> Callable[[Event], None]:
-        return lambda event: self._send(TrialEvent(number, event))
 
     def run(self) -> None:
         models: dict[str, keras.Model] = {}
@@ -105,51 +87,48 @@ class _Work:
         planned = max(len(trials), round(share * self._planned))
         plan = modes.plan_fusion(trials, planned, obstacle(trials[0]), self._job.conditions)
         if plan.mode == "solo":
-            self._alone(trials, plan)
+            self._train_unfused(trials, plan)
             return
         size = plan.largest(len(trials))
         for start in range(0, len(trials), size):
             part = trials[start : start + size]
             # A product of another number of trials may round otherwise: one that goes on does so among as many.
             before = min(self._planned, max(trial.progress.cohort for trial in part))
-            before = 0 if self._job.halved else before
-            self._train_fused(part, before, plan)
+            self._train_fused(part, 0 if self._job.halved else before, plan)
 
-    def _alone(self, trials: list[TrainedTrial], plan: modes.FusionPlan) -> None:
-        numbers = [trial.number for trial in trials]
-        cohort = CohortPlanned(tuple(numbers), plan.summary(1))
+    def _train_unfused(self, trials: list[TrainedTrial], plan: modes.FusionPlan) -> None:
+        numbers = tuple(trial.number for trial in trials)
+        if self._planned > 1:
+            self._send(CohortPlanned(numbers, plan.summary(1)))
         if len(trials) > 1:
-            self._send(cohort)
-            self._send(Requeued(tuple(numbers)))
+            self._send(Requeued(numbers))
             for number in numbers:
                 del self._open[number]
-            return
-        if self._planned > 1:
-            self._send(cohort)
-        self._train(solo_trainer(trials[0]), trials)
+        else:
+            self._train(solo_trainer(trials[0]), trials)
 
     def _train_fused(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> None:
         """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; where its graph fails, the
         next mode; for any other error its trials train alone, where the error belongs to the trial that has it."""
         error = self._attempt(trials, at_least, plan)
-        left = [trial for trial in trials if trial.number in self._open]
-        if error is None or not left:
+        unended = [trial for trial in trials if trial.number in self._open]
+        if error is None or not unended:
             return
-        if unreadable(left):
+        if unreadable(unended):
             raise error
-        for trial in left:
+        for trial in unended:
             trial.build({})  # from its last state.h5
-        if out_of_memory(error) and len(left) > 1:
-            half = len(left) // 2
-            for part in (left[:half], left[half:]):
+        if out_of_memory(error) and len(unended) > 1:
+            half = len(unended) // 2
+            for part in (unended[:half], unended[half:]):
                 self._train_fused(part, 0, plan)
             return
-        fresh = all(trial.state is None for trial in left) and not isinstance(error, OSError)
+        fresh = all(trial.state is None for trial in unended) and not isinstance(error, OSError)
         if fresh and not out_of_memory(error):  # not of a full disk, nor of what was saved
-            modes.note_failure(left[0], plan.mode, error)
-            self._train_group(left)
+            modes.note_failure(unended[0], plan.mode, error)
+            self._train_group(unended)
         else:
-            self._alone(left, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
+            self._train_unfused(unended, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
 
     def _attempt(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> Exception | None:
         """Trains a cohort; the error if it fails, without what it holds in memory."""
@@ -170,7 +149,7 @@ class _Work:
         config = trials[0].config
         for trial in trials:
             trial.started(cohort=len(trials))
-        train(
+        loop = EpochLoop(
             trainer,
             [trial.member() for trial in trials],
             epochs=config.train.epochs,
@@ -181,35 +160,24 @@ class _Work:
             should_stop=self._should_stop,
             compiling=compiling,
         )
+        loop.run()
 
 
 def _groups(trials: list[TrainedTrial]) -> list[list[TrainedTrial]]:
     """Trials that can be one computation: of one structure, optimizer, size and shape of data, at the same epoch."""
     groups: dict[Any, list[TrainedTrial]] = {}
-    keys: dict[int, str] = {}
+    models = {id(trial.model): trial.model for trial in trials}  # most trials of a sweep share one
+    layers = {key: stacking.structure(model).key() for key, model in models.items()}
     for trial in trials:
-        if id(trial.model) not in keys:
-            keys[id(trial.model)] = stacking.structure(trial.model, pad=True).key()
         train, data = trial.config.train, trial.splits
         settings = (train.batch_size, train.epochs, train.augment, trial.objective())
         precision = trial.config.device.precision
         shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
         stream = id(data) if trial.streams else None  # one stream serves one data set
-        structure = (keys[id(trial.model)], trial.head.key, type(trial.optimizer), precision)
-        key = (structure, obstacle(trial), settings, shapes, stream, trial.progress.epoch)
+        graph = (layers[id(trial.model)], trial.head, type(trial.optimizer), precision)
+        key = (graph, obstacle(trial), settings, shapes, stream, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
-
-
-def obstacle(trial: TrainedTrial) -> str | None:
-    """Why a trial can't be part of a fused cohort; None if it can, as far as can be seen before trying."""
-    if trial.config.device.name in MULTI_DEVICE:
-        return f"device={trial.config.device.name} trains each on several devices at once"
-    if trial.config.device.precision == "mixed_float16":
-        return "mixed_float16 scales the loss of each model by itself; mixed_bfloat16 fuses"
-    if any(getattr(v, "constraint", None) is not None for v in trial.model.trainable_variables):
-        return "a layer constrains its weights"
-    return updates.obstacle(trial.optimizer)
 
 
 def unreadable(trials: list[TrainedTrial]) -> OSError | None:
@@ -218,59 +186,6 @@ def unreadable(trials: list[TrainedTrial]) -> OSError | None:
     splits = [trial.splits for trial in trials if hasattr(trial, "splits")]
     failure = next((s.failure for s in splits if s.failure), None)
     return OSError(errno.EIO, str(failure)) if failure else None
-
-
-def fused_trainer(trials: list[TrainedTrial], plan: modes.FusionPlan, at_least: int = 0) -> FusedTrainer:
-    """The trainer of a cohort, each trial as far as its state.h5 goes; the first one again in places left over."""
-    filled = [*trials, *[trials[0]] * (at_least - len(trials))]
-    trainer = FusedTrainer(
-        [trial.model for trial in filled],
-        [trial.optimizer for trial in filled],
-        [trial.splits for trial in filled],
-        seeds=[trial.config.seed for trial in filled],
-        batch_size=trials[0].config.train.batch_size,
-        label_smoothing=[trial.config.train.label_smoothing for trial in filled],
-        head=trials[0].head,
-        epoch=trials[0].progress.epoch,
-        resident=plan.resident,
-        xla=plan.mode == "fused_xla",
-        augment=trials[0].augment,
-    )
-    for i, trial in enumerate(trials):
-        if trial.state is not None:
-            trainer.restore(i, trial.state)
-    return trainer
-
-
-def solo_trainer(trial: TrainedTrial) -> SoloTrainer:
-    """The trainer of one trial by itself, on one device or several, as far as its state.h5 goes."""
-    config, splits = trial.config, trial.splits
-    strategy = distributed.make_strategy(config.device.name)
-    model = build_model(config, splits, strategy)  # its own: training changes it
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        optimizer = call("optimizer", config.optimizer)
-        if config.device.precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    kind = partial(DistributedTrainer, strategy=strategy) if strategy else SoloTrainer
-    batch_size = config.train.batch_size
-    trainer = kind(
-        model,
-        optimizer,
-        batches=training_batches(
-            splits.train,
-            batch_size=batch_size,
-            seed=config.seed,
-            start_epoch=trial.progress.epoch,
-            augment=trial.augment,
-        ),
-        validation=evaluation_batches(splits.validation),
-        validation_steps=evaluation_steps(splits.validation),
-        label_smoothing=config.train.label_smoothing,
-        head=trial.head,
-    )
-    if trial.state is not None:
-        trainer.restore(0, trial.state)
-    return trainer
 
 
 def measure(job: MeasureJob) -> Measurement:

@@ -8,12 +8,10 @@ import keras
 import tensorflow as tf
 
 from pipeline.errors import InputError
+from pipeline.limits import LEAST_GPUS
 from pipeline.training.layer_calls import part_of_batch, prepare
 from pipeline.training.solo import SoloTrainer
 from pipeline.training.sums import Sums
-
-SEVERAL = ("multi_gpu", "tpu")  # names of conf/device by which one model is trained on several devices
-LEAST_GPUS = {"gpu": 1, "multi_gpu": 2}
 
 
 class DistributedTrainer(SoloTrainer):
@@ -66,8 +64,8 @@ class DistributedTrainer(SoloTrainer):
 
     def _of_batch(self, gradients: list[Any]) -> list[Any]:
         # Before the optimizer sees them: it would clip, and look for infinities in, each replica's by themselves.
-        there = [gradient for gradient in gradients if gradient is not None]
-        summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, there))
+        summands = [gradient for gradient in gradients if gradient is not None]
+        summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, summands))
         return [None if gradient is None else next(summed) for gradient in gradients]
 
 
@@ -98,14 +96,14 @@ def gpus() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
-def require(device: str) -> None:
+def require(device: str, n_gpus: int | None = None) -> None:
     """Raises InputError, with what there is, if TensorFlow lacks the device that `device` (a name of conf/device) asks
-    for: the parent has looked for it, but not through TensorFlow."""
-    found = len(gpus())
-    if found < LEAST_GPUS.get(device, 0):
-        there = ", ".join(["cpu", *(f"gpu {i}" for i in range(found))])
+    for: the parent has looked for it, but not through TensorFlow. n_gpus: that it sees; None: to be counted."""
+    n_gpus = len(gpus()) if n_gpus is None else n_gpus
+    if n_gpus < LEAST_GPUS.get(device, 0):
+        available = ", ".join(["cpu", *(f"gpu {i}" for i in range(n_gpus))])
         raise InputError(
-            f"device={device}: TensorFlow sees {found or 'no'} GPU. Available to it: {there}. "
+            f"device={device}: TensorFlow sees {n_gpus or 'no'} GPU. Available to it: {available}. "
             "For NVIDIA's: pip install -c constraints.txt -e '.[cuda]'."
         )
     if device == "tpu":

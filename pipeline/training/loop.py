@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -69,60 +69,51 @@ class Outcome:
     error: Exception | None = None  # that it failed of
 
 
-def train(
-    trainer: Trainer,
-    members: list[Member],
-    *,
-    epochs: int,
-    until: int | None = None,
-    objective: Objective,
-    checkpoint_seconds: float,
-    finished: Callable[[Member, Outcome], None],
-    should_stop: Callable[[], bool] = lambda: False,
-    compacts: Callable[[int, int, int, float, float], bool] | None = None,
-    compiling: float = 0.0,
-) -> None:
-    """Trains members, all at the same epoch, up to `epochs` epochs, or only `until` this one.
+def worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
+    """Whether going on with `running` of `size` trials saves more than it costs: a new size is compiled anew, which
+    took as much longer as the first epoch did, unless it had been compiled before."""
+    saved = epochs_left * quickest * (1 - running / size)
+    return saved > max(slowest - quickest, LEAST_COMPILING)
+
+
+@dataclass
+class EpochLoop:
+    """Trains members, all at the same epoch.
 
     A member that ends is handed to `finished` at once, its state saved: after its last epoch, when its patience is
     over, paused at `until`, or `diverged` with a metric that is not finite; what is saved of it then is its best
     weights and its last checkpoint's state, which was finite. The others go on, and the trainer lets go of those that
-    ended once that saves time (`compacts`: worth_compacting() unless given). `compiling`: seconds that compiling the
-    trainer has taken, which count as the first epoch's.
-    Raises StopRequested when `should_stop` turns true, with every running member's state saved if between epochs.
+    ended once that saves time.
     """
-    loop = _Loop(trainer, members, epochs, until, objective, finished, compacts or worth_compacting, compiling)
-    loop.run(checkpoint_seconds, should_stop)
 
+    trainer: Trainer
+    members: list[Member]
+    _: KW_ONLY
+    epochs: int
+    objective: Objective
+    checkpoint_seconds: float
+    finished: Callable[[Member, Outcome], None]
+    until: int | None = None  # pauses after this epoch
+    should_stop: Callable[[], bool] = lambda: False
+    compacts: Callable[[int, int, int, float, float], bool] = worth_compacting
+    compiling: float = 0.0  # seconds that compiling the trainer has taken, which count as the first epoch's
 
-class _Loop:
-    def __init__(
-        self,
-        trainer: Trainer,
-        members: list[Member],
-        epochs: int,
-        until: int | None,
-        objective: Objective,
-        finished: Callable[[Member, Outcome], None],
-        compacts: Callable[[int, int, int, float, float], bool],
-        compiling: float,
-    ) -> None:
-        self._compacts, self._compiling = compacts, compiling
-        self._trainer, self._epochs, self._until = trainer, epochs, until
-        self._objective, self._finished = objective, finished
-        self._running = list(members)
-        self._places = {member.number: i for i, member in enumerate(members)}  # in the trainer
-        self._began_with = len(members)
+    def __post_init__(self) -> None:
+        self._running = list(self.members)
+        self._places = {member.number: i for i, member in enumerate(self.members)}  # in the trainer
+        self._began_with = len(self.members)
         self._slowest = self._quickest = 0.0  # epochs since the trainer was last compiled, in seconds
 
-    def run(self, checkpoint_seconds: float, should_stop: Callable[[], bool]) -> None:
+    def run(self) -> None:
+        """Raises StopRequested when `should_stop` turns true, with every running member's state saved if between
+        epochs."""
         saved_at = time.monotonic()
         self._end_finished()
         for member in [member for member in self._running if not member.progress.epoch]:
             with self._failing(member):
                 self._record_start(member)
         while self._running:
-            if should_stop():
+            if self.should_stop():
                 for member in self._running:
                     self._save(member)
                 raise StopRequested
@@ -132,22 +123,24 @@ class _Loop:
             if not self._running:
                 return
             epoch = self._running[0].progress.epoch
-            self._train_epoch(epoch, should_stop)
+            self._train_epoch(epoch)
             self._end_finished()
-            if self._running and time.monotonic() - saved_at >= checkpoint_seconds:
-                self._save_all()
+            if self._running and time.monotonic() - saved_at >= self.checkpoint_seconds:
+                for member in list(self._running):
+                    with self._failing(member, OSError):  # its folder takes no more; the others go on
+                        self._save(member)
                 saved_at = time.monotonic()
-            self._compact((self._until or self._epochs) - epoch - 1)
+            self._compact((self.until or self.epochs) - epoch - 1)
 
-    def _train_epoch(self, epoch: int, should_stop: Callable[[], bool]) -> None:
+    def _train_epoch(self, epoch: int) -> None:
         live = {self._places[member.number]: member.rates(epoch) for member in self._running}
         nothing = np.zeros_like(next(iter(live.values())))
-        rates = np.stack([live.get(i, nothing) for i in range(self._trainer.size)])
+        rates = np.stack([live.get(i, nothing) for i in range(self.trainer.size)])
         began = time.perf_counter()
-        results = self._trainer.epoch(rates, should_stop)
+        results = self.trainer.epoch(rates, self.should_stop)
         if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
             raise StopRequested
-        seconds, self._compiling = self._compiling + time.perf_counter() - began, 0.0
+        seconds, self.compiling = self.compiling + time.perf_counter() - began, 0.0
         self._quickest = min(self._quickest, seconds) if self._slowest else seconds
         self._slowest = max(self._slowest, seconds)
         n = len(self._running)
@@ -162,9 +155,9 @@ class _Loop:
         """One more epoch of a member, which took `seconds` for all `n` of the cohort."""
         progress, weights = member.progress, self._weights(member)
         progress.seconds += seconds / n
-        progress.cohort = self._trainer.size
+        progress.cohort = self.trainer.size
         finite = not_finite(metrics) is None
-        if finite and progress.update(metrics, self._objective):
+        if finite and progress.update(metrics, self.objective):
             member.best = weights()
         observed, failure = Observation(), None
         try:
@@ -177,7 +170,7 @@ class _Loop:
                 progress.epoch if finite else progress.epoch + 1,
                 {**metrics, **observed.metrics},
                 learning_rate=rate,
-                data_wait=self._trainer.waited / seconds,
+                data_wait=self.trainer.waited / seconds,
                 seconds=seconds / n,
                 cohort_seconds=seconds if n > 1 else None,
                 diagnostics=observed.layers or None,
@@ -192,25 +185,25 @@ class _Loop:
             member.emit(Diagnosed(time.time(), 0, observed.metrics.get("probe_loss"), observed.layers))
 
     @contextlib.contextmanager
-    def _failing(self, member: Member) -> Iterator[None]:
-        """What a callback raises here is the end of its member."""
+    def _failing(self, member: Member, kind: type[Exception] = Exception) -> Iterator[None]:
+        """An error here, a callback's mostly, is the end of its member."""
         try:
             yield
-        except Exception as error:
+        except kind as error:
             self._end(member, Outcome("failed", error=error))
 
     def _weights(self, member: Member) -> Callable[[], list[np.ndarray]]:
-        return partial(self._trainer.weights, self._places[member.number])
+        return partial(self.trainer.weights, self._places[member.number])
 
     def _end_finished(self) -> None:
         for member in list(self._running):
             progress = member.progress
-            if progress.epoch >= self._epochs:
+            if progress.epoch >= self.epochs:
                 self._end(member, Outcome("completed"))
             elif progress.patience_is_over(member.patience):
                 reason = f"stopped early: {member.patience} epochs without a better one"
                 self._end(member, Outcome("completed", reason))
-            elif self._until is not None and progress.epoch >= self._until:
+            elif self.until is not None and progress.epoch >= self.until:
                 self._end(member, Outcome("paused"))
 
     def _end(self, member: Member, outcome: Outcome) -> None:
@@ -220,8 +213,7 @@ class _Loop:
                 self._save(member)
             elif outcome.status == "diverged" and member.best:
                 finite = checkpoint.load(member.state_path, member.identity)
-                state = finite[0] if finite else {}
-                checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
+                self._save(member, finite[0] if finite else {})
         except OSError as error:
             outcome = Outcome("failed", error=error)
         if outcome.status in ("completed", "diverged"):
@@ -230,33 +222,18 @@ class _Loop:
                 member.watch.at_end(progress.epoch, progress.best_metrics, member.best, outcome.status)
             except Exception as error:
                 outcome = Outcome("failed", error=error)
-        self._finished(member, outcome)
+        self.finished(member, outcome)
 
-    def _save(self, member: Member) -> None:
-        state = self._trainer.state(self._places[member.number])
+    def _save(self, member: Member, state: dict[str, np.ndarray] | None = None) -> None:
+        """state: to be saved; None: what the trainer has."""
+        state = self.trainer.state(self._places[member.number]) if state is None else state
         checkpoint.save(member.state_path, state, member.best, member.progress, member.identity)
-
-    def _save_all(self) -> None:
-        for member in list(self._running):
-            try:
-                self._save(member)
-            except OSError as error:  # its folder takes no more; the others go on
-                self._end(member, Outcome("failed", error=error))
 
     def _compact(self, epochs_left: int) -> None:
         """Lets the trainer go on without the trials that ended, where that saves more than it costs."""
-        n = len(self._running)
+        n, times = len(self._running), (self._quickest, self._slowest)
         # Half of those that began here: places filled up for the sake of equal rounding stay filled.
-        if 0 < n <= self._began_with / 2 and self._compacts(
-            n, self._trainer.size, epochs_left, self._quickest, self._slowest
-        ):
-            self._trainer.keep([self._places[member.number] for member in self._running])
+        if 0 < n <= self._began_with / 2 and self.compacts(n, self.trainer.size, epochs_left, *times):
+            self.trainer.keep([self._places[member.number] for member in self._running])
             self._places = {member.number: i for i, member in enumerate(self._running)}
             self._began_with, self._slowest = n, 0.0
-
-
-def worth_compacting(running: int, size: int, epochs_left: int, quickest: float, slowest: float) -> bool:
-    """Whether going on with `running` of `size` trials saves more than it costs: a new size is compiled anew, which
-    took as much longer as the first epoch did, unless it had been compiled before."""
-    saved = epochs_left * quickest * (1 - running / size)
-    return saved > max(slowest - quickest, LEAST_COMPILING)

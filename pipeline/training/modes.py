@@ -1,9 +1,8 @@
 """How a cohort trains, by a plain rule: fused with XLA, fused, or one by one; and what a step of it takes."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -24,7 +23,7 @@ RESIDENT_SHARE = 0.25  # of the memory a cohort may take, for data held on the d
 TIMED_STEPS, TIMED_TRIALS = 24, 16  # a step's cost a trial hardly falls beyond
 REPEATS, ENOUGH_SECONDS = 5, 0.3
 
-_failures: dict[tuple[str, str], str] = {}  # why a graph did not train in a mode, as long as this process lives
+_failures: dict[tuple[Hashable, str], str] = {}  # why a graph did not train in a mode, as long as this process lives
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def plan_fusion(
     failure = None
     for mode in modes:
         reason = f"with XLA {failure}" if failure else reason
-        failure = _failures.get((_graph(trial), mode))
+        failure = _failures.get((graph_of(trial), mode))
         if failure is None:
             return replace(plan, mode=mode, reason=reason)
     return replace(plan, reason=str(failure))
@@ -99,13 +98,13 @@ def fused_modes(fuse: str, xla: str, steps: int, weights: int, cohort_bytes: int
 
 def note_failure(trial: TrainedTrial, mode: str, error: Exception) -> None:
     """Remembers that the trial's graph does not train in `mode`: the next cohort of this kind does without the try."""
-    _failures[_graph(trial), mode] = unfused_reason(error)
+    _failures[graph_of(trial), mode] = unfused_reason(error)
 
 
-def _graph(trial: TrainedTrial) -> str:
+def graph_of(trial: TrainedTrial) -> Hashable:
     """Equal for trials whose graphs fuse or fail alike: their layers have the same settings, widths aside."""
-    layers = stacking.structure(trial.model, pad=True).key()
-    return json.dumps([layers, type(trial.optimizer).__name__, trial.head.key, trial.config.device.precision])
+    layers = stacking.structure(trial.model).key()
+    return layers, type(trial.optimizer), trial.head, trial.config.device.precision
 
 
 def unfused_reason(error: Exception) -> str:

@@ -1,22 +1,18 @@
 """Where a trial stands: epochs done, the best one, and why it ends."""
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from pipeline.objective import Objective
 
 
 @dataclass
 class Progress:
-    """epoch: epochs done; best_epoch counts from 1, 0 means none yet; best_metrics are that epoch's. cohort: trials
-    in the computation that did the last one."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_metrics: dict[str, float] = field(default_factory=dict)
+    epoch: int = 0  # epochs done
+    best_epoch: int = 0  # from 1; 0: none yet
+    best_metrics: dict[str, float] = field(default_factory=dict)  # of that epoch
     seconds: float = 0.0
-    cohort: int = 1
+    cohort: int = 1  # trials in the computation that did the last epoch
 
     def update(self, metrics: dict[str, float], objective: Objective) -> bool:
         """Takes one more epoch; True if it is the best so far."""
@@ -29,9 +25,6 @@ class Progress:
     def patience_is_over(self, patience: int | None) -> bool:
         """Early stopping: `patience` epochs in a row without a better one; None never stops."""
         return patience is not None and self.epoch - self.best_epoch >= patience
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def not_finite(metrics: dict[str, float]) -> str | None:

@@ -10,15 +10,15 @@ import tensorflow as tf
 from pipeline.data.input_pipeline import accelerator, iterator, waited_for
 from pipeline.heads.head import Head
 from pipeline.training.layer_calls import prepare
-from pipeline.training.sums import Sums, added, as_numbers, metric_sums, of_batches, specs, values
+from pipeline.training.sums import Numbers, Sums, added, as_numbers, metric_sums, specs, values
 
-# An epoch longer than this runs as several calls, between which a stop request is noticed.
 STEPS_PER_CALL = 256
 
 
 class SoloTrainer:
     """Trains `model`, whose output is what `head` says, with `optimizer` on endless `batches`; `validation` is endless
-    too, and `validation_steps` batches of it are the whole split.
+    too, and `validation_steps` batches of it are the whole split. An epoch of more than `steps_per_call` steps runs as
+    several calls, between which a stop request is noticed.
 
     The loop is the course's own, GradientTape and apply_gradients, rather than Model.fit: a learning rate given
     by step from outside, exact resume and training several models at once all need to stand inside it.
@@ -34,6 +34,7 @@ class SoloTrainer:
         validation_steps: int,
         head: Head,
         label_smoothing: float = 0.0,
+        steps_per_call: int = STEPS_PER_CALL,
     ) -> None:
         self.model, self.optimizer, self._head = model, optimizer, head
         prepare(model, stacked=False)
@@ -43,9 +44,8 @@ class SoloTrainer:
         getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
         self._iterator, self._validation = self._waiting(batches), self._waiting(validation)
         self._validation_steps = tf.constant(validation_steps)
-        self._label_smoothing = label_smoothing
-        outputs = tf.TensorSpec([None, *model.output.shape[1:]], model.output.dtype)
-        self._specs = specs(head, of_batches(batches.element_spec[1]), outputs)
+        self._label_smoothing, self._steps_per_call = label_smoothing, steps_per_call
+        self._specs = specs(head, batches.element_spec[1], model.output)
         self.waited = 0.0
         self.run_steps = tf.function(self._steps, reduce_retracing=True)
         self.run_evaluation = tf.function(self._evaluate, reduce_retracing=True)
@@ -55,26 +55,24 @@ class SoloTrainer:
         return iterator(batches, accelerator())
 
     def _steps(self, iterator: Any, rates: tf.Tensor) -> Sums:
-        sums, waited = self._zeros(), tf.constant(0, tf.float64)
-        for step in tf.range(tf.size(rates)):
-            batch, seconds = waited_for(iterator, sums["loss"])
-            waited += seconds
-            self.optimizer.learning_rate.assign(rates[step])
-            sums = added(sums, self._on_batch(self._step, batch))
-        return {**sums, "waited": waited}
+        return self._summed(self._step, iterator, tf.size(rates), rates)
 
     def _evaluate(self, iterator: Any, steps: tf.Tensor) -> Sums:
-        sums, waited = self._zeros(), tf.constant(0, tf.float64)
-        for _ in tf.range(steps):
+        return self._summed(self._validate, iterator, steps)
+
+    def _summed(
+        self, function: Callable[..., Sums], iterator: Any, steps: tf.Tensor, rates: tf.Tensor | None = None
+    ) -> Sums:
+        """What `function` gives over so many batches, each at its learning rate if there are any."""
+        zeros = {key: tf.zeros(spec.shape, spec.dtype) for key, spec in self._specs.items()}
+        sums, waited = {"loss": tf.constant(0.0), "examples": tf.constant(0), **zeros}, tf.constant(0, tf.float64)
+        for step in tf.range(steps):
             batch, seconds = waited_for(iterator, sums["loss"])
             waited += seconds
-            sums = added(sums, self._on_batch(self._validate, batch))
+            if rates is not None:
+                self.optimizer.learning_rate.assign(rates[step])
+            sums = added(sums, self._on_batch(function, batch))
         return {**sums, "waited": waited}
-
-    def _zeros(self) -> Sums:
-        """The sums before the first batch."""
-        zeros = {key: tf.zeros(spec.shape, spec.dtype) for key, spec in self._specs.items()}
-        return {"loss": tf.constant(0.0), "examples": tf.constant(0), **zeros}
 
     def _on_batch(self, function: Callable[..., Sums], batch: Any) -> Sums:
         return function(*batch)
@@ -127,12 +125,13 @@ class SoloTrainer:
         Returns the head's metrics (the loss as trained on, with smoothing and regularisation) over the epoch's
         examples as the weights moved; None if `should_stop` turned true between two calls.
         """
-        totals: dict[str, Any] = {}
-        for start in range(0, len(rates), STEPS_PER_CALL):
+        totals: Numbers = {}
+        for start in range(0, len(rates), self._steps_per_call):
             if should_stop():
                 return None
-            sums = as_numbers(self.run_steps(self._iterator, tf.constant(rates[start : start + STEPS_PER_CALL])))
-            totals = {key: totals.get(key, 0.0) + value for key, value in sums.items()}
+            part = tf.constant(rates[start : start + self._steps_per_call])
+            sums = as_numbers(self.run_steps(self._iterator, part))
+            totals = added(totals, sums) if totals else sums
         self.waited = float(totals["waited"])
         return values(self._head, totals)
 

@@ -24,7 +24,7 @@ from pipeline.heads.lookup import head_of
 from pipeline.jsonl import JsonLines
 from pipeline.models.layers import normalized
 from pipeline.objective import Objective
-from pipeline.records import Ended, Event, Paused, Started, TrialTask
+from pipeline.records import Ended, Event, Paused, Started, TrialEvent, TrialTask
 from pipeline.saving import save_model
 from pipeline.schema import Config
 from pipeline.targets import call
@@ -44,7 +44,7 @@ class TrainedTrial:
     Building raises InputError for a config that can't be trained.
     """
 
-    def __init__(self, task: TrialTask, send: Callable[[Event], None]) -> None:
+    def __init__(self, task: TrialTask, send: Callable[[TrialEvent], None]) -> None:
         self.task, self.number, self.config = task, task.number, task.config
         self.folder = Path(task.folder)
         self._log: JsonLines | None = None
@@ -53,7 +53,7 @@ class TrainedTrial:
     def emit(self, event: Event) -> None:
         self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
         self._log.append(event.to_json())
-        self._send(event)
+        self._send(TrialEvent(self.number, event))
 
     def close(self) -> None:
         if self._log:
@@ -79,14 +79,11 @@ class TrainedTrial:
         self.steps = steps_per_epoch(len(self.splits.train), config.train.batch_size)
         self.identity = identity(config, self.splits)
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
-        self.state: dict[str, np.ndarray] | None = saved[0] if saved else None
-        self.best, self.progress = (saved[1], saved[2]) if saved else ([], Progress())
-        self._callbacks = [call("train.callbacks", target) for target in config.train.callbacks]
-        for callback in self._callbacks:
-            if not isinstance(callback, Callback):
-                raise InputError(
-                    f"train.callbacks: {type(callback).__name__} is no pipeline.training.callbacks.Callback."
-                )
+        self.state: dict[str, np.ndarray] | None
+        self.state, self.best, self.progress = saved or (None, [], Progress())
+        self._callbacks: list[Callback] = [call("train.callbacks", target) for target in config.train.callbacks]
+        if wrong := [type(c).__name__ for c in self._callbacks if not isinstance(c, Callback)]:
+            raise InputError(f"train.callbacks: {wrong[0]} is no pipeline.training.callbacks.Callback.")
 
     @property
     def streams(self) -> bool:
@@ -97,58 +94,38 @@ class TrainedTrial:
         return Objective(self.config.sweep.metric, self.config.sweep.direction)
 
     def member(self) -> Member:
-        stopping = self.config.train.early_stopping
-        callbacks: list[Callback] = list(self._callbacks)
-        if self.config.train.diagnostics:
-            callbacks.insert(0, Diagnostics(self._diagnosis(), self.emit))
+        train, splits = self.config.train, self.splits
+        callbacks = list(self._callbacks)
+        if train.diagnostics:
+            make, settings = partial(build_model, self.config, splits), (self.head, train.batch_size, self.config.seed)
+            callbacks.insert(0, Diagnostics(Diagnosis(self.model, make, splits.train, *settings), self.emit))
         return Member(
             self.number,
-            self._rates,
-            stopping.patience if stopping else None,
-            self.folder / "state.h5",
-            self.identity,
-            self.emit,
-            self.progress,
-            self.best,
-            Watch(callbacks, partial(Moment, self.number, self.config, self.splits)),
+            rates=self._rates,
+            patience=train.early_stopping.patience if train.early_stopping else None,
+            state_path=self.folder / "state.h5",
+            identity=self.identity,
+            emit=self.emit,
+            progress=self.progress,
+            best=self.best,
+            watch=Watch(callbacks, partial(Moment, self.number, self.config, splits)),
         )
 
     def _rates(self, epoch: int) -> np.ndarray:
         config = self.config
         return config.optimizer.learning_rate * factors(config.schedule, epoch, config.train.epochs, self.steps)
 
-    def _diagnosis(self) -> Diagnosis:
-        config = self.config
-        make = partial(build_model, config, self.splits)
-        return Diagnosis(
-            self.model,
-            make,
-            self.splits.train,
-            head=self.head,
-            batch_size=config.train.batch_size,
-            seed=config.seed,
-        )
-
     def started(self, cohort: int) -> None:
-        self.emit(
-            Started(
-                time.time(),
-                os.getpid(),
-                self.model.count_params(),
-                self.progress.epoch,
-                self.splits.fingerprint,
-                dict(self.splits.attributes),
-                cohort,
-            )
-        )
+        parameters, splits = self.model.count_params(), self.splits
+        data = (splits.fingerprint, dict(splits.attributes))
+        self.emit(Started(time.time(), os.getpid(), parameters, self.progress.epoch, *data, cohort))
 
     def ended(self, member: Member, outcome: Outcome) -> None:
-        if outcome.error:
-            self.failed(outcome.error)
-            return
         progress = member.progress
         reached = (progress.epoch, progress.best_epoch, progress.best_metrics, progress.seconds)
-        if outcome.status == "paused":
+        if outcome.error:
+            self.failed(outcome.error)
+        elif outcome.status == "paused":
             self.emit(Paused(time.time(), *reached))
         else:
             self.emit(Ended(time.time(), outcome.status, outcome.reason, *reached))

@@ -130,7 +130,7 @@ def _tested(task: TrialTask) -> TestResult:
 
     splits, head = load_splits(task.config), head_of(task.config)
     result = evaluate(load_model(Path(task.folder) / "model.h5"), splits.test, splits.n_classes, head)
-    return TestResult({metric.name: result[metric.name] for metric in reversed(head.metrics)}, result["n"])
+    return TestResult({metric.name: result.metrics[metric.name] for metric in reversed(head.metrics)}, result.n)
 
 
 def _predictions(task: TrialTask, inputs: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from pipeline.config import Composed
 from pipeline.hydra_schema import register
 from pipeline.records import Conditions, TrialTask
 from pipeline.training import modes
-from pipeline.training.cohort import fused_trainer, obstacle, solo_trainer
+from pipeline.training.trainers import fused_trainer, obstacle, solo_trainer
 from pipeline.training.trial import TrainedTrial
 from tests.benchmarks.stopwatch import ROOT
 

@@ -61,10 +61,10 @@ def test_what_a_head_records_and_how_its_axes_are_called(name, axes):
     assert head(name).axes() == axes
 
 
-def test_heads_that_compute_the_same_have_one_key():
-    keys = [head(name).key for name in MAPS["heads"]]
-    assert len(set(keys)) == len(keys)
-    assert head("softmax").key == head("softmax", ["accuracy"]).key
+def test_heads_that_compute_the_same_are_equal():
+    heads = [head(name) for name in MAPS["heads"]]
+    assert len(set(heads)) == len(heads)
+    assert head("softmax") == head("softmax", ["accuracy"])
 
 
 def test_a_cost_is_saved_as_it_is():

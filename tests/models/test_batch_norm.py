@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline.data.sources import load_splits
 from pipeline.models.cnn import cnn
-from pipeline.models.layers import dense_block, normed_activation
+from pipeline.models.layers import Norm, activation_layer, dense_block
 from pipeline.models.mlp import mlp
 from pipeline.saving import load_model, save_model
 from pipeline.training.trial import build_model
@@ -30,17 +30,10 @@ def z_tilde(z, gamma, beta, mu=None, sigma2=None):
     return gamma * (z - mu) / np.sqrt(sigma2 + EPSILON) + beta
 
 
-def block(norm_placement="before_activation", dropout_rate=0.0, activation_name="tanh"):
+def block(norm_placement="before_activation", dropout_rate=0.0, activation="tanh"):
     inputs = keras.Input((N,))
-    outputs = dense_block(
-        inputs,
-        UNITS,
-        activation_name=activation_name,
-        norm_placement=norm_placement,
-        norm_momentum=MOMENTUM,
-        norm_epsilon=EPSILON,
-        dropout_rate=dropout_rate,
-    )
+    norm = Norm(norm_placement, MOMENTUM, EPSILON)
+    outputs = dense_block(inputs, UNITS, activation=activation, norm=norm, dropout_rate=dropout_rate)
     return keras.Model(inputs, outputs)
 
 
@@ -80,8 +73,8 @@ def test_training_after_the_activation(batch, numbers):
 def test_training_of_a_convolution_is_over_examples_and_places():
     """Section 3.2: one gamma and one beta a feature map."""
     inputs = keras.Input((4, 6, 3))
-    settings = {"norm_placement": "before_activation", "norm_momentum": MOMENTUM, "norm_epsilon": EPSILON}
-    model = keras.Model(inputs, normed_activation(inputs, activation_name="linear", **settings))
+    norm = Norm("before_activation", MOMENTUM, EPSILON)
+    model = keras.Model(inputs, norm.around(activation_layer("linear"), inputs))
     images = np.random.default_rng(0).normal(1.0, 2.0, (8, 4, 6, 3)).astype(np.float32)
     gamma, beta = np.array([0.5, 1.0, 2.0]), np.array([0.0, 1.0, -1.0])
     model.set_weights([gamma, beta, np.zeros(3), np.ones(3)])
@@ -121,7 +114,7 @@ def test_it_is_the_identity_for_gamma_sigma_and_beta_mu(batch, numbers):
     """Section 3: gamma = sqrt(sigma2 + epsilon), beta = mu give z back, so that nothing that could be computed
     without batch norm is lost."""
     z = batch.astype(float) @ numbers[0]
-    model = block(activation_name="linear")
+    model = block(activation="linear")
     model.set_weights([numbers[0], np.sqrt(z.var(0) + EPSILON), z.mean(0), np.zeros(UNITS), np.ones(UNITS)])
     np.testing.assert_allclose(model(batch, training=True), z, rtol=1e-4, atol=1e-4)
 
@@ -226,7 +219,7 @@ def test_gamma_and_beta_are_learned_by_the_gradients_of_the_equations(batch, num
     """Section 3: dJ/dgamma = sum(g z_norm) and dJ/dbeta = sum(g) over examples, for g = dJ/dz_tilde. The running
     averages are not learned."""
     w, gamma, beta = numbers
-    model = block(activation_name="linear")
+    model = block(activation="linear")
     model.set_weights([w, gamma, beta, np.zeros(UNITS), np.ones(UNITS)])
     g = np.random.default_rng(3).normal(size=(M, UNITS)).astype(np.float32)
     with tf.GradientTape() as tape:

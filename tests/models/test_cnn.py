@@ -4,20 +4,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.models.cnn import cnn
+from tests.models.settings import CNN
 
-SETTINGS = {
-    "filters": [4, 6],
-    "kernel_size": 3,
-    "activation": "relu",
-    "norm_placement": "before_activation",
-    "norm_momentum": 0.8,
-    "norm_epsilon": 0.01,
-    "pooling": "max",
-    "pool_size": 2,
-    "collapse": "global_average",
-    "dropout_rate": 0.0,
-    "l2": 0.0,
-}
+SETTINGS = {**CNN, "filters": [4, 6], "norm_momentum": 0.8, "norm_epsilon": 0.01}
 
 
 def build(shape=(9, 8, 1), **changes):

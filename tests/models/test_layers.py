@@ -3,22 +3,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.models.layers import activation, dense_block, normalized
+from pipeline.models.layers import Norm, activation_layer, dense_block, normalized
 from pipeline.models.softmax_regression import softmax_regression
 from tests.conftest import head
 
-SETTINGS = {
-    "activation_name": "relu",
-    "norm_placement": "before_activation",
-    "norm_momentum": 0.8,
-    "norm_epsilon": 0.01,
-    "dropout_rate": 0.0,
-}
 
-
-def block(**changes):
-    inputs = keras.Input((5,))
-    return keras.Model(inputs, dense_block(inputs, 7, **{**SETTINGS, **changes}))
+def block(norm_placement="before_activation", activation="relu", dropout_rate=0.0):
+    inputs, norm = keras.Input((5,)), Norm(norm_placement, 0.8, 0.01)
+    outputs = dense_block(inputs, 7, activation=activation, norm=norm, dropout_rate=dropout_rate)
+    return keras.Model(inputs, outputs)
 
 
 def kinds(model):
@@ -90,18 +83,18 @@ def test_an_example_predicts_the_same_alone_as_in_a_batch():
 )
 def test_an_unknown_activation_is_refused(name, suggestion):
     with pytest.raises(InputError, match=f"model.activation={name} is not known") as raised:
-        activation(name)
+        activation_layer(name)
     assert suggestion in str(raised.value)
     allowed = str(raised.value).split("Allowed: ")[1]
     assert "relu" in allowed and "tanh" in allowed and "deserialize" not in allowed
     with pytest.raises(InputError, match="is not known"):
-        block(activation_name=name)
+        block(activation=name)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "gelu", "elu", "linear"])
 def test_a_known_activation_is_that_of_keras(name):
     x = np.linspace(-3, 3, 13, dtype=np.float32)
-    np.testing.assert_array_equal(activation(name)(x), getattr(keras.activations, name)(x))
+    np.testing.assert_array_equal(activation_layer(name)(x), getattr(keras.activations, name)(x))
 
 
 def test_an_unknown_norm_placement_is_refused():

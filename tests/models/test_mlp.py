@@ -4,21 +4,12 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.models.mlp import mlp
-
-SETTINGS = {
-    "hidden_units": 6,
-    "hidden_layers": 2,
-    "activation": "relu",
-    "norm_placement": "before_activation",
-    "norm_momentum": 0.9,
-    "norm_epsilon": 1e-3,
-    "dropout_rate": 0.0,
-}
+from tests.models.settings import MLP
 
 
 def model(shape=(4,), n_logits=3, **changes):
     inputs = keras.Input(shape)
-    return keras.Model(inputs, mlp(inputs, n_logits, **{**SETTINGS, **changes}))
+    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, **changes}))
 
 
 def dense(network):

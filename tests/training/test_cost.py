@@ -1,6 +1,7 @@
 """A model whose output is its cost, through the runner: J(W) = W^2 - 10 W + 25, whose minimum is J(5) = 0."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,9 +12,9 @@ from pipeline.checks import check
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.eventlog import events_of
-from pipeline.models import quadratic
 from pipeline.records import CohortPlanned, Conditions, Ended, EpochEnded, Started, TrainJob
 from pipeline.saving import load_model
+from pipeline.schema import Model
 from pipeline.training.cohort import run_trials
 from pipeline.training.trial import build_model
 from tests.conftest import ROOT, composed
@@ -118,13 +119,11 @@ def test_inputs_of_a_cost_are_not_normalised():
     assert not [layer for layer in model.layers if type(layer).__name__ == "Normalization"]
 
 
-def test_a_model_with_more_outputs_than_its_cost_is_refused(monkeypatch):
-    config = config_of()
+def two_outputs(inputs, n_outputs):
+    return keras.layers.Dense(2)(inputs)
 
-    def two(inputs, n_outputs):
-        return keras.layers.Dense(2)(inputs)
 
-    two.__module__ = "pipeline.models.quadratic"
-    monkeypatch.setattr(quadratic, "quadratic", two)
+def test_a_model_with_more_outputs_than_its_cost_is_refused():
+    config = replace(config_of(), model=Model(f"{__name__}.two_outputs", head="cost"))
     with pytest.raises(InputError, match=r"model.head=cost needs outputs \[batch, 1\] \(the cost of the example\)"):
         build_model(config, load_splits(config))

@@ -99,17 +99,16 @@ def test_a_batch_is_divided_in_its_order(n, replicas):
 
 
 @pytest.mark.parametrize(
-    ("device", "there", "message"),
+    ("device", "n_gpus", "message"),
     [
-        ("gpu", [], r"device=gpu: TensorFlow sees no GPU\. Available to it: cpu\. For NVIDIA's: pip install"),
-        ("multi_gpu", ["GPU:0"], r"device=multi_gpu: TensorFlow sees 1 GPU\. Available to it: cpu, gpu 0\. "),
-        ("tpu", [], r"device=tpu: TensorFlow reaches no TPU\. Available to it: cpu\."),
+        ("gpu", 0, r"device=gpu: TensorFlow sees no GPU\. Available to it: cpu\. For NVIDIA's: pip install"),
+        ("multi_gpu", 1, r"device=multi_gpu: TensorFlow sees 1 GPU\. Available to it: cpu, gpu 0\. "),
+        ("tpu", 0, r"device=tpu: TensorFlow reaches no TPU\. Available to it: cpu\."),
     ],
 )
-def test_a_worker_refuses_what_tensorflow_lacks(device, there, message, monkeypatch):
-    monkeypatch.setattr(distributed, "gpus", lambda: there)
+def test_a_worker_refuses_what_tensorflow_lacks(device, n_gpus, message):
     with pytest.raises(InputError, match=message) as error:
-        distributed.make_strategy(device)
+        distributed.require(device, n_gpus)
     assert "\n" not in str(error.value)
 
 

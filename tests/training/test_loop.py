@@ -58,7 +58,8 @@ def train(trainer, folder, **changes):
     own = {key: changes.pop(key, value) for key, value in own.items()}
     settings = {"epochs": len(getattr(trainer, "script", [])), "objective": ACCURACY, "checkpoint_seconds": 1e9}
     member = loop.Member(0, **own)
-    loop.train(trainer, [member], **{**settings, **changes}, finished=lambda m, outcome: outcomes.append(outcome))
+    finished = {"finished": lambda m, outcome: outcomes.append(outcome)}
+    loop.EpochLoop(trainer, [member], **{**settings, **changes, **finished}).run()
     (outcome,) = outcomes
     shown = SimpleNamespace(status=outcome.status, reason=outcome.reason, progress=member.progress, best=member.best)
     return shown, events
@@ -248,14 +249,14 @@ def test_a_trial_that_cannot_be_saved_fails_alone(tmp_path, checkpoint_seconds):
         )
         for n in range(2)
     ]
-    loop.train(
+    loop.EpochLoop(
         Pair(accuracies(0.1, 0.2)),
         members,
         epochs=2,
         objective=ACCURACY,
         checkpoint_seconds=checkpoint_seconds,
         finished=lambda member, outcome: outcomes.update({member.number: outcome}),
-    )
+    ).run()
     assert (outcomes[0].status, outcomes[1].status) == ("failed", "completed")
     assert "Not a directory" in reason_of(outcomes[0].error)[0]
     assert checkpoint.load(tmp_path / "1/state.h5")[2].epoch == 2
@@ -305,7 +306,7 @@ def test_places_that_were_filled_up_stay_filled(tmp_path, size, kept):
         )
         for n in range(4 if size == 4 else 1)
     ]
-    loop.train(
+    loop.EpochLoop(
         trainer,
         members,
         epochs=4,
@@ -313,5 +314,5 @@ def test_places_that_were_filled_up_stay_filled(tmp_path, size, kept):
         checkpoint_seconds=1e9,
         finished=lambda member, outcome: None,
         compacts=lambda running, size, *rest: running < size,
-    )
+    ).run()
     assert keeping == kept

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import pytest
 
@@ -56,9 +57,9 @@ def test_patience_is_over(epoch, best_epoch, patience, over):
 def test_a_progress_survives_as_a_dict():
     progress = Progress(seconds=1.5)
     progress.update(metrics(0.5), ACCURACY)
-    assert Progress(**progress.to_dict()) == progress
+    assert Progress(**asdict(progress)) == progress
     shown = {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5, "cohort": 1}
-    assert progress.to_dict() == shown
+    assert asdict(progress) == shown
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from omegaconf import OmegaConf
 
 from pipeline.building import target
 from pipeline.targets import call
-from pipeline.training import solo
 
 OPTIMIZERS = {
     "momentum": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
@@ -138,23 +137,21 @@ def test_evaluating_changes_nothing(make_model, make_trainer, splits, rates):
         np.testing.assert_array_equal(array, before[name], err_msg=name)
 
 
-def test_an_epoch_in_several_calls_is_the_same_epoch(make_model, make_trainer, splits, rates, monkeypatch):
-    def train():
-        trainer = make_trainer(make_model(splits, dropout_rate=0.2), keras.optimizers.Adam(), splits)
+def test_an_epoch_in_several_calls_is_the_same_epoch(make_model, make_trainer, splits, rates):
+    def train(**settings):
+        trainer = make_trainer(make_model(splits, dropout_rate=0.2), keras.optimizers.Adam(), splits, **settings)
         return [trainer.train_epoch(rates(0.01)) for _ in range(2)], trainer.weights()
 
     metrics, weights = train()
-    monkeypatch.setattr(solo, "STEPS_PER_CALL", 4)
-    metrics_again, weights_again = train()
+    metrics_again, weights_again = train(steps_per_call=4)
     assert metrics_again == [pytest.approx(epoch, rel=1e-6) for epoch in metrics]
     for one, other in zip(weights, weights_again, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_request_to_stop_is_noticed_between_two_calls(make_model, make_trainer, splits, rates, monkeypatch):
-    monkeypatch.setattr(solo, "STEPS_PER_CALL", 2)
+def test_a_request_to_stop_is_noticed_between_two_calls(make_model, make_trainer, splits, rates):
     optimizer = keras.optimizers.SGD()
-    trainer = make_trainer(make_model(splits, hidden_layers=0), optimizer, splits)
+    trainer = make_trainer(make_model(splits, hidden_layers=0), optimizer, splits, steps_per_call=2)
     asked = []
 
     def should_stop():

@@ -6,8 +6,7 @@ trial trains the same bits with it as without, and one that trains fused, alone 
 
 import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +20,7 @@ from pipeline.records import Event, Undiagnosed
 from pipeline.training.callbacks import Callback, Moment, Observation
 from pipeline.training.diagnostics.layer_probe import Arrays, Probe
 from pipeline.training.fused import stacking
+from pipeline.training.recent import Recent
 
 PROBE = 256  # training examples that are looked at, the first ones: many enough for a percentile of a single unit
 BATCHES = 16  # drawn to see how batch statistics vary
@@ -28,9 +28,9 @@ DRAWN = 256  # examples of a batch at most: from there on its noise follows from
 POOL = BATCHES * DRAWN  # examples that batches are drawn from at most, read once
 POOL_BYTES = 2**26  # or fewer, of large images; yet enough for two batches
 RUN = 64  # examples of the pool that stand together: a file is read in blocks
-MOST_PROBES = 32  # some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials
+# Some 10 MB and half a second of tracing each; a cohort may hold as many structures as trials.
+PROBES: Recent[Probe] = Recent(32)
 
-_probes: OrderedDict[str, Probe] = OrderedDict()
 _examples: dict[int, "ProbedExamples"] = {}  # by id of the split, while that lives
 
 
@@ -38,23 +38,23 @@ class Diagnostics(Callback):
     """Records what the layers of a trial do, by epoch. If that can't be had it says why, once, and the trial trains on:
     only data that can't be read would fail it in training, too."""
 
-    def __init__(self, diagnosis: "Diagnosis", emit: Callable[[Event], None]) -> None:
-        self._diagnosis: Diagnosis | None = diagnosis
+    def __init__(self, diagnose: Callable[[list[np.ndarray]], Observation], emit: Callable[[Event], None]) -> None:
+        self._diagnose: Callable[[list[np.ndarray]], Observation] | None = diagnose
         self._emit = emit
 
     def at_start(self, moment: Moment) -> Observation | None:
         return self.after_epoch(moment)
 
     def after_epoch(self, moment: Moment) -> Observation | None:
-        if self._diagnosis is None:
+        if self._diagnose is None:
             return None
         weights = moment.weights()
         try:
-            return self._diagnosis(weights)
+            return self._diagnose(weights)
         except (InputError, OSError):
             raise
         except Exception as error:
-            self._diagnosis = None
+            self._diagnose = None
             self._emit(Undiagnosed(time.time(), in_one_line(error)))
             return None
 
@@ -70,11 +70,12 @@ class Diagnosis:
         model: keras.Model,
         make: Callable[[], keras.Model],
         train: Split,
-        *,
         head: Head,
         batch_size: int,
         seed: int,
+        probes: Recent[Probe] = PROBES,
     ) -> None:
+        self._probes = probes  # none is kept here: they bound what all trials hold
         self._model, self._make, self._head, self._train = model, make, head, train
         self._batch_size, self._seed = batch_size, seed
         self._start: Arrays | None = None
@@ -103,14 +104,14 @@ class Diagnosis:
         """
         if self._start is None:
             _, self._start = self._measure(self._model.get_weights())
-        loss, found = self._measure(weights)
-        layers = {name: _summary(arrays, self._start[name]) for name, arrays in found.items()}
+        loss, measures = self._measure(weights)
+        layers = {name: _summary(arrays, self._start[name]) for name, arrays in measures.items()}
         return Observation({"probe_loss": loss}, layers)
 
     @cached_property
-    def _key(self) -> str:
+    def _key(self) -> Hashable:
         """By which models of the very same layers share a probe."""
-        return str([self._head.key, *stacking.leaves(self._model.get_config())])
+        return self._head, str([*stacking.leaves(self._model.get_config())])
 
     @cached_property
     def _drawn(self) -> np.ndarray:
@@ -122,22 +123,13 @@ class Diagnosis:
     def _measure(self, weights: list[np.ndarray]) -> tuple[float, Arrays]:
         examples = _examples_of(self._train)
         batches = (examples.pool[rows] for rows in self._drawn)
-        loss, found = self._probe().measure(weights, examples.inputs, examples.labels, batches)
+        probe = self._probes.get(self._key, lambda: Probe(self._make(), self._head))
+        loss, measures = probe.measure(weights, examples.inputs, examples.labels, batches)
         scale = noise_ratio(self._batch_size, len(self._train), self._drawn.shape[1], len(examples.pool))
-        for seen in found.values():
+        for seen in measures.values():
             if "batch_means" in seen:
                 seen["batch_noise"] = scale * seen["batch_means"].std(0, ddof=1)
-        return loss, found
-
-    def _probe(self) -> Probe:
-        """That of these layers. None is kept here, so that MOST_PROBES bounds what all trials hold; the least recently
-        used go."""
-        if self._key not in _probes:
-            _probes[self._key] = Probe(self._make(), self._head)
-        _probes.move_to_end(self._key)
-        while len(_probes) > MOST_PROBES:
-            _probes.popitem(last=False)
-        return _probes[self._key]
+        return loss, measures
 
 
 @dataclass(frozen=True)

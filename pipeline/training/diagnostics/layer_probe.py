@@ -36,7 +36,7 @@ class Probe:
 
     def __init__(self, model: keras.Model, head: Head) -> None:
         self._model, self._head = model, head
-        self._calls: list[tuple[keras.layers.Layer, dict[str, Any]]] = []
+        self._calls: list[tuple[keras.layers.Layer, dict[str, tf.Tensor]]] = []
         self._as_training = False  # whether batch norm takes the statistics of the batch
         prepare(model, stacked=False, own_data=True)  # input statistics are read from the weights
         for layer in _layers(model):
@@ -50,8 +50,8 @@ class Probe:
         """The loss of predicting, and what is seen of the layers. inputs: [probe, ...], labels: [probe]; batches, of
         which one at a time is held: [batch, ...] each."""
         self._model.set_weights(weights)
-        loss, found = self._run(tf.constant(inputs), tf.constant(labels))
-        arrays = {name: {key: t.numpy() for key, t in tensors.items()} for name, tensors in found.items()}
+        loss, measures = self._run(tf.constant(inputs), tf.constant(labels))
+        arrays = {name: {key: t.numpy() for key, t in tensors.items()} for name, tensors in measures.items()}
         noisy = [name for name, seen in arrays.items() if "batch_spread" in seen]
         if noisy:
             means = [self._run_batch(tf.constant(batch)) for batch in batches]
@@ -63,9 +63,9 @@ class Probe:
         call = layer.call
         if isinstance(layer, keras.layers.BatchNormalization):
 
-            def normalize(inputs: tf.Tensor, training: Any = None, **others: Any) -> tf.Tensor:
+            def normalize(inputs: tf.Tensor, training: Any = None, **options: Any) -> tf.Tensor:
                 self._calls.append((layer, {"normed": inputs}))
-                return call(inputs, training=self._as_training, **others)
+                return call(inputs, training=self._as_training, **options)
 
             layer.call = normalize
         elif isinstance(layer, keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU | keras.layers.PReLU):
@@ -73,9 +73,9 @@ class Probe:
         else:
             if isinstance(getattr(layer, "kernel", None), keras.Variable):
 
-                def multiply(*inputs: Any, **others: Any) -> Any:
+                def multiply(*inputs: Any, **options: Any) -> Any:
                     self._calls.append((layer, {"kernel": layer.kernel}))
-                    return call(*inputs, **others)
+                    return call(*inputs, **options)
 
                 layer.call = multiply
             activation = vars(layer).get("activation")
@@ -110,17 +110,17 @@ class Probe:
             loss = tf.reduce_mean(self._head.losses(labels, outputs))
         kernels = {name: layer.kernel for name, layer in seen.items() if layer.kernel is not None}
         gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        found: Tensors = {name: {} for name in seen}
+        measures: Tensors = {name: {} for name in seen}
         for name, kernel in kernels.items():
-            found[name] |= {"gradient_norm": _norm(gradients[name]), "weight_norm": _norm(kernel)}
+            measures[name] |= {"gradient_norm": _norm(gradients[name]), "weight_norm": _norm(kernel)}
         for name, layer in seen.items():
             if layer.before is not None:
-                found[name] |= _distribution(layer.before)
+                measures[name] |= _distribution(layer.before)
                 values = _by_unit(layer.after)
-                found[name]["dead"] = tf.reduce_max(values, 0) == tf.reduce_min(values, 0)
+                measures[name]["dead"] = tf.reduce_max(values, 0) == tf.reduce_min(values, 0)
             if (noisy := layer.batch_mean_of()) is not None:
-                found[name]["batch_spread"] = tf.math.reduce_std(_by_unit(noisy), 0)
-        return tf.reduce_mean(self._head.losses(labels, predicted)), found
+                measures[name]["batch_spread"] = tf.math.reduce_std(_by_unit(noisy), 0)
+        return tf.reduce_mean(self._head.losses(labels, predicted)), measures
 
     def _batch_means(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         _, seen = self._forward(inputs)

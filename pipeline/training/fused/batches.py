@@ -24,12 +24,9 @@ from pipeline.training.sums import Sums, added
 class InMemoryBatches:
     """D data sets on the device, each with its seed: an epoch is computed there from its order alone."""
 
-    def __init__(self, splits: Sequence[Splits], seeds: Sequence[int], *, batch_size: int) -> None:
-        self._train, self._validation = (
-            _stacked([s.train for s in splits]),
-            _stacked([s.validation for s in splits]),
-        )
-        self._seeds, self._n = seeds, len(splits[0].train)
+    def __init__(self, program: Program, splits: Sequence[Splits], seeds: Sequence[int], *, batch_size: int) -> None:
+        self._program, self._seeds, self._n = program, seeds, len(splits[0].train)
+        self._train, self._validation = _stacked([s.train for s in splits]), _stacked([s.validation for s in splits])
         self.calls = self._n // batch_size  # the steps that steps() does; finish() does what is left of an epoch
         self._order = tf.zeros([len(seeds), self._n], tf.int32)
 
@@ -37,29 +34,25 @@ class InMemoryBatches:
         self._order = tf.stack([epoch_order(self._n, seed, epoch) for seed in self._seeds])
 
     def steps(
-        self, program: Program, state: State, totals: Sums, constants: Constants, rate: tf.Tensor, *span: tf.Tensor
+        self, state: State, totals: Sums, constants: Constants, rates: tf.Tensor, *span: tf.Tensor
     ) -> tuple[State, Sums]:
         """Steps `span` (begin, end) of the epoch."""
-        stepped: tuple[State, Sums] = program.steps(state, totals, constants, self._train, self._order, rate, *span)
-        return stepped
+        return self._program.steps(self._train, self._order, state, totals, constants, rates, *span)
 
-    def finish(self, program: Program, state: State, constants: Constants, rate: tf.Tensor) -> tuple[State, Sums, Sums]:
+    def finish(self, state: State, constants: Constants, rates: tf.Tensor) -> tuple[State, Sums, Sums]:
         """The last steps, what they add to the totals, and the validation."""
-        finished: tuple[State, Sums, Sums] = program.finish(
-            state, constants, self._train, self._order, rate, self._validation
-        )
-        return finished
+        return self._program.finish(self._train, self._order, self._validation, state, constants, rates)
 
 
 class StreamingBatches:
     """One data set whose batches come through tf.data, in the order of its seed."""
 
     def __init__(
-        self, splits: Splits, seed: int, *, batch_size: int, epoch: int = 0, augment: Augmentation | None = None
+        self, program: Program, splits: Splits, seed: int, *, batch_size: int, epoch: int, augment: Augmentation | None
     ) -> None:
         batches = training_batches(splits.train, batch_size=batch_size, seed=seed, start_epoch=epoch, augment=augment)
         device = accelerator()
-        self._batches = iterator(batches, device)
+        self._program, self._batches = program, iterator(batches, device)
         self.calls = steps_per_epoch(len(splits.train), batch_size)
         self._held = None if splits.validation.streamed else _stacked([splits.validation])
         if self._held is None:
@@ -70,12 +63,12 @@ class StreamingBatches:
         """The batches come in their order by themselves."""
 
     def steps(
-        self, program: Program, state: State, totals: Sums, constants: Constants, rate: tf.Tensor, *span: tf.Tensor
+        self, state: State, totals: Sums, constants: Constants, rates: tf.Tensor, *span: tf.Tensor
     ) -> tuple[State, Sums]:
-        stepped: tuple[State, Sums] = program.stream(self._batches, state, totals, constants, rate, *span)
-        return stepped
+        return self._program.stream(self._batches, state, totals, constants, rates, *span)
 
-    def finish(self, program: Program, state: State, constants: Constants, rate: tf.Tensor) -> tuple[State, Sums, Sums]:
+    def finish(self, state: State, constants: Constants, rates: tf.Tensor) -> tuple[State, Sums, Sums]:
+        program = self._program
         if self._held is not None:
             return state, program.zero(state), program.evaluate(state, constants, self._held)
         totals, waited = program.zero(state), 0.0

@@ -1,8 +1,7 @@
 """What training changes of the trials of a cohort: stacked on the device, and each as Keras has it."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,14 +10,19 @@ import tensorflow as tf
 from pipeline.training.fused import updates
 from pipeline.training.fused.program import State
 
-# What a variable of an optimizer is: iteration, rate, own or shared (slot); the slot; the weight it belongs to.
-Place = tuple[str, str, int]
+
+class Place(NamedTuple):
+    """What a variable of an optimizer in Keras is here."""
+
+    kind: str  # slot, shared slot, iteration or rate
+    slot: str = ""  # its name
+    weight: int = 0  # among the trainable ones, that the slot belongs to
 
 
 class Stacked:
     """The weights, running averages and slots of P trials of one structure, widths padded with zeros.
 
-    models, optimizers: one a trial, as they begin. numbers: of the optimizers, by name, [P]. wide: the shapes of the
+    models, optimizers: one a trial, as they begin; of the latter the `numbers`, [P] by name. wide: the shapes of the
     widest model's variables.
     """
 
@@ -32,14 +36,20 @@ class Stacked:
     ) -> None:
         # Where a trial's variables are: the order of Keras, which state.h5 and model.h5 share.
         self._shapes = [[tuple(w.shape) for w in model.variables] for model in models]
-        self._order = _variable_order(models[0])
-        self._weight_order = [_index(models[0].variables, w) for w in models[0].weights]
-        self._optimizer_orders = _optimizer_orders(rule, optimizers, models)
+        first = models[0]
+        places = {id(variable): i for i, variable in enumerate(first.variables)}
+        self._trainable, self._averages, self._weights = (
+            [places[id(variable)] for variable in variables]
+            for variables in (first.trainable_variables, first.non_trainable_variables, first.weights)
+        )
+        self._optimizer_places = _optimizer_places(rule, optimizers, models)
         arrays = [[v.numpy() for v in model.variables] for model in models]
-        weights, others = ([stack([a[v] for a in arrays], wide[v]) for v in order] for order in self._order)
+        weights, averages = (
+            [stack([own[v] for own in arrays], wide[v]) for v in order] for order in (self._trainable, self._averages)
+        )
         slots, shared = updates.first_slots(rule, [tuple(w.shape) for w in weights], numbers)
         slots, shared = tf.nest.map_structure(tf.constant, (slots, shared))
-        self._state = State(weights, others, slots, shared, tf.zeros([len(models)]))
+        self._state = State(weights, averages, slots, shared, tf.zeros([len(models)]))
         self._numpy: State | None = None
         self._restored = False  # whether the arrays are newer than the tensors
 
@@ -48,7 +58,7 @@ class Stacked:
 
     def masks(self) -> list[tf.Tensor | None]:
         """For each trainable weight, what is a trial's own: see padding_masks()."""
-        own = [[shapes[v] for v in self._order[0]] for shapes in self._shapes]
+        own = [[shapes[v] for v in self._trainable] for shapes in self._shapes]
         return padding_masks(own, [tuple(w.shape[1:]) for w in self._state.weights])
 
     @property
@@ -65,14 +75,19 @@ class Stacked:
     def weights(self, i: int) -> list[np.ndarray]:
         """What predicting needs of trial `i`, in its own widths and the order of model.weights."""
         variables = self._variables(i)
-        return [variables[v] for v in self._weight_order]
+        return [variables[v] for v in self._weights]
 
     def of(self, i: int) -> dict[str, np.ndarray]:
         """Everything that training changes of trial `i`, as SoloTrainer names it."""
-        variables = self._variables(i)
-        result = {f"model/{v:04d}": variables[v] for v in range(len(variables))}
-        for name, (kind, slot, j) in self._optimizer_orders[i].items():
-            result[name] = self._slot(i, kind, slot, j)
+        result = {f"model/{v:04d}": variable for v, variable in enumerate(self._variables(i))}
+        for name, place in self._optimizer_places[i].items():
+            if place.kind == "rate":  # is given by step
+                result[name] = np.zeros((), np.float32)
+            elif place.kind == "iteration":
+                result[name] = np.array(int(self._stacked(place)[i]), np.int64)
+            else:
+                shape = self._shapes[i][self._trainable[place.weight]] if place.kind == "slot" else ()
+                result[name] = cut(self._stacked(place)[i], shape)
         return result
 
     def restore(self, i: int, state: dict[str, np.ndarray]) -> None:
@@ -80,29 +95,24 @@ class Stacked:
         now = self.of(i)
         if {k: v.shape for k, v in now.items()} != {k: v.shape for k, v in state.items()}:
             raise ValueError("the saved state belongs to another model or optimizer")
-        trainable, others = self._order
         whole, self._restored = self._as_numpy(), True
-        for stacked, order in ((whole.weights, trainable), (whole.others, others)):
+        for stacked, order in ((whole.weights, self._trainable), (whole.averages, self._averages)):
             for array, v in zip(stacked, order, strict=True):
                 array[i] = pad(state[f"model/{v:04d}"], array.shape[1:])
         for slots in whole.slots:
             for array in slots.values():
                 array[i] = 0  # and stays so where this trial has no such slot, for which it has a momentum of 0
-        for name, (kind, slot, j) in self._optimizer_orders[i].items():
-            if kind == "iteration":
-                whole.step[i] = state[name]
-            elif kind == "own":
-                array = whole.slots[j][slot]
+        for name, place in self._optimizer_places[i].items():
+            if place.kind != "rate":
+                array = self._stacked(place)
                 array[i] = pad(state[name], array.shape[1:])
-            elif kind == "shared":
-                whole.shared[slot][i] = state[name]
 
     def keep(self, chosen: tf.Tensor) -> None:
         """Goes on with the trials of these indices only."""
         self.state = gathered(self.state, chosen)
         kept = chosen.numpy().tolist()
         self._shapes = [self._shapes[i] for i in kept]
-        self._optimizer_orders = [self._optimizer_orders[i] for i in kept]
+        self._optimizer_places = [self._optimizer_places[i] for i in kept]
 
     def _as_numpy(self) -> State:
         """The state, fetched once an epoch however many trials ask."""
@@ -111,17 +121,17 @@ class Stacked:
         return self._numpy
 
     def _variables(self, i: int) -> list[np.ndarray]:
-        state, (trainable, others), shapes = self._as_numpy(), self._order, self._shapes[i]
-        found = {v: array[i] for v, array in zip((*trainable, *others), (*state.weights, *state.others), strict=True)}
-        return [cut(found[v], shapes[v]) for v in range(len(found))]
-
-    def _slot(self, i: int, kind: str, slot: str, j: int) -> np.ndarray:
+        """Those of trial `i`, as in model.variables."""
         state = self._as_numpy()
-        if kind == "own":
-            return cut(state.slots[j][slot][i], self._shapes[i][self._order[0][j]])
-        if kind == "shared":
-            return np.array(state.shared[slot][i])
-        return np.array(int(state.step[i]), np.int64) if kind == "iteration" else np.array(0, np.float32)
+        order, arrays = (*self._trainable, *self._averages), (*state.weights, *state.averages)
+        stacked = dict(zip(order, arrays, strict=True))
+        return [cut(stacked[v][i], shape) for v, shape in enumerate(self._shapes[i])]
+
+    def _stacked(self, place: Place) -> np.ndarray:
+        """A variable of the optimizer, [P, ...]."""
+        state = self._as_numpy()
+        slots: dict[str, np.ndarray] = state.slots[place.weight] if place.kind == "slot" else state.shared
+        return slots[place.slot] if place.slot else state.step
 
 
 def gathered(structure: Any, chosen: tf.Tensor) -> Any:
@@ -150,43 +160,29 @@ def padding_masks(
 ) -> list[tf.Tensor | None]:
     """For each variable 1 where a trial has a weight of its own and 0 in its padding, [P, *shape]; None if no trial
     is padded. shapes: of each trial's variables."""
-    result: list[tf.Tensor | None] = []
-    for j, shape in enumerate(wide):
-        own = [trial[j] for trial in shapes]
-        same = all(s == shape for s in own)
-        result.append(None if same else stack([np.ones(s, np.float32) for s in own], shape))
-    return result
+    return [
+        None if set(narrow) == {shape} else stack([np.ones(own, np.float32) for own in narrow], shape)
+        for narrow, shape in zip(zip(*shapes), wide, strict=True)
+    ]
 
 
-def _index(variables: Sequence[Any], variable: Any) -> int:
-    return next(i for i, v in enumerate(variables) if v is variable)
-
-
-def _variable_order(model: keras.Model) -> tuple[list[int], list[int]]:
-    """Places in model.variables of the trainable ones and of the others."""
-    places = functools.partial(_index, model.variables)
-    return [places(v) for v in model.trainable_variables], [places(v) for v in model.non_trainable_variables]
-
-
-def _optimizer_orders(
+def _optimizer_places(
     rule: updates.Rule, optimizers: Sequence[keras.optimizers.Optimizer], models: Sequence[keras.Model]
 ) -> list[dict[str, Place]]:
     """For each trial, for each variable of its optimizer in Keras, by its name in state.h5, what it is here."""
     # All that Keras' variables depend on, among optimizers of one class: it makes no slots for a momentum of 0.
     kinds = [getattr(optimizer, "momentum", 0.0) > 0 for optimizer in optimizers]
-    firsts = {kind: kinds.index(kind) for kind in kinds}
-    orders = {kind: _optimizer_order(rule, optimizers[i], models[i]) for kind, i in firsts.items()}
-    return [orders[kind] for kind in kinds]
+    places = {kind: _places(rule, optimizers[kinds.index(kind)], models[kinds.index(kind)]) for kind in set(kinds)}
+    return [places[kind] for kind in kinds]
 
 
-def _optimizer_order(rule: updates.Rule, optimizer: keras.optimizers.Optimizer, model: keras.Model) -> dict[str, Place]:
+def _places(rule: updates.Rule, optimizer: keras.optimizers.Optimizer, model: keras.Model) -> dict[str, Place]:
     optimizer.build(model.trainable_variables)
-    places: dict[int, Place] = {id(optimizer.iterations): ("iteration", "", 0)}
+    places = {id(optimizer.iterations): Place("iteration")}
     for slot, attribute in rule.slots.items():
-        held = getattr(optimizer, attribute, [])
+        variables = getattr(optimizer, attribute, [])
         if slot in rule.shared:
-            places[id(held)] = ("shared", slot, 0)
+            places[id(variables)] = Place("shared", slot)
         else:
-            places |= {id(variable): ("own", slot, j) for j, variable in enumerate(held)}
-    variables = enumerate(optimizer.variables)
-    return {f"optimizer/{k:04d}": places.get(id(variable), ("rate", "", 0)) for k, variable in variables}
+            places |= {id(variable): Place("slot", slot, j) for j, variable in enumerate(variables)}
+    return {f"optimizer/{k:04d}": places.get(id(v), Place("rate")) for k, v in enumerate(optimizer.variables)}

@@ -5,9 +5,8 @@ held to Keras' by a test. A new optimizer is one function and one entry of RULES
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -83,7 +82,7 @@ class Rule:
     update: Update
     slots: dict[str, str]
     numbers: tuple[str, ...]
-    plain: dict[str, Any]
+    plain: dict[str, object]
     shared: tuple[str, ...] = ()
     complements: tuple[str, ...] = ()
 
@@ -129,22 +128,21 @@ def obstacle(optimizer: keras.optimizers.Optimizer) -> str | None:
     if rule is None:
         return f"there is no fused form of the optimizer {type(optimizer).__name__}"
     for name, value in {**_PLAIN, **rule.plain}.items():
-        found = getattr(optimizer, name, value)
-        if found != value:
-            return f"there is no fused form of {type(optimizer).__name__} with {name}={found}"
+        setting = getattr(optimizer, name, value)
+        if setting != value:
+            return f"there is no fused form of {type(optimizer).__name__} with {name}={setting}"
     return None
 
 
-def numbers(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
-    """What varies by trial, as the rule wants it: no clipping is an infinite norm, no decay one of 0."""
-    rule = RULES[type(optimizer)]
-    values = {name: float(getattr(optimizer, name)) for name in rule.numbers}
-    return {
-        **values,
-        **{f"one_minus_{name}": 1.0 - values[name] for name in rule.complements},
-        "weight_decay": float(optimizer.weight_decay or 0.0),
-        "clipnorm": float(optimizer.clipnorm or math.inf),
-    }
+def numbers(optimizers: Sequence[keras.optimizers.Optimizer]) -> dict[str, np.ndarray]:
+    """What varies among optimizers of one class, as their rule wants it, float32 [P] each: no clipping is an infinite
+    norm, no decay one of 0."""
+    rule = RULES[type(optimizers[0])]
+    exact = {name: np.array([float(getattr(o, name)) for o in optimizers]) for name in rule.numbers}
+    exact |= {f"one_minus_{name}": 1.0 - exact[name] for name in rule.complements}
+    exact["weight_decay"] = np.array([o.weight_decay or 0.0 for o in optimizers])
+    exact["clipnorm"] = np.array([o.clipnorm or math.inf for o in optimizers])
+    return {name: values.astype(np.float32) for name, values in exact.items()}
 
 
 def apply(
@@ -188,11 +186,7 @@ def first_slots(
 ) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """The slots before the first step, for stacked weights of `shapes`; those that no trial uses are left out."""
     n_trials = len(values["weight_decay"])
-    start = values.get("initial_accumulator_value", np.zeros(n_trials))
+    start = values.get("initial_accumulator_value", np.zeros(n_trials, np.float32))
     used = [n for n in rule.slots if n not in rule.shared and not (n in values and not values[n].any())]
-    own = [
-        {name: np.zeros(shape, np.float32) + start.reshape(-1, *[1] * (len(shape) - 1)) for name in used}
-        for shape in shapes
-    ]
-    own = [{name: array.astype(np.float32) for name, array in slots.items()} for slots in own]
-    return own, {name: np.ones(n_trials, np.float32) for name in rule.shared}
+    wide = [np.zeros(shape, np.float32) + start.reshape(-1, *[1] * (len(shape) - 1)) for shape in shapes]
+    return [dict.fromkeys(used, array) for array in wide], {name: np.ones(n_trials, np.float32) for name in rule.shared}

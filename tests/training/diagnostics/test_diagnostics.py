@@ -19,13 +19,20 @@ from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from pipeline.eventlog import events_of
 from pipeline.records import Conditions, Diagnosed, Ended, EpochEnded, Started, TrainJob, Undiagnosed
-from pipeline.schema import Model
+from pipeline.schema import Model, Target
 from pipeline.training import checkpoint
+from pipeline.training.callbacks import Callback
 from pipeline.training.cohort import run_trials
-from pipeline.training.diagnostics import diagnosis as diagnostics
-from pipeline.training.diagnostics.diagnosis import BATCHES, PROBE, Diagnosis, ProbedExamples, pool_rows
-from pipeline.training.diagnostics.layer_probe import Probe
-from pipeline.training.trial import identity
+from pipeline.training.diagnostics.diagnosis import (
+    BATCHES,
+    PROBE,
+    Diagnosis,
+    Diagnostics,
+    ProbedExamples,
+    pool_rows,
+)
+from pipeline.training.recent import Recent
+from pipeline.training.trial import build_model, identity
 from tests.conftest import composed, head
 from tests.workers.jobs import task
 
@@ -152,19 +159,30 @@ def test_a_batch_of_everything_has_no_noise():
     assert found.layers["hidden"]["batch_noise"] == 0
 
 
-def test_large_batches_take_no_more_memory_than_small_ones(monkeypatch):
+class Counting(keras.layers.Layer):
+    """Notes how many examples pass it at once."""
+
+    sizes: list[int] = []  # noqa: RUF012
+
+    def call(self, inputs):
+        tf.py_function(lambda n: self.sizes.append(int(n)), [tf.shape(inputs)[0]], [])
+        return inputs
+
+
+def test_large_batches_take_no_more_memory_than_small_ones():
     """Of the examples that are measured, few are held at once and few in all."""
-    sizes, measure = [], Probe.measure
 
-    def watch(self, weights, inputs, labels, batches):
-        batches = list(batches)
-        sizes.extend(len(batch) for batch in batches)
-        return measure(self, weights, inputs, labels, batches)
+    def make():
+        inputs = keras.Input((4,))
+        x = keras.layers.BatchNormalization()(keras.layers.Dense(5)(Counting()(inputs)))
+        return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.ReLU()(x)))
 
-    monkeypatch.setattr(Probe, "measure", watch)
-    diagnosis(lambda: network(True, False), normal(50_000), 20_000)(network(True, False).get_weights())
-    assert max(sizes) <= 256
-    assert sum(sizes) <= 2 * 4096  # at epoch 0 and now
+    Counting.sizes.clear()
+    weights = make().get_weights()
+    Counting.sizes.clear()
+    diagnosis(make, normal(50_000), 20_000)(weights)
+    assert max(Counting.sizes) <= 256
+    assert sum(Counting.sizes) <= 2 * (4096 + 2 * PROBE)  # at epoch 0 and now; the probe batch trains and predicts
 
 
 @pytest.mark.parametrize("n", [1, 300, 4096, 4097, 10_000, 1_000_000])
@@ -205,9 +223,8 @@ def test_a_file_is_read_once_and_measured_as_an_array_is(tmp_path, monkeypatch):
     assert held() == before  # what was read goes with the data
 
 
-def test_the_number_of_probes_bounds_what_all_trials_hold(monkeypatch, data):
-    monkeypatch.setattr(diagnostics, "MOST_PROBES", 2)
-    alive = weakref.WeakSet()
+def test_the_number_of_probes_bounds_what_all_trials_hold(data):
+    alive, probes = weakref.WeakSet(), Recent(2)
 
     def make(units):
         keras.backend.clear_session(free_memory=False)  # as a trial does, for layers of the same names
@@ -220,7 +237,7 @@ def test_the_number_of_probes_bounds_what_all_trials_hold(monkeypatch, data):
 
     starts = {units: make(units) for units in range(2, 7)}
     trials = {
-        units: Diagnosis(start, partial(made, units), data, head=head(), batch_size=20, seed=7)
+        units: Diagnosis(start, partial(made, units), data, head(), batch_size=20, seed=7, probes=probes)
         for units, start in starts.items()
     }
     found = [{units: trial(starts[units].get_weights()) for units, trial in trials.items()} for _ in range(2)]
@@ -282,16 +299,35 @@ def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
-def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr(diagnostics, "MOST_PROBES", 1)
-    short, states = (*DROPOUT, "train.epochs=2"), []
-    for on in ("false", "true"):
+ONE_PROBE = Recent(1)
+
+
+class Remaking(Callback):
+    """Diagnoses with a probe that is made anew whenever another trial's was asked for in between."""
+
+    def after_epoch(self, moment):
+        config, train = moment.config, moment.splits.train
+        make = partial(build_model, config, moment.splits)
+        diagnose = Diagnosis(make(), make, train, head(), batch_size=20, seed=config.seed, probes=ONE_PROBE)
+        return diagnose(moment.weights())
+
+
+def with_callback(config, kind, **arguments):
+    target = Target(f"{__name__}.{kind.__name__}", arguments)
+    return replace(config, train=replace(config.train, callbacks=[target]))
+
+
+def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path):
+    states = []
+    for on in (False, True):
         several = [
-            config_of(f"seed={units}", f"model.hidden_units={units}", f"train.diagnostics={on}", *short)
-            for units in (6, 9)
+            config_of(f"seed={units}", f"model.hidden_units={units}", *DROPOUT, "train.epochs=2") for units in (6, 9)
         ]
-        assert cohorts(train(tmp_path / on, FUSED, several)) == {2}
-        states.append([checkpoint.load(path)[0] for path in sorted((tmp_path / on).rglob("state.h5"))])
+        several = [with_callback(config, Remaking) for config in several] if on else several
+        events = train(tmp_path / str(on), FUSED, several)
+        assert cohorts(events) == {2}
+        assert all((list(layers_of(e)) == ([1, 2] if on else [])) for e in events)
+        states.append([checkpoint.load(path)[0] for path in sorted((tmp_path / str(on)).rglob("state.h5"))])
     for without, with_it in zip(*states, strict=True):
         for name, array in without.items():
             np.testing.assert_array_equal(array, with_it[name], err_msg=name)
@@ -309,34 +345,57 @@ def unwatchable(inputs, n_logits):
     return keras.layers.Dense(n_logits)(EachAlone(5, "relu", use_bias=False)(keras.layers.Flatten()(inputs)))
 
 
-@pytest.mark.parametrize("settings", [SOLO, FUSED], ids=["solo", "fused"])
-def test_a_diagnosis_that_fails_costs_itself_only(settings, tmp_path, monkeypatch):
+@keras.saving.register_keras_serializable()
+class Particular(keras.layers.Dense):
+    """Computes with its own activation only, which that of a watched layer is not."""
+
+    def call(self, inputs):
+        if self.activation is not keras.activations.relu:
+            raise TypeError("no such activation\nand more")
+        return super().call(inputs)
+
+
+def particular(inputs, n_logits):
+    return keras.layers.Dense(n_logits)(Particular(5, "relu")(keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "n", "model", "reason"),
+    [(SOLO, 1, unwatchable, "InaccessibleTensorError: "), (FUSED, 2, particular, "TypeError: ")],
+    ids=["solo", "fused"],
+)
+def test_a_diagnosis_that_fails_costs_itself_only(settings, n, model, reason, tmp_path):
     """A cohort stays one: it was no obstacle to fusing."""
-    several = [config_of(f"seed={s}", "train.diagnostics=true") for s in (0, 1)][: 1 if settings is SOLO else 2]
-    if settings is SOLO:
-        several = [replace(several[0], model=Model(f"{__name__}.unwatchable", head=several[0].model.head))]
-    else:
-
-        def fail(self, weights):
-            raise ValueError("no such tensor\nand more")
-
-        monkeypatch.setattr(Diagnosis, "__call__", fail)
+    several = [config_of(f"seed={s}", "train.diagnostics=true") for s in range(n)]
+    several = [replace(c, model=Model(f"{__name__}.{model.__name__}", head=c.model.head)) for c in several]
     for events in train(tmp_path, settings, several):
         assert events[-1].status == "completed"
         assert [type(e) for e in events] == [Started, Undiagnosed, *[EpochEnded] * 3, Ended]
-        assert events[0].cohort == len(several)
-        reason = "InaccessibleTensorError: " if settings is SOLO else "ValueError: no such tensor"
+        assert events[0].cohort == n
         assert events[1].reason.startswith(reason)
         assert "\n" not in events[1].reason
 
 
-@pytest.mark.parametrize("error", [InputError("changed"), OSError("unreadable")], ids=["changed", "unreadable"])
-def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path, monkeypatch):
-    monkeypatch.setattr(Diagnosis, "__call__", lambda self, weights: (_ for _ in ()).throw(error))
-    (events,) = train(tmp_path, SOLO, [config_of("train.diagnostics=true")])
+ERRORS = {"changed": InputError("the file has changed"), "unreadable": OSError("the disk is unreadable")}
+
+
+class Unreadable(Diagnostics):
+    """Diagnoses a trial whose data can't be read any more."""
+
+    def __init__(self, error):
+        super().__init__(self.fail, emit=lambda event: None)
+        self.error = ERRORS[error]
+
+    def fail(self, weights):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path):
+    (events,) = train(tmp_path, SOLO, [with_callback(config_of(), Unreadable, error=error)])
     assert [type(e) for e in events] == [Started, Ended]
     assert events[-1].status == "failed"
-    assert str(error) in events[-1].reason
+    assert str(ERRORS[error]) in events[-1].reason
 
 
 def test_fused_trials_measure_what_they_would_alone(tmp_path):

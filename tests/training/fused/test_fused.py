@@ -15,12 +15,9 @@ from pipeline.models.mlp import mlp
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
 from tests.conftest import head
+from tests.models.settings import CNN, MLP
 
 BATCH_SIZE = 16
-NORM = {"norm_placement": "before_activation", "norm_momentum": 0.9, "norm_epsilon": 1e-3}
-MLP = {"hidden_units": [5], "hidden_layers": 1, "activation": "relu", "dropout_rate": 0.0, "l2": 0.0, **NORM}
-CNN = {"filters": [2, 3], "kernel_size": 3, "activation": "relu", "pooling": "max", "pool_size": 2}
-CNN |= {"collapse": "global_average", "dropout_rate": 0.0, "l2": 0.0, **NORM}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def model_of(one, splits):
     keras.utils.set_random_seed(one["seed"])
     inputs = keras.Input(splits.input_shape, name="inputs")
     x = normalized(inputs, *splits.normalization())
-    network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, MLP)
+    network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, {**MLP, "hidden_units": [5]})
     network, settings = one["model"].get("network", network), {**settings, **one["model"]}
     settings.pop("network", None)
     return keras.Model(inputs, network(x, splits.n_classes, **settings))
@@ -448,9 +445,8 @@ def test_mixed_precision_trains(splits):
         assert [array.dtype for array in trainer.weights(i)] == dtypes
 
 
-def test_a_request_to_stop_is_noticed_between_two_calls(splits, monkeypatch):
-    monkeypatch.setattr("pipeline.training.fused.trainer.STEPS_PER_CALL", 2)
-    trainer, asked = fused(WIDTHS, [splits] * 3, xla=False), []
+def test_a_request_to_stop_is_noticed_between_two_calls(splits):
+    trainer, asked = fused(WIDTHS, [splits] * 3, xla=False, steps_per_call=2), []
     before = trainer.state(0)
     assert trainer.epoch(rates_of([0.01, 0.01, 0.01], 6), lambda: len(asked) == 2 or asked.append(0)) is None
     assert len(asked) == 2
@@ -458,10 +454,8 @@ def test_a_request_to_stop_is_noticed_between_two_calls(splits, monkeypatch):
 
 
 @pytest.mark.parametrize("xla", [False, True], ids=["plain", "xla"])
-def test_an_epoch_is_the_same_to_the_bit_in_however_many_calls(splits, xla, monkeypatch):
+def test_an_epoch_is_the_same_to_the_bit_in_however_many_calls(splits, xla):
     """How many steps a call has follows from the clock."""
-    curves = []
-    for most in (256, 2, 1):
-        monkeypatch.setattr("pipeline.training.fused.trainer.STEPS_PER_CALL", most)
-        curves.append(train(fused(WIDTHS, [splits] * 3, xla=xla), WIDTHS, [splits] * 3, 2))
+    data = [splits] * 3
+    curves = [train(fused(WIDTHS, data, xla=xla, steps_per_call=most), WIDTHS, data, 2) for most in (256, 2, 1)]
     assert curves[0] == curves[1] == curves[2]

@@ -7,39 +7,20 @@ import tensorflow as tf
 
 from pipeline.models.cnn import cnn
 from pipeline.models.mlp import mlp
-from pipeline.training.fused import stacking
-
-MLP = {
-    "hidden_units": [5, 3],
-    "hidden_layers": 2,
-    "activation": "relu",
-    "norm_placement": "before_activation",
-    "norm_momentum": 0.9,
-    "norm_epsilon": 1e-3,
-    "dropout_rate": 0.2,
-    "l2": 0.0,
-}
-CNN = {
-    **{name: MLP[name] for name in ("activation", "norm_placement", "norm_momentum", "norm_epsilon", "l2")},
-    "filters": [2, 3],
-    "kernel_size": 3,
-    "pooling": "max",
-    "pool_size": 2,
-    "collapse": "global_average",
-    "dropout_rate": 0.2,
-}
+from pipeline.training.fused import padding, stacking
+from tests.models.settings import CNN, MLP
 
 
 def of_mlp(*, n_inputs=2, n_logits=3, **changes):
     keras.utils.clear_session(free_memory=False)  # layers are numbered from the start, as build_model does it
     inputs = keras.Input((n_inputs,))
-    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, **changes}))
+    return keras.Model(inputs, mlp(inputs, n_logits, **{**MLP, "hidden_units": [5, 3], "dropout_rate": 0.2, **changes}))
 
 
 def of_cnn(**changes):
     keras.utils.clear_session(free_memory=False)
     inputs = keras.Input((8, 8, 1))
-    return keras.Model(inputs, cnn(inputs, 10, **{**CNN, **changes}))
+    return keras.Model(inputs, cnn(inputs, 10, **{**CNN, "dropout_rate": 0.2, **changes}))
 
 
 def of_layers(*layers, shape=(8, 8, 1)):
@@ -49,39 +30,38 @@ def of_layers(*layers, shape=(8, 8, 1)):
     return keras.Model(inputs, x)
 
 
-def key(model, *, pad=True):
-    return stacking.structure(model, pad=pad).key()
+def key(model):
+    return stacking.structure(model).key()
 
 
 @pytest.mark.parametrize(
-    ("make", "one", "other", "padded", "unpadded"),
+    ("make", "changes", "others", "equal"),
     [
-        # (what differs), whether the keys are equal with padding and without
-        (of_mlp, {}, {}, True, True),
-        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True, True),
-        (of_mlp, {"norm_momentum": 0.9}, {"norm_momentum": 0.5}, True, True),
-        (of_mlp, {"norm_epsilon": 1e-3}, {"norm_epsilon": 1e-5}, True, True),
-        (of_mlp, {"l2": 0.1}, {"l2": 0.2}, True, True),
-        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [8, 6]}, True, False),
-        (of_cnn, {"filters": [2, 3]}, {"filters": [4, 1]}, True, False),
-        (of_cnn, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True, True),
-        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.0}, False, False),  # has no such layer
-        (of_mlp, {"l2": 0.1}, {"l2": 0.0}, False, False),
-        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [5]}, False, False),
-        (of_mlp, {"activation": "relu"}, {"activation": "tanh"}, False, False),
-        (of_mlp, {"norm_placement": "none"}, {"norm_placement": "after_activation"}, False, False),
-        (of_mlp, {"n_logits": 3}, {"n_logits": 4}, False, False),
-        (of_mlp, {"n_inputs": 2}, {"n_inputs": 4}, False, False),
-        (of_mlp, {"activation": "softmax"}, {"activation": "softmax", "hidden_units": [8, 6]}, False, False),
-        (of_cnn, {"kernel_size": 3}, {"kernel_size": 5}, False, False),
-        (of_cnn, {"pooling": "max"}, {"pooling": "average"}, False, False),
-        (of_cnn, {"collapse": "flatten"}, {"collapse": "flatten", "filters": [4, 1]}, False, False),
-        (of_cnn, {"collapse": "flatten", "dropout_rate": 0.1}, {"collapse": "flatten"}, True, True),
+        # (what differs), whether the keys are equal
+        (of_mlp, {}, {}, True),
+        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True),
+        (of_mlp, {"norm_momentum": 0.9}, {"norm_momentum": 0.5}, True),
+        (of_mlp, {"norm_epsilon": 1e-3}, {"norm_epsilon": 1e-5}, True),
+        (of_mlp, {"l2": 0.1}, {"l2": 0.2}, True),
+        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [8, 6]}, True),
+        (of_cnn, {"filters": [2, 3]}, {"filters": [4, 1]}, True),
+        (of_cnn, {"dropout_rate": 0.2}, {"dropout_rate": 0.5}, True),
+        (of_mlp, {"dropout_rate": 0.2}, {"dropout_rate": 0.0}, False),  # has no such layer
+        (of_mlp, {"l2": 0.1}, {"l2": 0.0}, False),
+        (of_mlp, {"hidden_units": [5, 3]}, {"hidden_units": [5]}, False),
+        (of_mlp, {"activation": "relu"}, {"activation": "tanh"}, False),
+        (of_mlp, {"norm_placement": "none"}, {"norm_placement": "after_activation"}, False),
+        (of_mlp, {"n_logits": 3}, {"n_logits": 4}, False),
+        (of_mlp, {"n_inputs": 2}, {"n_inputs": 4}, False),
+        (of_mlp, {"activation": "softmax"}, {"activation": "softmax", "hidden_units": [8, 6]}, False),
+        (of_cnn, {"kernel_size": 3}, {"kernel_size": 5}, False),
+        (of_cnn, {"pooling": "max"}, {"pooling": "average"}, False),
+        (of_cnn, {"collapse": "flatten"}, {"collapse": "flatten", "filters": [4, 1]}, False),
+        (of_cnn, {"collapse": "flatten", "dropout_rate": 0.1}, {"collapse": "flatten"}, True),
     ],
 )
-def test_models_of_one_structure_have_one_key(make, one, other, padded, unpadded):
-    assert (key(make(**one)) == key(make(**other))) is padded
-    assert (key(make(**one), pad=False) == key(make(**other), pad=False)) is unpadded
+def test_models_of_one_structure_have_one_key(make, changes, others, equal):
+    assert (key(make(**changes)) == key(make(**others))) is equal
 
 
 layers = keras.layers
@@ -150,7 +130,7 @@ class Dropout(layers.Layer):
     ],
 )
 def test_what_can_be_padded(model, reason):
-    found = stacking.unpadded_reason(model().get_config())
+    found = padding.unpadded_reason(model().get_config())
     if reason is None:
         assert found is None
     else:
@@ -167,25 +147,25 @@ def test_an_activation_can_be_padded_if_it_acts_on_each_unit_alone(name):
     function = keras.activations.get(name)
     both = function(x) if name == "glu" else np.concatenate([function(x[:, :2]), function(x[:, 2:])], axis=1)
     alone = both.shape == x.shape and np.allclose(function(x), both)
-    assert (keras.activations.serialize(function) in stacking.UNITWISE_ACTIVATIONS) is alone
+    assert (keras.activations.serialize(function) in padding.UNITWISE_ACTIVATIONS) is alone
 
 
 def test_differing_is_what_is_not_the_same_in_all():
     changes = [{"dropout_rate": 0.1}, {"dropout_rate": 0.5}, {"dropout_rate": 0.1, "norm_momentum": 0.5}]
     models = [of_mlp(**change) for change in changes]
-    found = stacking.differing([stacking.structure(model, pad=True) for model in models])
+    found = stacking.differing([stacking.structure(model) for model in models])
     for path, values in found.items():
         wanted = {"rate": [0.1, 0.5, 0.1], "momentum": [0.9, 0.9, 0.5]}[path[-1]]
         np.testing.assert_array_equal(values, np.float32(wanted))
         kind = {"rate": keras.layers.Dropout, "momentum": keras.layers.BatchNormalization}[path[-1]]
         assert values.dtype == np.float32 and isinstance(models[0].get_layer(path[1]), kind)
     assert sorted(path[-1] for path in found) == ["momentum", "momentum", "rate", "rate"]
-    assert stacking.differing([stacking.structure(models[0], pad=True)] * 3) == {}
+    assert stacking.differing([stacking.structure(models[0])] * 3) == {}
 
 
 def test_assigned_sets_the_numbers_for_a_while():
     models = [of_mlp(l2=0.1, dropout_rate=0.1), of_mlp(l2=0.3, dropout_rate=0.5)]
-    found = stacking.differing([stacking.structure(model, pad=True) for model in models])
+    found = stacking.differing([stacking.structure(model) for model in models])
     dense, dropout = models[0].layers[1], models[0].layers[4]
     with stacking.assigned(models[0], {path: values[1] for path, values in found.items()}):
         assert (dense.kernel_regularizer.l2, dropout.rate) == (np.float32(0.3), 0.5)
@@ -236,7 +216,7 @@ def behind_an_operation(inner):
 )
 def test_a_number_is_that_of_its_layer_though_a_config_counts_operations_too(make, find):
     models = [behind_an_operation(make(rate)) for rate in (0.1, 0.3)]
-    structures = [stacking.structure(model, pad=True) for model in models]
+    structures = [stacking.structure(model) for model in models]
     assert structures[0].key() == structures[1].key()
     before = models[0].get_config()
     with stacking.assigned(models[0], {path: v[1] for path, v in stacking.differing(structures).items()}):
@@ -248,16 +228,16 @@ def test_a_number_is_that_of_its_layer_though_a_config_counts_operations_too(mak
 
 def test_a_number_that_is_not_found_in_its_model_must_be_equal():
     models = [behind_an_operation(Unheld(layers.Dropout(rate, name="d"), name="u")) for rate in (0.1, 0.3)]
-    structures = [stacking.structure(model, pad=True) for model in models]
+    structures = [stacking.structure(model) for model in models]
     assert structures[0].key() != structures[1].key()
     assert stacking.differing(structures) == {}
-    assert structures[0].key() == stacking.structure(models[0], pad=True).key()
+    assert structures[0].key() == stacking.structure(models[0]).key()
 
 
 def test_a_penalty_that_two_weights_share_is_as_it_was_afterwards():
     penalty = keras.regularizers.L2(0.1)
     model = of_layers(layers.Dense(4, kernel_regularizer=penalty, bias_regularizer=penalty), shape=(2,))
-    numbers = stacking.structure(model, pad=True).numbers
+    numbers = stacking.structure(model).numbers
     assert len(numbers) == 2
     with stacking.assigned(model, dict.fromkeys(numbers, tf.constant(0.3))):
         pass
@@ -267,7 +247,7 @@ def test_a_penalty_that_two_weights_share_is_as_it_was_afterwards():
 @pytest.mark.parametrize(("make", "name"), [(of_mlp, "hidden_units"), (of_cnn, "filters")])
 def test_widest_has_the_largest_width_of_each_layer(make, name):
     models = [make(**{name: widths}) for widths in ([5, 3], [2, 6])]
-    structures = [stacking.structure(model, pad=True) for model in models]
+    structures = [stacking.structure(model) for model in models]
     wide = stacking.widest(models[0], structures)
     assert [v.shape for v in wide.variables] == [v.shape for v in make(**{name: [5, 6]}).variables]
     assert stacking.widest(models[0], structures[:1]) is models[0]

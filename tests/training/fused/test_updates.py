@@ -54,8 +54,7 @@ def keras_path(optimizer, rate, start, gradients):
 def fused_path(optimizers, start, gradients, *, xla=False):
     """The same for all trials at once: start [P, *shape] each."""
     rule, n_trials = updates.RULES[type(optimizers[0])], len(optimizers)
-    columns = [updates.numbers(optimizer) for optimizer in optimizers]
-    numbers = {name: np.float32([column[name] for column in columns]) for name in columns[0]}
+    numbers = updates.numbers(optimizers)
     slots, shared = updates.first_slots(rule, [w.shape for w in start], numbers)
     flags = {"clip": bool(np.isfinite(numbers["clipnorm"]).any()), "decay": bool(numbers["weight_decay"].any())}
     weights, h = [tf.constant(w) for w in start], {name: tf.constant(v) for name, v in numbers.items()}
