@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.eventlog import events_of
 from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
-from pipeline.tracking.store import create, lock, sqlite_path
+from pipeline.tracking.store import absolute, create, lock, sqlite_path
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
@@ -66,7 +66,8 @@ class MlflowWriter:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
-        path = sqlite_path(self.uri)
+        uri = absolute(self.uri)
+        path = sqlite_path(uri)
         with lock(path):
             import logging
 
@@ -77,7 +78,7 @@ class MlflowWriter:
 
             if path is not None and not path.exists():
                 create(path)
-            self._client = MlflowClient(self.uri)
+            self._client = MlflowClient(uri)
             found = self._client.get_experiment_by_name(self._experiment)
             # A server knows itself where artifacts go.
             location = str(self._artifacts.absolute()) if path is not None else None
