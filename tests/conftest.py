@@ -54,6 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(50_000)  # TensorFlow traces millions of objects, and a tenth of that time was spent on looking
     gc.enable()
 
 
