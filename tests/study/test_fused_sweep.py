@@ -8,14 +8,14 @@ import sys
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE, ROOT, TINY, caviar
+from tests.conftest import PATIENCE, ROOT, TINY, here
 
 LINE = (*TINY, "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
 TRIALS = range(6)
 
 
 def sweep(cwd, name, *arguments):
-    result = caviar("-m", f"sweep.name={name}", *LINE, *arguments, cwd=cwd)
+    result = here("-m", f"sweep.name={name}", "executor=inline", *LINE, *arguments, cwd=cwd)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout, cwd / "outputs/sweeps" / name
 
