@@ -159,6 +159,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 def test_batches_wait_on_the_device_that_trains():
     """A second logical CPU stands for the GPU; a process of its own, for devices can't be added later."""
     done = subprocess.run(

@@ -59,6 +59,7 @@ def dry(folder, *arguments):
     return result, result.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_many_cohorts_are_not_all_listed(tmp_path):
     batches = "train.batch_size=choice(" + ",".join(str(n) for n in range(50, 65)) + ")"
     result, lines = dry(

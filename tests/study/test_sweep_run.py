@@ -127,6 +127,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
     assert len(runs) == 11
 
 
+@pytest.mark.slow
 def test_coarse_to_fine_narrows_the_region_and_a_control_searches_the_whole_space_by_each_seed(tmp_path):
     line = [
         *TINY[:3], *QUICK, "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
@@ -210,6 +211,7 @@ def stopped(tmp_path_factory):
     return base, folder, output
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_model_is_not_named_but_how_to_write_it(stopped):
     base, folder, output = stopped
     best = yaml.safe_load((folder / "best.yaml").read_text())
@@ -240,6 +242,7 @@ def grown(begun, tmp_path_factory):
     return folder, *sweep(folder, *BEGUN, "sweep.n_trials=4", "executor.workers=2", "executor.fuse=never", run=caviar)
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_with_the_numbering(begun, grown, stopped):
     trials = asked(grown[2])
     assert [r["trial"] for r in trials] == [0, 1, 2, 3]
@@ -250,6 +253,7 @@ def test_more_trials_go_on_with_the_numbering(begun, grown, stopped):
     assert asked(stopped[1])[:4] == trials
 
 
+@pytest.mark.slow
 def test_the_total_is_met_and_a_model_that_could_not_be_written_is_not_named(begun, grown, tmp_path):
     best = yaml.safe_load((grown[2] / "best.yaml").read_text())
     assert model_line(grown[1].stdout) == f"outputs/sweeps/s/{best['trial']}/model.h5"

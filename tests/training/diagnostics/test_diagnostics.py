@@ -264,7 +264,9 @@ SOLO = Conditions(fuse="never", xla="never")
 DROPOUT = ("model.dropout_rate=0.2",)
 
 
-@pytest.mark.parametrize("settings", [SOLO, FUSED, XLA], ids=["solo", "fused", "XLA"])
+@pytest.mark.parametrize(
+    "settings", [SOLO, FUSED, pytest.param(XLA, marks=pytest.mark.slow)], ids=["solo", "fused", "XLA"]
+)
 def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
     states = []
     for on in ("false", "true"):
@@ -282,6 +284,7 @@ def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(diagnostics, "MOST_PROBES", 1)
     short, states = (*DROPOUT, "train.epochs=2"), []
@@ -339,6 +342,7 @@ def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path, monkeypatch):
     assert str(error) in events[-1].reason
 
 
+@pytest.mark.slow
 def test_fused_trials_measure_what_they_would_alone(tmp_path):
     several = [
         config_of(f"seed={s}", f"model.hidden_units={units}", "train.diagnostics=true") for s, units in ((0, 6), (1, 9))
