@@ -42,6 +42,10 @@ def head(name: str = "softmax", asked: Sequence[str] = ()) -> Head:
     return make_head(name, **MAPS, asked=asked)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # or xdist begins with the files of most tests, not with the longest
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: a worker runs a file whole, and a long one begun last would keep the others idle."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
@@ -50,6 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(50_000)  # TensorFlow traces millions of objects, and a tenth of that time was spent on looking
     gc.enable()
 
 

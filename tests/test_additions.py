@@ -281,6 +281,7 @@ def test_a_scale_is_its_file_and_a_line(folder, tmp_path):
     assert tried == pytest.approx([0, 0.09, 0.36, 0.81])
 
 
+@pytest.mark.slow
 def test_workers_import_what_the_parent_does(folder, tmp_path):
     """In processes of their own, as without executor=inline."""
     conf = {"_target_": "mine.wide.wide", "units": 5, "head": "softmax", "search": {}}

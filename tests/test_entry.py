@@ -184,7 +184,7 @@ def test_help_explains_groups_keys_and_commands(tmp_path):
 
 def test_the_dry_run_shows_arms_stages_and_ranges(tmp_path):
     line = "-m sweep=coarse_to_fine optimizer=sgd,adam sweep.dry_run=true train.batch_size=64"
-    result = caviar(*line.split(), cwd=tmp_path)
+    result = here(*line.split(), "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert files(tmp_path) == []
     text = result.stdout

@@ -1,12 +1,14 @@
 """The parent never imports TensorFlow; workers never import MLflow and are no forks."""
 
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 
-from tests.conftest import PATIENCE, ROOT, TINY
+from pipeline.records import TrainJob, TrialTask
+from tests.conftest import PATIENCE, ROOT, TINY, composed
 
 HEAVY = {"tensorflow", "keras"}
 
@@ -24,7 +26,8 @@ def imported(arguments: list[str], cwd) -> set[str]:
     return set(line.split()[1:])
 
 
-QUICK = [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true", "sweep.max_tier=1", "executor.workers=1"]]
+DRY = ["-m", "sweep.dry_run=true", "sweep.max_tier=1", "executor.workers=1", "executor.xla=never"]
+QUICK = [["--help"], ["--cfg", "job"], pytest.param(DRY, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("arguments", QUICK, ids=" ".join)
@@ -45,9 +48,10 @@ def test_commands_on_data_never_import_tensorflow(arguments, tmp_path):
     assert (status, {*modules.split()} & {*HEAVY, "mlflow"}) == ("0", set())
 
 
-SWEEP = ["-m", "sweep.n_trials=2", "sweep.max_tier=1", "executor.workers=1"]
+SWEEP = ["-m", "sweep.n_trials=2", "sweep.max_tier=1", "executor.workers=1", "executor.xla=never"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [[], SWEEP], ids=["run", "sweep"])
 def test_the_parent_never_imports_tensorflow(mode, tmp_path):
     modules = imported([*mode, *TINY], tmp_path)
@@ -55,25 +59,19 @@ def test_the_parent_never_imports_tensorflow(mode, tmp_path):
     assert modules & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_a_worker_never_imports_mlflow_hydra_or_the_parents_main(tmp_path):
-    job = subprocess.run(
-        [sys.executable, "-c", COMPOSE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    child = subprocess.run([sys.executable, "-c", WORK, job], cwd=ROOT, capture_output=True, text=True, check=True)
+    of = composed("dataset=blobs", "train.epochs=1")
+    job = TrainJob(0, (TrialTask(0, of.config, of.record, str(tmp_path)),), export=True)
+    child = subprocess.run(
+        [sys.executable, "-c", WORK, pickle.dumps(job).hex()], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     modules = set(child.stdout.splitlines()[-1].split())
     assert "tensorflow" in modules
     assert modules & {"mlflow", "hydra", "omegaconf", "optuna"} == set()
     assert (tmp_path / "model.h5").exists()
 
 
-COMPOSE = """
-import pickle, sys
-from pipeline.records import TrainJob, TrialTask
-from tests.conftest import composed
-of = composed("dataset=blobs", "train.epochs=1")
-job = TrainJob(0, (TrialTask(0, of.config, of.record, sys.argv[1]),), export=True)
-print(pickle.dumps(job).hex())
-"""
 WORK = """
 import pickle, sys
 from pipeline.workers import worker

@@ -6,7 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.cli.conftest import wrong
-from tests.conftest import caviar, here
+from tests.conftest import here
 
 SHORT = ("experiment=quadratic", "optimizer=sgd", "optimizer.learning_rate=0.45", "train.epochs=3")
 
@@ -14,7 +14,7 @@ SHORT = ("experiment=quadratic", "optimizer=sgd", "optimizer.learning_rate=0.45"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cost")
-    result = caviar(*SHORT, "executor=inline", cwd=folder)
+    result = here(*SHORT, "executor=inline", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, result.stdout, next((folder / "outputs/runs").iterdir())
 

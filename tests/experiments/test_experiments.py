@@ -19,17 +19,18 @@ FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
 # In this process, where TensorFlow is imported once; and no program is used long enough to be worth XLA.
 INLINE = ("executor=inline", "executor.xla=never", "tracking=none")
+SHALLOW = "model.hidden_layers=1"  # of the default's two: to trace layers is what takes long
 # What makes each of them short.
 SMALL = {
-    "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=2,3"],
+    "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=1,2"],
     "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4"],
-    "bn_learning_rate": ["sweep.points=3", "train.epochs=2", "model.hidden_layers=2"],
+    "bn_learning_rate": ["sweep.points=3", "train.epochs=2", SHALLOW],
     "covariate_shift": ["train.epochs=2", "seed=0,1", "model.hidden_layers=2"],
-    "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128"],
-    "decay": ["sweep.points=2", "train.epochs=2"],
-    "batch_size": ["train.epochs=6"],
-    "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2"],
-    "one_minus_log": ["sweep.n_trials=6", "train.epochs=2"],
+    "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128", SHALLOW],
+    "decay": ["sweep.points=2", "train.epochs=2", SHALLOW],
+    "batch_size": ["train.epochs=6", SHALLOW],
+    "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
+    "one_minus_log": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
     "coarse_to_fine": [
         "seed=0,1",
         "sweep.n_trials=20",
@@ -39,9 +40,10 @@ SMALL = {
         "sweep.stages.random.epochs=2",
         "sweep.stages.coarse.epochs=1",
         "sweep.stages.fine.epochs=2",
+        SHALLOW,
     ],
     "quadratic": ["sweep.points=3", "optimizer=sgd,lion", "train.epochs=20"],
-    "random_vs_grid": ["seed=0,1", "sweep.n_trials=60", "train.epochs=1"],
+    "random_vs_grid": ["seed=0,1", "sweep.n_trials=60", "train.epochs=1", SHALLOW],
 }
 
 

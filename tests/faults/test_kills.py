@@ -15,7 +15,7 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
-from tests.conftest import PATIENCE, ROOT, caviar, children, command, wait_for
+from tests.conftest import PATIENCE, ROOT, caviar, children, command, here, wait_for
 
 pytestmark = pytest.mark.slow
 SEED = 20
@@ -122,7 +122,7 @@ def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(t
 
     process = begun(rng.randrange(1, 30))
     os.killpg(process.pid, signal.SIGSTOP)  # or it is done before the second has begun
-    second = caviar(*LINE, cwd=tmp_path)
+    second = here(*LINE, "executor=inline", cwd=tmp_path)
     assert second.returncode == 2
     assert "sweep.name=s is running in another process" in second.stderr
     workers = children(process.pid)

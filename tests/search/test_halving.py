@@ -18,7 +18,7 @@ from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import Halving
 from pipeline.search.halving import pruned, rungs
-from tests.conftest import PATIENCE, TINY, caviar, command
+from tests.conftest import PATIENCE, TINY, command, here
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,7 @@ def test_a_rung_asked_again_after_a_resume_stops_who_was_to_stop(accuracies, wri
 
 
 QUICK = ("executor.workers=1", "executor.fuse=always", "executor.xla=never")  # nothing is probed
+INLINE = "executor=inline"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def halved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("halving")
     line = ["-m", "sweep=halving", "sweep.name=h", "sweep.n_trials=9", "sweep.max_tier=1", *TINY[:3]]
     line += ["sweep.halving.min_epochs=1", "sweep.stages.halving.epochs=5", "train.early_stopping=null", *QUICK]
-    result = caviar(*line, cwd=folder)
+    result = here(*line, INLINE, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder / "outputs/sweeps/h", result, line
 
@@ -133,7 +134,7 @@ def test_stopped_trials_were_the_worst_and_keep_curve_and_weights(halved):
 def test_the_same_command_again_runs_nothing(halved):
     folder, _, line = halved
     before = {n: events(folder, n) for n in range(9)}
-    result = caviar(*line, cwd=folder.parents[2])
+    result = here(*line, INLINE, cwd=folder.parents[2])
     assert result.returncode == 0, result.stderr
     assert {n: events(folder, n) for n in range(9)} == before
 
@@ -171,7 +172,7 @@ def test_a_crash_between_two_ends_at_a_rung_loses_neither_a_trial_nor_its_run(ha
     # The sweep's own run is in the ledger before any trial's is in MLflow, though perhaps not before this line.
     parent = [text for text in lines[first + 1 :] if '"tracking"' in text]
     ledger.write_text("".join(lines[: first + 1] + parent))
-    result = caviar(*line, cwd=tmp_path)
+    result = here(*line, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert ends(ledger.parent) == ends(undisturbed)
     assert runs(tmp_path) == runs(before)
@@ -194,7 +195,7 @@ def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturb
         assert process.wait(PATIENCE) == status
         if signum == signal.SIGINT:
             assert sorted(status for _, status, _ in runs(tmp_path)) == ["FINISHED"] * 6 + ["KILLED"] * 3
-    result = caviar(*line, cwd=tmp_path)
+    result = here(*line, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert ends(folder) == ends(undisturbed)
     stored = [(status, len(steps)) for _, status, steps in runs(tmp_path)]
@@ -209,7 +210,7 @@ def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(
     line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 tracking=none"
     halving = ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "train.early_stopping=null"]
     epochs = [f"sweep.stages.{stage}.epochs={n}" for stage, n in zip(STAGES, (3, 4, 5), strict=True)]
-    result = caviar(*line.split(), *TINY[:3], *halving, *epochs, *QUICK, cwd=tmp_path)
+    result = here(*line.split(), *TINY[:3], *halving, *epochs, *QUICK, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     folder = tmp_path / "outputs/sweeps/s"
     rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
@@ -237,6 +238,6 @@ def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(
 
 def test_halving_is_off_unless_min_epochs_says_when(tmp_path):
     line = "-m sweep=coarse_to_fine sweep.dry_run=true dataset=blobs sweep.n_trials=3 sweep.max_tier=1"
-    result = caviar(*line.split(), *QUICK, "sweep.halving.min_epochs=null", cwd=tmp_path)
+    result = here(*line.split(), *QUICK, INLINE, "sweep.halving.min_epochs=null", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "go on" not in result.stdout

@@ -5,7 +5,7 @@ import pytest
 from pipeline.schema import Halving
 from pipeline.search.halving import rungs
 from pipeline.study.forecast import Cost, mean_epochs, spread
-from tests.conftest import caviar
+from tests.conftest import here
 
 # seconds of each job, workers -> seconds until all are done
 SPREAD = [
@@ -55,10 +55,11 @@ def test_what_a_cohort_costs(together, epochs, n_rungs, scale, seconds):
 
 
 def dry(folder, *arguments):
-    result = caviar("-m", "sweep.dry_run=true", "dataset=blobs", *arguments, cwd=folder)
+    result = here("-m", "sweep.dry_run=true", "dataset=blobs", "executor=inline", *arguments, cwd=folder)
     return result, result.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_many_cohorts_are_not_all_listed(tmp_path):
     batches = "train.batch_size=choice(" + ",".join(str(n) for n in range(50, 65)) + ")"
     result, lines = dry(
@@ -67,6 +68,7 @@ def test_many_cohorts_are_not_all_listed(tmp_path):
         "sweep.n_trials=30",
         "sweep.points=2",
         "sweep.max_tier=1",
+        "model=softmax_regression",
         batches,
         "executor.fuse=never",
     )

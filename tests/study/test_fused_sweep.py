@@ -8,14 +8,14 @@ import sys
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE, ROOT, TINY, caviar
+from tests.conftest import PATIENCE, ROOT, TINY, here
 
 LINE = (*TINY, "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
 TRIALS = range(6)
 
 
 def sweep(cwd, name, *arguments):
-    result = caviar("-m", f"sweep.name={name}", *LINE, *arguments, cwd=cwd)
+    result = here("-m", f"sweep.name={name}", "executor=inline", *LINE, *arguments, cwd=cwd)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout, cwd / "outputs/sweeps" / name
 
@@ -71,6 +71,7 @@ def test_models_are_written_for_the_best_only(fused):
     assert {p.parent.name for p in fused[1].glob("*/model.h5")} == set(best)
 
 
+@pytest.mark.slow
 def test_each_trial_learns_what_it_learns_alone(fused, alone):
     assert "fused" not in alone[0].replace("fuse=never", "")
     for number in TRIALS:
@@ -80,6 +81,7 @@ def test_each_trial_learns_what_it_learns_alone(fused, alone):
             assert a == pytest.approx(b, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_winner_is_the_same(fused, alone):
     one, other = (yaml.safe_load((folder / "best.yaml").read_text()) for _, folder in (fused, alone))
     assert (one["trial"], one["params"], one["best_epoch"]) == (other["trial"], other["params"], other["best_epoch"])

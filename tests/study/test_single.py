@@ -12,13 +12,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.study.ledger import Ledger
-from tests.conftest import PATIENCE, ROOT, TINY, caviar, command, files, here
+from tests.conftest import PATIENCE, ROOT, TINY, command, files, here
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("single")
-    result = caviar(*TINY, "schedule=inverse_time", cwd=folder)
+    result = here(*TINY, "schedule=inverse_time", "executor=inline", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, result, next((folder / "outputs/runs").iterdir())
 
@@ -106,17 +106,17 @@ def test_an_interrupted_run_goes_on_where_it_stood_as_one_in_this_process_does(t
     trial = next((tmp_path / "outputs/runs").iterdir())
     assert f"resume={trial.relative_to(tmp_path)}" in output
 
-    changed = caviar(*line, "seed=1", f"resume={trial}", cwd=tmp_path)
+    changed = here(*line, "seed=1", f"resume={trial}", "executor=inline", cwd=tmp_path)
     assert changed.returncode == 2
     first, second = changed.stderr.splitlines()  # another seed splits other data
     begins = re.escape(f"resume={trial} was begun otherwise (arms.0.config.seed: was 0, is 1; data: was ")
     assert re.fullmatch(begins + r"\w+, is \w+\)\.", first)
     assert second == "Repeat its own command to resume it, or start a new run, without resume."
 
-    resumed = caviar(*line, f"resume={trial}", cwd=tmp_path)
+    resumed = here(*line, f"resume={trial}", "executor=inline", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "going on after epoch" in resumed.stdout
-    whole = caviar(*line, "tracking=none", "executor=inline", cwd=tmp_path)
+    whole = here(*line, "tracking=none", "executor=inline", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     other = next(f for f in (tmp_path / "outputs/runs").iterdir() if f != trial)
 
@@ -131,7 +131,7 @@ def test_an_interrupted_run_goes_on_where_it_stood_as_one_in_this_process_does(t
     (stored,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
     assert [m.step for m in client.get_metric_history(stored.info.run_id, "loss")] == list(range(1, 41))
 
-    again = caviar(*line, f"resume={trial}", cwd=tmp_path)
+    again = here(*line, f"resume={trial}", "executor=inline", cwd=tmp_path)
     assert again.returncode == 2
     assert "this run has ended (completed)" in again.stderr
 

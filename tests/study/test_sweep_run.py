@@ -17,7 +17,7 @@ from pipeline.jsonl import read
 from pipeline.search.samplers.random import draw
 from pipeline.search.scales import LOG
 from pipeline.search.space import Interval
-from tests.conftest import PATIENCE, ROOT, TINY, caviar, command, wait_for
+from tests.conftest import PATIENCE, ROOT, TINY, caviar, command, here, wait_for
 
 # Nothing is recorded, probed, compiled by XLA, or begun in a second worker: for tests of what a sweep asks and writes.
 QUICK = ("tracking=none", "executor.workers=1", "executor.fuse=always", "executor.xla=never")
@@ -43,8 +43,9 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def sweep(tmp_path, *arguments, status=0):
-    result = caviar("-m", "sweep.name=s", *arguments, cwd=tmp_path)
+def sweep(tmp_path, *arguments, status=0, run=here):
+    executor = ["executor=inline"] if run is here else []
+    result = run("-m", "sweep.name=s", *executor, *arguments, cwd=tmp_path)
     assert result.returncode == status, result.stdout + result.stderr
     return result, tmp_path / "outputs/sweeps/s"
 
@@ -90,7 +91,7 @@ def test_the_printed_command_trains_the_winner_again(arms):
     best = yaml.safe_load((arms[2] / "best.yaml").read_text())
     words = shlex.split(best["command"])
     assert words[:2] == ["python", "run.py"]
-    result = caviar(*words[2:], "tracking=none", cwd=arms[0])
+    result = here(*words[2:], "tracking=none", "executor=inline", cwd=arms[0])
     assert result.returncode == 0, result.stderr
     run = next((arms[0] / "outputs/runs").iterdir())
     alone, within = curve(run), curve(arms[2] / str(best["trial"]))
@@ -126,6 +127,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
     assert len(runs) == 11
 
 
+@pytest.mark.slow
 def test_coarse_to_fine_narrows_the_region_and_a_control_searches_the_whole_space_by_each_seed(tmp_path):
     line = [
         *TINY[:3], *QUICK, "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
@@ -209,6 +211,7 @@ def stopped(tmp_path_factory):
     return base, folder, output
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_model_is_not_named_but_how_to_write_it(stopped):
     base, folder, output = stopped
     best = yaml.safe_load((folder / "best.yaml").read_text())
@@ -236,9 +239,10 @@ def grown(begun, tmp_path_factory):
     """The same sweep with two trials more, by two workers."""
     folder = tmp_path_factory.mktemp("grown")
     shutil.copytree(begun[0], folder, dirs_exist_ok=True)
-    return folder, *sweep(folder, *BEGUN, "sweep.n_trials=4", "executor.workers=2", "executor.fuse=never")
+    return folder, *sweep(folder, *BEGUN, "sweep.n_trials=4", "executor.workers=2", "executor.fuse=never", run=caviar)
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_with_the_numbering(begun, grown, stopped):
     trials = asked(grown[2])
     assert [r["trial"] for r in trials] == [0, 1, 2, 3]
@@ -249,6 +253,7 @@ def test_more_trials_go_on_with_the_numbering(begun, grown, stopped):
     assert asked(stopped[1])[:4] == trials
 
 
+@pytest.mark.slow
 def test_the_total_is_met_and_a_model_that_could_not_be_written_is_not_named(begun, grown, tmp_path):
     best = yaml.safe_load((grown[2] / "best.yaml").read_text())
     assert model_line(grown[1].stdout) == f"outputs/sweeps/s/{best['trial']}/model.h5"

@@ -10,14 +10,16 @@ from pipeline.eventlog import diagnoses_of
 from pipeline.records import Diagnosed, EpochEnded
 from pipeline.tracking.curves import measure
 from pipeline.tracking.diagnostics_picture import PANELS, diagnostics_picture
-from tests.conftest import TINY, caviar, here
+from tests.conftest import TINY, here
 
 
 @pytest.mark.slow
-def test_a_run_records_and_draws_its_layers(tmp_path):
-    result = caviar(*TINY, "train.diagnostics=true", cwd=tmp_path)
+def test_a_run_records_and_draws_its_layers(tmp_path, recwarn):
+    result = here(*TINY, "train.diagnostics=true", "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
+    unseen = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # Python shows a user none
+    assert [str(w.message) for w in recwarn if not issubclass(w.category, unseen)] == []
     (folder,) = (tmp_path / "outputs/runs").iterdir()
     client = MlflowClient(f"sqlite:///{tmp_path}/outputs/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])

@@ -72,3 +72,14 @@ def test_layers_of_any_name_are_stored(store, tmp_path):
     assert metrics == {"loss": 1.0, "seconds": 1.0, "learning_rate": 0.0, "data_wait": 0.0} | {
         f"diagnostics/{name}/pre_activation_mean": 2.0 for name in names.values()
     }
+
+
+def test_an_address_that_is_relative_means_another_store_in_another_folder(tmp_path, monkeypatch):
+    """As executor=inline does in a notebook, which goes on with a study in another folder."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        writer = MlflowWriter("sqlite:///mlflow.db", name, tmp_path)
+        writer.connect()
+        stored = MlflowClient(f"sqlite:///{tmp_path}/{name}/mlflow.db").search_experiments()
+        assert {experiment.name for experiment in stored} == {"Default", name}

@@ -22,6 +22,7 @@ from pipeline.workers.local import LocalExecutor
 from tests.conftest import children
 from tests.workers.jobs import events_of, job, together
 
+pytestmark = pytest.mark.slow
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 

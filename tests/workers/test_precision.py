@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.conftest import TINY, caviar
+from tests.conftest import TINY, here
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_and_saves_float32_probabilities(precision, tmp_path):
     line = ("device=cpu", f"device.precision={precision}", "optimizer.learning_rate=0.05", "tracking=none")
-    result = caviar(*TINY, *line, cwd=tmp_path)
+    result = here(*TINY, *line, "executor=inline", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = next((tmp_path / "outputs/runs").iterdir())
     events = [json.loads(event) for event in (folder / "events.jsonl").read_text().splitlines()]

@@ -4,13 +4,14 @@ import json
 import re
 import signal
 import subprocess
-import time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
-from tests.conftest import PATIENCE, caviar, command, files, here
+from tests.conftest import PATIENCE, command, files, here, wait_for
 
 N = 600
 SMALL = ("model.hidden_units=8", "train.batch_size=64", "tracking=none", "dataset=hdf5", "dataset.file=data.h5")
@@ -71,16 +72,22 @@ def test_bad_data_is_refused_in_a_line_and_leaves_nothing(name, tmp_path):
 def replaced_while_training(folder, *arguments, pattern):
     """The output and status of a command whose data is replaced once an epoch has been trained."""
     write(folder / "data.h5")
-    line = command(*STREAMED, "train.epochs=100000", "train.early_stopping=null", *arguments)
-    with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        deadline = time.monotonic() + PATIENCE
-        while not any(e["event"] == "epoch" and e["epoch"] >= 3 for p in folder.glob(pattern) for e in events(p)):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+    line = [*STREAMED, "train.epochs=100000", "train.early_stopping=null", "executor=inline", *arguments]
+    ended = threading.Event()
+
+    def begun():
+        return any(e["event"] == "epoch" and e["epoch"] >= 3 for p in folder.glob(pattern) for e in events(p))
+
+    def replace():
+        wait_for(lambda: ended.is_set() or begun())
         write(folder / "data.h5", seed=1)
-        output = process.communicate(timeout=PATIENCE)[0]
-    return output, process.returncode
+
+    with ThreadPoolExecutor(1) as pool:
+        replaced = pool.submit(replace)
+        done = here(*line, cwd=folder)
+        ended.set()
+        replaced.result()
+    return done.stdout + done.stderr, done.returncode
 
 
 def test_data_that_is_replaced_while_it_is_trained_on_ends_the_run_and_keeps_its_state(tmp_path):
@@ -136,7 +143,7 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     folder = run_folder(tmp_path)
     before = files(folder)
     write(tmp_path / "data.h5", seed=1)
-    refused = caviar(*line, f"resume={folder}", cwd=tmp_path)
+    refused = here(*line, f"resume={folder}", "executor=inline", cwd=tmp_path)
     assert refused.returncode == 2
     assert re.fullmatch(
         rf"resume={folder} was begun otherwise \(data: was '?\w{{16}}'?, is '?\w{{16}}'?\)\.\n"

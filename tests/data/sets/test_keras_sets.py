@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.data.sets import keras_sets
 from pipeline.errors import InputError
-from tests.conftest import ROOT, caviar, here
+from tests.conftest import ROOT, here
 
 RNG = np.random.default_rng(0)
 LABELS, TEST_LABELS = (np.arange(n, dtype=np.uint8) % 10 for n in (100, 20))
@@ -259,7 +259,7 @@ def test_a_run_without_a_network(home, tmp_path, monkeypatch):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nothing listens there
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    result = caviar("dataset=cifar10", cwd=tmp_path)
+    result = here("dataset=cifar10", "executor=inline", cwd=tmp_path)
     assert result.returncode == 2
     (said,) = result.stderr.strip().splitlines()
     assert said.startswith(f"cifar10 is not in {home}, and Keras could not download it (")

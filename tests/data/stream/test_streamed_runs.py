@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_digits
 
-from tests.conftest import PATIENCE, caviar, command, here
+from tests.conftest import PATIENCE, command, here
 
 LINE = ("dataset=hdf5", "dataset.file=data.h5", "model.hidden_units=8", "train.batch_size=64")
 STREAMED = (*LINE, "dataset.memory=never")
@@ -44,7 +44,7 @@ def runs(folder):
 
 
 def test_a_streamed_run_records_its_wait_and_its_data(folder):
-    done = caviar(*STREAMED, "train.epochs=2", cwd=folder)
+    done = here(*STREAMED, "train.epochs=2", "executor=inline", cwd=folder)
     assert done.returncode == 0, done.stderr
     (run,) = runs(folder)
     waits = [e["data_wait"] for e in events(run) if e["event"] == "epoch"]
@@ -93,7 +93,7 @@ def test_12_a_killed_streamed_run_resumes_to_the_bit(folder):
     """Augmented too: everything follows from the seed, the epoch and the step. Row 12 of the fault matrix."""
     line = [*STREAMED, "train.epochs=60", "train.early_stopping=null", "train.checkpoint_seconds=0", "tracking=none"]
     line += ["train.augment.shift=1", "model.dropout_rate=0.2"]
-    done = caviar(*line, cwd=folder)
+    done = here(*line, "executor=inline", cwd=folder)
     assert done.returncode == 0, done.stderr
     (whole,) = runs(folder)
     with subprocess.Popen(command(*line), cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True) as process:
@@ -105,7 +105,7 @@ def test_12_a_killed_streamed_run_resumes_to_the_bit(folder):
         os.killpg(process.pid, signal.SIGKILL)
     (killed,) = [run for run in runs(folder) if run != whole]
     assert len(curve(killed)) < 60
-    resumed = caviar(*line, f"resume={killed}", cwd=folder)
+    resumed = here(*line, f"resume={killed}", "executor=inline", cwd=folder)
     assert resumed.returncode == 0, resumed.stderr
     assert "going on after epoch" in resumed.stdout
     assert curve(killed) == curve(whole)

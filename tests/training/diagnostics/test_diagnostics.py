@@ -281,7 +281,9 @@ SOLO = Conditions(fuse="never", xla="never")
 DROPOUT = ("model.dropout_rate=0.2",)
 
 
-@pytest.mark.parametrize("settings", [SOLO, FUSED, XLA], ids=["solo", "fused", "XLA"])
+@pytest.mark.parametrize(
+    "settings", [SOLO, FUSED, pytest.param(XLA, marks=pytest.mark.slow)], ids=["solo", "fused", "XLA"]
+)
 def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
     states = []
     for on in ("false", "true"):
@@ -317,6 +319,7 @@ def with_callback(config, kind, **arguments):
     return replace(config, train=replace(config.train, callbacks=[target]))
 
 
+@pytest.mark.slow
 def test_training_is_the_same_to_the_bit_when_probes_are_made_again_as_it_goes(tmp_path):
     states = []
     for on in (False, True):
@@ -398,6 +401,7 @@ def test_data_that_cannot_be_read_fail_the_trial(error, tmp_path):
     assert str(ERRORS[error]) in events[-1].reason
 
 
+@pytest.mark.slow
 def test_fused_trials_measure_what_they_would_alone(tmp_path):
     several = [
         config_of(f"seed={s}", f"model.hidden_units={units}", "train.diagnostics=true") for s, units in ((0, 6), (1, 9))
