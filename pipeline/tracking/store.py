@@ -21,6 +21,14 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
+def absolute(uri: str) -> str:
+    """The same store from whatever folder: MLflow keeps connections by their address, for the process's next study."""
+    path = sqlite_path(uri)
+    if path is None or "?" in str(Path.cwd()):  # where options would begin
+        return uri
+    return f"{SQLITE}{path.absolute()}"
+
+
 def ui(tracking: Tracking) -> str:
     """Where the MLflow UI of the store is: a server shows its own."""
     uri = tracking.uri or ""
@@ -113,6 +121,7 @@ def connect(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow.tracking import MlflowClient
 
+    uri = absolute(uri)
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         # Made beside it and moved: a database whose first migration is cut off, by Ctrl-C or a mistake found meanwhile,
