@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from pipeline.data.rows import Rows
 from pipeline.data.splits import Split
 from pipeline.data.stream.buffers import BUFFERS
-from pipeline.data.stream.stored import Stored
 from pipeline.data.stream.windows import Windows
 
 # Freeing an iterator waits for the autotuner's next wake-up, up to minutes for forty of them, and its bookkeeping
@@ -57,7 +57,7 @@ def training_batches(
     the inputs of each batch.
     """
     n, epochs = len(split), tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max, output_type=tf.int32)
-    if isinstance(split.inputs, Stored):
+    if split.streamed:
         windows = Windows.of(split.inputs, batch_size, seed)
         pairs = epochs.flat_map(lambda epoch: _pairs(epoch, len(windows)))
         batches = _read(split.inputs, split.labels, windows, pairs, batch_size)
@@ -92,7 +92,7 @@ def evaluation_batches(split: Split, *, batch_size: int | None = None) -> tf.dat
     """(inputs, labels) of every example in order, again and again: one iterator for a whole run, because making
     one costs more than evaluating a small model. batch_size: evaluation_batch() unless given."""
     batch_size = batch_size or evaluation_batch(split)
-    if isinstance(split.inputs, Stored):
+    if split.streamed:
         windows = Windows.of(split.inputs, batch_size, seed=0, mixed=False)
         batches = _read(split.inputs, split.labels, windows, _pairs(IN_ORDER, len(windows)), batch_size)
     else:
@@ -140,9 +140,7 @@ def _pairs(epoch: tf.Tensor | int, n_windows: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(n_windows, output_type=tf.int32).map(lambda window: (epoch, window))
 
 
-def _read(
-    rows: Stored, labels: np.ndarray, windows: Windows, pairs: tf.data.Dataset, batch_size: int
-) -> tf.data.Dataset:
+def _read(rows: Rows, labels: np.ndarray, windows: Windows, pairs: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Batches of the windows (epoch, window), of which the next two are read while one is trained on. Rows are put in
     their shuffled place as they are read, so that a batch is a slice of its window; it shares its memory where rows
     are of whole 64 bytes."""

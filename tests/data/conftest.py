@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.data.stream.stored import Sizes, Stored
+from pipeline.data.rows import Sizes
+from pipeline.data.stream.stored import Stored
 
 N, SHAPE = 1000, (5, 3)
 FORMATS = {

@@ -4,7 +4,6 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -13,20 +12,11 @@ import h5py
 import numpy as np
 
 from pipeline.data.checked import stamp
+from pipeline.data.rows import DEFAULT_SIZES, Sizes, Span
 from pipeline.data.stream.chunks import GzippedChunks, opened
 from pipeline.errors import InputError, first_line
 
 THREADS = 4  # which read side by side: they gunzip, and wait for a disk
-Span = tuple[int, int]  # rows start..stop-1
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes of examples that are read, and mixed, together."""
-
-    block: int = 2**21  # read at once, at least: smaller reads cost more than they bring
-    window: int = 2**25  # in memory at once, and shuffled among themselves; up to eight such are held
-    largest_window: int = 2**27  # where a window of several blocks would be larger
 
 
 def as_read(dtype: np.dtype) -> np.dtype:
@@ -48,7 +38,7 @@ class Stored:
     streamed = True  # read again in every epoch
     failure: InputError | None = None  # why the last reading failed: tf.data passes on no more than its text
 
-    def __init__(self, path: Path, key: str, rows: np.ndarray, sizes: Sizes = Sizes()) -> None:
+    def __init__(self, path: Path, key: str, rows: np.ndarray, sizes: Sizes = DEFAULT_SIZES) -> None:
         self.path, self.key, self.rows, self.sizes = path, key, rows, sizes
         self._stamp = stamp(path)
         dataset = self._dataset

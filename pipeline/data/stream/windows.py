@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.stream.stored import Span, Stored
+from pipeline.data.rows import Rows, Span
 
 MIXED_BLOCKS = 16  # in a window, if they are no larger than that: what is side by side in the file ends far apart
 
@@ -24,7 +24,7 @@ class Windows:
     seed: int
 
     @classmethod
-    def of(cls, inputs: Stored, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
+    def of(cls, inputs: Rows, batch_size: int, seed: int, mixed: bool = True) -> "Windows":
         """Windows of whole batches; of a block at least, or of several that are to be mixed."""
         n = len(inputs)
         row = max(1, inputs.nbytes // n)

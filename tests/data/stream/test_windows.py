@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.data.stream.stored import Sizes
+from pipeline.data.rows import Sizes
 from pipeline.data.stream.windows import Windows
 from tests.data.conftest import SHAPE, N, examples, order, stored
 

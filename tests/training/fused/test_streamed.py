@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from pipeline.data.formats.hdf5 import hdf5
 from pipeline.data.input_pipeline import evaluation_batches, steps_per_epoch, training_batches
+from pipeline.data.rows import Sizes
 from pipeline.data.splits import Split, Splits
-from pipeline.data.stream.stored import Sizes, Stored
+from pipeline.data.stream.stored import Stored
 from pipeline.data.stream.windows import Windows
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
