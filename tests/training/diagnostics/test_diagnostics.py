@@ -312,6 +312,7 @@ def unwatchable(inputs, n_logits):
     return keras.layers.Dense(n_logits)(EachAlone(5, "relu", use_bias=False)(keras.layers.Flatten()(inputs)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [SOLO, FUSED], ids=["solo", "fused"])
 def test_a_diagnosis_that_fails_costs_itself_only(settings, tmp_path, monkeypatch):
     """A cohort stays one: it was no obstacle to fusing."""
@@ -363,6 +364,7 @@ def flat(node, prefix=""):
     return {k: v for key, value in node.items() for k, v in flat(value, f"{prefix}/{key}").items()}
 
 
+@pytest.mark.slow
 def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path):
     config = config_of("train.diagnostics=true")
     (whole,) = train(tmp_path / "whole", SOLO, [config])
@@ -373,6 +375,7 @@ def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path):
     assert flat(layers_of(parts)) == pytest.approx(flat(layers_of(whole)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "layers", "hidden"),
     [
