@@ -115,7 +115,7 @@ def package(tmp_path_factory):
 
 
 def with_own(*lines) -> Composed:
-    return composed(*TINY, *ADDED, "device=cpu", *lines)
+    return composed(*TINY, "model.hidden_layers=1", *ADDED, "device=cpu", *lines)
 
 
 def train(folder: Path, configs, **conditions):
@@ -132,6 +132,7 @@ def train(folder: Path, configs, **conditions):
     return [[event for event in own if isinstance(event, EpochEnded)] for own in events], modes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "metrics", "xla"),
     [
@@ -156,6 +157,7 @@ def test_fused_trials_have_the_numbers_of_each_alone(tmp_path, lines, metrics, x
     assert {name for name in alone[0][0].metrics if name.startswith("val_")} == {f"val_{name}" for name in metrics}
 
 
+@pytest.mark.slow
 def test_a_run_shows_and_a_sweep_ranks_by_them(tmp_path):
     own = ("train.metrics=[recall]", "train.epochs=1", "executor=inline", "tracking=none")
     done = here(*TINY, *ADDED, *own, cwd=tmp_path)

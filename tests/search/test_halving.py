@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,7 @@ from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import Halving
 from pipeline.search.halving import pruned, rungs
-from tests.conftest import PATIENCE, TINY, command, here
+from tests.conftest import PATIENCE, TINY, command, here, wait_for
 
 
 @pytest.mark.parametrize(
@@ -186,11 +185,7 @@ def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturb
         process = subprocess.Popen(
             command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        deadline = time.monotonic() + PATIENCE
-        while not ends(folder)["pruned", f"pruned after {epoch} epochs"]:
-            assert process.poll() is None, "it ended before it was to be stopped"
-            assert time.monotonic() < deadline, "it did not come to the rung"
-            time.sleep(0.01)
+        wait_for(lambda rung=f"pruned after {epoch} epochs": ends(folder)["pruned", rung] > 0, process)
         os.killpg(process.pid, signum)  # as a terminal does: to the workers, too
         assert process.wait(PATIENCE) == status
         if signum == signal.SIGINT:

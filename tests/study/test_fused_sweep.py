@@ -10,7 +10,8 @@ import yaml
 
 from tests.conftest import PATIENCE, ROOT, TINY, here
 
-LINE = (*TINY, "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
+pytestmark = pytest.mark.slow
+LINE = (*TINY, "model.hidden_layers=1", "sweep.max_tier=1", "sweep.n_trials=6", "sweep.keep_models=2", "tracking=none")
 TRIALS = range(6)
 
 
@@ -71,7 +72,6 @@ def test_models_are_written_for_the_best_only(fused):
     assert {p.parent.name for p in fused[1].glob("*/model.h5")} == set(best)
 
 
-@pytest.mark.slow
 def test_each_trial_learns_what_it_learns_alone(fused, alone):
     assert "fused" not in alone[0].replace("fuse=never", "")
     for number in TRIALS:
@@ -81,7 +81,6 @@ def test_each_trial_learns_what_it_learns_alone(fused, alone):
             assert a == pytest.approx(b, rel=1e-4)
 
 
-@pytest.mark.slow
 def test_the_winner_is_the_same(fused, alone):
     one, other = (yaml.safe_load((folder / "best.yaml").read_text()) for _, folder in (fused, alone))
     assert (one["trial"], one["params"], one["best_epoch"]) == (other["trial"], other["params"], other["best_epoch"])
@@ -115,7 +114,6 @@ def reader(inputs, n_logits, *, units):
 """
 
 
-@pytest.mark.slow
 def test_a_model_that_does_not_convert_trains_one_by_one_and_says_why(tmp_path):
     """A user's recurrent network, which XLA does not compile: files of code and YAML in a copy of the project."""
     for name in ("conf", "pipeline"):

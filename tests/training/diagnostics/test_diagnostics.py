@@ -362,6 +362,7 @@ def particular(inputs, n_logits):
     return keras.layers.Dense(n_logits)(Particular(5, "relu")(keras.layers.Flatten()(inputs)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "n", "model", "reason"),
     [(SOLO, 1, unwatchable, "InaccessibleTensorError: "), (FUSED, 2, particular, "TypeError: ")],
@@ -422,6 +423,7 @@ def flat(node, prefix=""):
     return {k: v for key, value in node.items() for k, v in flat(value, f"{prefix}/{key}").items()}
 
 
+@pytest.mark.slow
 def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path):
     config = config_of("train.diagnostics=true")
     (whole,) = train(tmp_path / "whole", SOLO, [config])
@@ -432,6 +434,7 @@ def test_a_trial_that_goes_on_measures_what_it_would_have(tmp_path):
     assert flat(layers_of(parts)) == pytest.approx(flat(layers_of(whole)), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "layers", "hidden"),
     [

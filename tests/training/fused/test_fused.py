@@ -17,6 +17,7 @@ from pipeline.training.solo import SoloTrainer
 from tests.conftest import head
 from tests.models.settings import CNN, MLP
 
+pytestmark = pytest.mark.slow
 BATCH_SIZE = 16
 
 
@@ -195,7 +196,6 @@ def test_trials_of_other_widths_are_padded_without_a_trace(splits, common, numbe
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -208,14 +208,12 @@ def test_convolutions_fuse_as_well(images, changes):
     assert_as_alone([trial(**change) for change in changes], [images] * 2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("network", [residual, nested])
 def test_numbers_behind_operations_are_those_of_their_layers(splits, network):
     changes = [{"dropout_rate": 0.1, "norm_momentum": 0.5}, {"dropout_rate": 0.6, "norm_momentum": 0.95}]
     assert_as_alone([trial(network=network, **change) for change in changes], [splits] * 2)
 
 
-@pytest.mark.slow
 def test_trials_on_data_and_seeds_of_their_own(splits):
     fractions = {"validation_fraction": 0.2, "test_fraction": 0.2}
     other = blobs(n_classes=3, examples_per_class=50, spread=0.8, **fractions, seed=1)
