@@ -38,9 +38,9 @@ def split(inputs, labels):
     ],
 )
 def test_evaluate(inputs, labels, expected):
-    found = evaluate(identity, split(inputs, labels), 3, head("softmax")).to_json()
-    assert found["confusion"] == expected.pop("confusion")
-    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5)
+    measured = evaluate(identity, split(inputs, labels), 3, head("softmax")).to_json()
+    assert measured["confusion"] == expected.pop("confusion")
+    assert {key: measured[key] for key in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_sigmoid_column_is_the_probability_of_class_one():
@@ -50,10 +50,10 @@ def test_a_sigmoid_column_is_the_probability_of_class_one():
         [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5], [0.4, 0.6]],
         rtol=1e-6,
     )
-    found = evaluate(one_column, split(inputs, [1, 1, 0, 0]), 2, head("sigmoid")).to_json()
+    measured = evaluate(one_column, split(inputs, [1, 1, 0, 0]), 2, head("sigmoid")).to_json()
     # At exactly one half it is class 0, as in training.
-    assert found["confusion"] == [[1, 1], [1, 1]]
-    assert found["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.5, 0.4]).mean(), rel=1e-5)
+    assert measured["confusion"] == [[1, 1], [1, 1]]
+    assert measured["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.5, 0.4]).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 1023, 1024, 1025, 3000])
@@ -65,19 +65,19 @@ def test_any_number_of_examples_comes_back_in_order(n):
 def test_a_confusion_matrix_adds_up():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 500)
-    found = evaluate(identity, split(rng.uniform(size=(500, 3)), labels), 3, head("softmax"))
-    confusion = found.confusion
-    assert confusion.sum() == found.n == 500
+    measured = evaluate(identity, split(rng.uniform(size=(500, 3)), labels), 3, head("softmax"))
+    confusion = measured.confusion
+    assert confusion.sum() == measured.n == 500
     assert confusion.sum(1).tolist() == np.bincount(labels).tolist()  # rows are the true classes
-    assert np.trace(confusion) / 500 == found.metrics["accuracy"]
+    assert np.trace(confusion) / 500 == measured.metrics["accuracy"]
 
 
 def test_results_are_plain_numbers():
-    found = evaluate(identity, split([[0.5, 0.3, 0.2]], [0]), 3, head("softmax")).to_json()
-    assert {key: type(value) for key, value in found.items()} == {
+    measured = evaluate(identity, split([[0.5, 0.3, 0.2]], [0]), 3, head("softmax")).to_json()
+    assert {key: type(value) for key, value in measured.items()} == {
         "loss": float,
         "accuracy": float,
         "n": int,
         "confusion": list,
     }
-    assert all(type(count) is int for row in found["confusion"] for count in row)
+    assert all(type(count) is int for row in measured["confusion"] for count in row)

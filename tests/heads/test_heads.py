@@ -83,8 +83,8 @@ def test_a_cost_is_saved_as_it_is():
     ],
 )
 def test_the_loss_of_predictions_is_that_of_the_outputs_they_came_from(name, results, predictions):
-    found = head(name).predictions(np.float32(results))
-    np.testing.assert_array_equal(found, predictions)
-    loss = head(name).losses(np.int32([1]), head(name).outputs_of(found))
+    computed = head(name).predictions(np.float32(results))
+    np.testing.assert_array_equal(computed, predictions)
+    loss = head(name).losses(np.int32([1]), head(name).outputs_of(computed))
     expected = {"softmax": np.log(2), "sigmoid": np.log(4), "cost": -3.0}[name]
     np.testing.assert_allclose(loss, [expected], rtol=1e-6)

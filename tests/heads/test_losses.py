@@ -99,9 +99,9 @@ def test_half_precision_logits_give_a_float32_loss(dtype):
 )
 def test_the_most_probable_class(logits, classes):
     logits = tf.constant(logits, tf.float32)
-    found = of(logits).classes(logits)
-    assert found.dtype == tf.int32
-    assert found.numpy().tolist() == classes
+    computed = of(logits).classes(logits)
+    assert computed.dtype == tf.int32
+    assert computed.numpy().tolist() == classes
 
 
 def mean_loss(z, labels):
@@ -151,9 +151,9 @@ def test_the_prediction_is_the_hardmax(n_classes):
     logits = RNG.normal(0, 3, (40, n_classes)).astype(np.float32)
     hardmax = (logits == logits.max(1, keepdims=True)).astype(int)
     assert hardmax.sum() == 40
-    found = softmax.classes(tf.constant(logits)).numpy()
-    np.testing.assert_array_equal(np.eye(n_classes, dtype=int)[found], hardmax)
-    np.testing.assert_array_equal(found, tf.nn.softmax(logits).numpy().argmax(1))
+    computed = softmax.classes(tf.constant(logits)).numpy()
+    np.testing.assert_array_equal(np.eye(n_classes, dtype=int)[computed], hardmax)
+    np.testing.assert_array_equal(computed, tf.nn.softmax(logits).numpy().argmax(1))
 
 
 def test_a_cost_is_its_own_loss():

@@ -178,13 +178,13 @@ def test_only_the_layer_right_before_batch_norm_has_no_bias(make, layer, placeme
 
 def _layers(outputs):
     """The layers that lead to a tensor, in the order of their making."""
-    found, todo = [], [outputs]
+    computed, todo = [], [outputs]
     while todo:
         operation = todo.pop()._keras_history.operation
-        if operation not in found:
-            found.append(operation)
+        if operation not in computed:
+            computed.append(operation)
             todo += [t for node in operation._inbound_nodes for t in node.input_tensors]
-    return found[::-1]
+    return computed[::-1]
 
 
 @pytest.mark.parametrize("dropout_rate", [0.0, 0.5])

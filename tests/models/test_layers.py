@@ -175,9 +175,9 @@ def test_probabilities_are_float32_and_sum_to_one_in_any_precision(name, policy)
 def test_probabilities_of_any_number_of_classes_sum_to_one(n_classes, scale):
     z = keras.Input((n_classes,))
     logits = np.random.default_rng(0).uniform(-scale, scale, (20, n_classes)).astype(np.float32)
-    found = np.asarray(head("softmax").for_use(keras.Model(z, z))(logits))
-    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(found, softmax(logits.astype(float)), rtol=2e-3, atol=1e-6)
+    computed = np.asarray(head("softmax").for_use(keras.Model(z, z))(logits))
+    np.testing.assert_allclose(computed.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(computed, softmax(logits.astype(float)), rtol=2e-3, atol=1e-6)
 
 
 ENORMOUS = [
@@ -193,5 +193,5 @@ ENORMOUS = [
 @pytest.mark.parametrize(("name", "logits", "probabilities"), ENORMOUS)
 def test_probabilities_of_enormous_logits_are_finite_and_exact(name, logits, probabilities):
     z = keras.Input((len(logits),))
-    found = head(name).for_use(keras.Model(z, z))(np.float32([logits]))
-    np.testing.assert_allclose(found, [probabilities], rtol=2e-4)  # float32 has 1e4 to 0.001
+    computed = head(name).for_use(keras.Model(z, z))(np.float32([logits]))
+    np.testing.assert_allclose(computed, [probabilities], rtol=2e-4)  # float32 has 1e4 to 0.001

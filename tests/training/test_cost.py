@@ -68,14 +68,14 @@ def learned(tmp_path_factory, request):
     """Events of trials of RATES, by how they were trained."""
     folder, optimizer = tmp_path_factory.mktemp("learned"), f"optimizer={request.param}"
     trials = [config_of(optimizer, "train.epochs=6", f"optimizer.learning_rate={rate}") for rate in RATES]
-    found = {"alone": [run(folder / f"alone {i}", [trial], SOLO)[0][0] for i, trial in enumerate(trials)]}
+    results = {"alone": [run(folder / f"alone {i}", [trial], SOLO)[0][0] for i, trial in enumerate(trials)]}
     modes = {"fused": "never"}
     if request.param == "adam":  # test_updates.py compiles the others
         modes["fused_xla"] = "always"
     for mode, xla in modes.items():
-        found[mode], cohorts = run(folder / mode, trials, Conditions("always", xla))
+        results[mode], cohorts = run(folder / mode, trials, Conditions("always", xla))
         assert [(c.summary.mode, c.trials) for c in cohorts] == [(mode, (0, 1, 2))]
-    return found
+    return results
 
 
 def test_learning_rates_fuse_and_give_what_each_gives_alone(learned):
@@ -101,15 +101,15 @@ def test_costs_and_classes_of_one_structure_do_not_share_a_program(tmp_path):
     """A cost of one output beside a sigmoid of one logit: only the head tells them apart."""
     common = ["model=softmax_regression", "dataset=blobs", "dataset.n_classes=2", "train.batch_size=100"]
     common += ["train.epochs=1", "train.label_smoothing=0.0"]
-    found = {}
+    results = {}
     for head in ("sigmoid", "cost"):
         trials = [config_of(*common, f"model.head={head}", f"optimizer.learning_rate={r}") for r in (1e-3, 1e-2)]
         events, _ = run(tmp_path / head, trials, Conditions("always", "never"))
-        found[head] = [trial[1].metrics for trial in events]
-    assert all("accuracy" in metrics for metrics in found["sigmoid"])
-    assert all("accuracy" not in metrics for metrics in found["cost"])
-    assert found["sigmoid"][0]["val_loss"] > 0
-    assert found["cost"][0]["val_loss"] != pytest.approx(found["sigmoid"][0]["val_loss"])
+        results[head] = [trial[1].metrics for trial in events]
+    assert all("accuracy" in metrics for metrics in results["sigmoid"])
+    assert all("accuracy" not in metrics for metrics in results["cost"])
+    assert results["sigmoid"][0]["val_loss"] > 0
+    assert results["cost"][0]["val_loss"] != pytest.approx(results["sigmoid"][0]["val_loss"])
 
 
 def test_inputs_of_a_cost_are_not_normalised():

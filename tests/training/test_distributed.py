@@ -21,7 +21,7 @@ ALL = (
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def results(tmp_path_factory):
     """What on_replicas prints, by the number of replicas."""
 
     def start(n, cases):
@@ -38,9 +38,9 @@ def found(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "case"), [(n, case) for n in RUNS for case in RUNS[n] or ALL])
-def test_several_devices_train_as_one_does(found, n, case):
+def test_several_devices_train_as_one_does(results, n, case):
     """Losses, metrics, weights, slots and seeds after three epochs whose last batch is partial."""
-    result = found[n][case]
+    result = results[n][case]
     assert result["metrics"] < 1e-5
     assert result["state"] < 1e-5
     if case != "handed over":
@@ -51,25 +51,25 @@ def test_several_devices_train_as_one_does(found, n, case):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_differs_by_its_rounding_only(found, precision):
-    result = found[2][precision]
+def test_mixed_precision_differs_by_its_rounding_only(results, precision):
+    result = results[2][precision]
     assert 0 < result["metrics"] < 5e-2  # of 30 examples one may change sides
     assert result["moved"] > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["overflow", "overflow on one"])
-def test_a_step_that_overflows_is_skipped_and_the_scale_follows(found, where):
-    skipped, *others = found[2][where]["steps"]
+def test_a_step_that_overflows_is_skipped_and_the_scale_follows(results, where):
+    skipped, *later = results[2][where]["steps"]
     assert skipped == [2.0**59, 0, 0.0]
-    assert [scale for scale, _, _ in others] == [1024.0, 1024.0, 2048.0]  # twice as much after three good ones
-    assert [steps for _, steps, _ in others] == [1, 2, 3]
-    assert all(moved > 0 for _, _, moved in others)
+    assert [scale for scale, _, _ in later] == [1024.0, 1024.0, 2048.0]  # twice as much after three good ones
+    assert [steps for _, steps, _ in later] == [1, 2, 3]
+    assert all(moved > 0 for _, _, moved in later)
 
 
 @pytest.mark.slow
-def test_jobs_of_multi_gpu_train_one_by_one_to_the_same_end(found):
-    jobs = found[2]["jobs"]
+def test_jobs_of_multi_gpu_train_one_by_one_to_the_same_end(results):
+    jobs = results[2]["jobs"]
     cohort, requeued, *alone = jobs["multi_gpu"]
     assert cohort == {"mode": "solo", "reason": "device=multi_gpu trains each on several devices at once"}
     assert requeued["alone"] == [0, 1]

@@ -61,8 +61,8 @@ def train(trainer, folder, **changes):
     finished = {"finished": lambda m, outcome: outcomes.append(outcome)}
     loop.EpochLoop(trainer, [member], **{**settings, **changes, **finished}).run()
     (outcome,) = outcomes
-    shown = SimpleNamespace(status=outcome.status, reason=outcome.reason, progress=member.progress, best=member.best)
-    return shown, events
+    ended = SimpleNamespace(status=outcome.status, reason=outcome.reason, progress=member.progress, best=member.best)
+    return ended, events
 
 
 def accuracies(*values):
@@ -122,8 +122,8 @@ def test_the_state_is_saved_by_the_clock_and_at_the_end(tmp_path, checkpoint_sec
     seen = []
 
     def look(event):
-        found = checkpoint.load(tmp_path / "state.h5")
-        seen.append(found and found[2].epoch)
+        loaded = checkpoint.load(tmp_path / "state.h5")
+        seen.append(loaded and loaded[2].epoch)
 
     train(Scripted(accuracies(0.1, 0.2, 0.3)), tmp_path, checkpoint_seconds=checkpoint_seconds, emit=look)
     assert seen == saved
@@ -144,11 +144,11 @@ def test_a_metric_that_is_not_finite_ends_the_trial_as_diverged(tmp_path, name, 
     assert outcome.progress.epoch == epoch - 1
     best_epoch = {1: 0, 2: 1, 4: 2}[epoch]
     assert (outcome.progress.best_epoch, outcome.best) == (best_epoch, [best_epoch] if best_epoch else [])
-    found = checkpoint.load(tmp_path / "state.h5")
+    loaded = checkpoint.load(tmp_path / "state.h5")
     if epoch == 1:
-        assert found is None
+        assert loaded is None
     else:
-        assert (found[0]["model/0000"], found[1], found[2].epoch) == ([epoch - 1], [best_epoch], epoch - 1)
+        assert (loaded[0]["model/0000"], loaded[1], loaded[2].epoch) == ([epoch - 1], [best_epoch], epoch - 1)
 
 
 def test_a_loss_that_explodes_keeps_the_last_finite_state(tmp_path, make_model, make_trainer, splits, steps):
@@ -193,8 +193,8 @@ def test_a_request_to_stop_saves_the_state_and_resuming_equals_not_stopping(tmp_
 def test_a_stop_in_mid_epoch_leaves_the_last_checkpoint(tmp_path, checkpoint_seconds, saved):
     with pytest.raises(loop.StopRequested):
         train(Scripted(SCRIPT, stops_in=2), tmp_path, checkpoint_seconds=checkpoint_seconds)
-    found = checkpoint.load(tmp_path / "state.h5")
-    assert (found and found[2].epoch) == saved
+    loaded = checkpoint.load(tmp_path / "state.h5")
+    assert (loaded and loaded[2].epoch) == saved
 
 
 @pytest.mark.parametrize(

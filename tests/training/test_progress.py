@@ -58,8 +58,8 @@ def test_a_progress_survives_as_a_dict():
     progress = Progress(seconds=1.5)
     progress.update(metrics(0.5), ACCURACY)
     assert Progress(**asdict(progress)) == progress
-    shown = {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5, "cohort": 1}
-    assert asdict(progress) == shown
+    expected = {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5, "cohort": 1}
+    assert asdict(progress) == expected
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def schedule_of(name, warmup_epochs=None, **arguments):
     ],
 )
 def test_factors_of_each_step(schedule, epoch, steps, expected):
-    found = factors(schedule, epoch, 10, steps)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+    computed = factors(schedule, epoch, 10, steps)
+    assert computed.dtype == np.float32
+    np.testing.assert_allclose(computed, expected, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("warmup_epochs", [0.3, 1, 2.5])

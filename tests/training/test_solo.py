@@ -55,8 +55,8 @@ def test_it_trains_as_fit_does(make_model, make_trainer, batches_of, rates, requ
 
     for key in ("loss", "accuracy"):
         np.testing.assert_allclose([epoch[key] for epoch in ours], history[key], rtol=1e-5, atol=1e-6, err_msg=key)
-    for weight, wanted in zip(model.get_weights(), reference.get_weights(), strict=True):
-        np.testing.assert_allclose(weight, wanted, rtol=1e-4, atol=1e-5)
+    for weight, expected in zip(model.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-5)
     # Validation is without smoothing, so that trials with and without it compare.
     loss, accuracy, shaped = keras_loss(head, 0.0, splits.n_classes)
     reference.compile(loss=loss, metrics=[accuracy], run_eagerly=True)
@@ -104,8 +104,8 @@ def test_a_regulariser_is_part_of_the_loss_as_in_fit(make_trainer, batches_of, s
     reference.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(True), run_eagerly=True)
     history = reference.fit(batches_of(splits), steps_per_epoch=steps, shuffle=False, verbose=0).history
     assert ours["loss"] == pytest.approx(history["loss"][0], rel=1e-5)
-    for weight, wanted in zip(model.get_weights(), reference.get_weights(), strict=True):
-        np.testing.assert_allclose(weight, wanted, rtol=1e-4, atol=1e-6)
+    for weight, expected in zip(model.get_weights(), reference.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6)
 
 
 OPTIMIZER_FILES = ("adagrad", "adam", "adamw", "lion", "momentum", "nadam", "nesterov", "rmsprop", "sgd")

@@ -78,7 +78,7 @@ def test_a_small_network_against_its_equations(norm, within, data):
     if norm:
         weights[2][0], weights[3][0] = 0, -1  # gamma, beta: dead too
         weights[5] = np.abs(weights[5])  # the moving variance
-    found = diagnose(weights)
+    observed = diagnose(weights)
 
     def pre(kernel, bias, *rest, of=None):
         z = (data.inputs[:PROBE] if of is None else of) @ kernel + bias
@@ -95,8 +95,8 @@ def test_a_small_network_against_its_equations(norm, within, data):
     labels = data.labels[:PROBE]
     slope = (p - np.eye(3)[labels]) / PROBE
 
-    hidden, out = found.layers["hidden"], found.layers["logits"]
-    assert list(found.layers) == ["hidden", "logits"]
+    hidden, out = observed.layers["hidden"], observed.layers["logits"]
+    assert list(observed.layers) == ["hidden", "logits"]
     assert hidden["pre_activation_mean"] == pytest.approx(z.mean(), abs=1e-4)
     assert hidden["pre_activation_std"] == pytest.approx(z.std(), rel=1e-4)
     for q in (15, 50, 85):
@@ -108,7 +108,7 @@ def test_a_small_network_against_its_equations(norm, within, data):
     if not norm:
         backward = (slope @ kernel.T) * (z > 0)
         assert hidden["gradient_norm"] == pytest.approx(np.linalg.norm(data.inputs[:PROBE].T @ backward), rel=1e-3)
-        assert found.metrics["probe_loss"] == pytest.approx(-np.log(p[np.arange(PROBE), labels]).mean(), rel=1e-3)
+        assert observed.metrics["probe_loss"] == pytest.approx(-np.log(p[np.arange(PROBE), labels]).mean(), rel=1e-3)
     _, before = pre(*start)
     pooled = np.sqrt((z.var(0) + before.var(0)) / 2)
     moved = (z.mean(0) - before.mean(0)) / pooled
@@ -148,15 +148,17 @@ def test_the_noise_of_independent_examples_is_one_over_the_root_of_the_batch_siz
     """But for what drawing a large part of all examples without replacement leaves of it."""
     data, model, start = normal(n), network(True, False), network(True, False).get_weights()
     settings = {"head": head(), "batch_size": batch_size}
-    found = [Diagnosis(model, lambda: network(True, False), data, **settings, seed=seed)(start) for seed in range(10)]
-    noises = [one.layers["hidden"]["batch_noise"] for one in found]
+    observed = [
+        Diagnosis(model, lambda: network(True, False), data, **settings, seed=seed)(start) for seed in range(10)
+    ]
+    noises = [one.layers["hidden"]["batch_noise"] for one in observed]
     expected = np.sqrt((1 - batch_size / n) / batch_size)
     assert np.sqrt(np.mean(np.square(noises))) == pytest.approx(expected, rel=0.15)
 
 
 def test_a_batch_of_everything_has_no_noise():
-    found = diagnosis(lambda: network(True, False), normal(300), 100_000)(network(True, False).get_weights())
-    assert found.layers["hidden"]["batch_noise"] == 0
+    observed = diagnosis(lambda: network(True, False), normal(300), 100_000)(network(True, False).get_weights())
+    assert observed.layers["hidden"]["batch_noise"] == 0
 
 
 class Counting(keras.layers.Layer):
@@ -240,8 +242,8 @@ def test_the_number_of_probes_bounds_what_all_trials_hold(data):
         units: Diagnosis(start, partial(made, units), data, head(), batch_size=20, seed=7, probes=probes)
         for units, start in starts.items()
     }
-    found = [{units: trial(starts[units].get_weights()) for units, trial in trials.items()} for _ in range(2)]
-    assert found[0] == found[1]
+    observed = [{units: trial(starts[units].get_weights()) for units, trial in trials.items()} for _ in range(2)]
+    assert observed[0] == observed[1]
     gc.collect()
     assert len(alive) <= 2
 
@@ -450,10 +452,10 @@ def test_models_of_all_kinds(overrides, layers, hidden, tmp_path):
     line = ["dataset=blobs", "train.epochs=1", "train.batch_size=64", "train.diagnostics=true"]
     (events,) = train(tmp_path, SOLO, [composed(*line, *overrides).config])
     assert events[-1].status == "completed", events[-1]
-    found = layers_of(events)[1]
-    assert list(found) == layers
-    assert sum("pre_activation_p50" in layer for layer in found.values()) == hidden
-    assert all(np.isfinite(value) for value in flat(found).values())
+    observed = layers_of(events)[1]
+    assert list(observed) == layers
+    assert sum("pre_activation_p50" in layer for layer in observed.values()) == hidden
+    assert all(np.isfinite(value) for value in flat(observed).values())
 
 
 def test_a_state_belongs_to_the_trial_with_and_without_it():

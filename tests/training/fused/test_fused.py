@@ -42,13 +42,13 @@ def trial(*, seed=0, rate=0.01, label_smoothing=0.0, optimizer=keras.optimizers.
     }
 
 
-def model_of(one, splits):
+def model_of(member, splits):
     keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(one["seed"])
+    keras.utils.set_random_seed(member["seed"])
     inputs = keras.Input(splits.input_shape, name="inputs")
     x = normalized(inputs, *splits.normalization())
     network, settings = (cnn, CNN) if len(splits.input_shape) > 1 else (mlp, {**MLP, "hidden_units": [5]})
-    network, settings = one["model"].get("network", network), {**settings, **one["model"]}
+    network, settings = member["model"].get("network", network), {**settings, **member["model"]}
     settings.pop("network", None)
     return keras.Model(inputs, network(x, splits.n_classes, **settings))
 
@@ -56,12 +56,12 @@ def model_of(one, splits):
 _beginnings = {}
 
 
-def beginning(one, splits):
+def beginning(member, splits):
     """Its model for a cohort, which takes weights and shapes from it but trains a program of its own: made once, for to
     clear Keras' session has TensorFlow optimise every program again."""
-    key = repr((one["seed"], one["model"])), id(splits), keras.config.dtype_policy().name
+    key = repr((member["seed"], member["model"])), id(splits), keras.config.dtype_policy().name
     if key not in _beginnings:
-        _beginnings[key] = model_of(one, splits), splits  # which its id is of as long as it lives
+        _beginnings[key] = model_of(member, splits), splits  # which its id is of as long as it lives
     return _beginnings[key][0]
 
 
@@ -88,18 +88,18 @@ class Solo:
     """The trials one by one, with the interface of a cohort."""
 
     def __init__(self, trials, splits, *, epoch=0):
-        self._rates = [one["rate"] for one in trials]
+        self._rates = [member["rate"] for member in trials]
         self.trainers = [
             SoloTrainer(
-                model_of(one, own),
-                one["optimizer"](),
-                batches=training_batches(own.train, batch_size=BATCH_SIZE, seed=one["seed"], start_epoch=epoch),
+                model_of(member, own),
+                member["optimizer"](),
+                batches=training_batches(own.train, batch_size=BATCH_SIZE, seed=member["seed"], start_epoch=epoch),
                 validation=evaluation_batches(own.validation, batch_size=64),
                 validation_steps=steps_per_epoch(len(own.validation), 64),
-                label_smoothing=one["label_smoothing"],
+                label_smoothing=member["label_smoothing"],
                 head=head(),
             )
-            for one, own in zip(trials, splits, strict=True)
+            for member, own in zip(trials, splits, strict=True)
         ]
 
     def epochs(self, n, steps):
@@ -112,12 +112,12 @@ def rates_of(rates, steps):
 
 def fused(trials, splits, **options):
     return FusedTrainer(
-        [beginning(one, own) for one, own in zip(trials, splits, strict=True)],
-        [one["optimizer"]() for one in trials],
+        [beginning(member, own) for member, own in zip(trials, splits, strict=True)],
+        [member["optimizer"]() for member in trials],
         splits,
-        seeds=[one["seed"] for one in trials],
+        seeds=[member["seed"] for member in trials],
         batch_size=BATCH_SIZE,
-        label_smoothing=[one["label_smoothing"] for one in trials],
+        label_smoothing=[member["label_smoothing"] for member in trials],
         head=head(),
         **options,
     )
@@ -126,7 +126,7 @@ def fused(trials, splits, **options):
 def train(trainer, trials, splits, n):
     """Metrics of each trial for each of `n` epochs."""
     steps = steps_per_epoch(len(splits[0].train), BATCH_SIZE)
-    return [trainer.epoch(rates_of([one["rate"] for one in trials], steps)) for _ in range(n)]
+    return [trainer.epoch(rates_of([member["rate"] for member in trials], steps)) for _ in range(n)]
 
 
 def column(curve, name, i):
@@ -136,28 +136,28 @@ def column(curve, name, i):
 def assert_as_alone(trials, splits, *, epochs=3, xla=(False,), **options):
     """For each value of `xla`. Returns the last cohort and the trials alone."""
     alone = Solo(trials, splits)
-    wanted = alone.epochs(epochs, steps_per_epoch(len(splits[0].train), BATCH_SIZE))
+    expected = alone.epochs(epochs, steps_per_epoch(len(splits[0].train), BATCH_SIZE))
     for compiled in xla:
         cohort = fused(trials, splits, xla=compiled, **options)
         curve = train(cohort, trials, splits, epochs)
         for i in range(len(trials)):
-            told = f"trial {i}, xla={compiled}"
-            assert curve[0][i]["loss"] == pytest.approx(wanted[0][i]["loss"], rel=1e-6), told
+            case = f"trial {i}, xla={compiled}"
+            assert curve[0][i]["loss"] == pytest.approx(expected[0][i]["loss"], rel=1e-6), case
             for name in ("loss", "val_loss"):
                 np.testing.assert_allclose(
-                    column(curve, name, i), column(wanted, name, i), rtol=1e-5, err_msg=f"{name}, {told}"
+                    column(curve, name, i), column(expected, name, i), rtol=1e-5, err_msg=f"{name}, {case}"
                 )
             for name in ("accuracy", "val_accuracy"):  # one example may fall on the other side
                 np.testing.assert_allclose(
-                    column(curve, name, i), column(wanted, name, i), atol=0.03, err_msg=f"{name}, {told}"
+                    column(curve, name, i), column(expected, name, i), atol=0.03, err_msg=f"{name}, {case}"
                 )
     return cohort, alone
 
 
-def assert_states_equal(one, other):
-    assert list(one) == list(other)
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+def assert_states_equal(state, other):
+    assert list(state) == list(other)
+    for name in state:
+        np.testing.assert_array_equal(state[name], other[name], err_msg=name)
 
 
 SGD = keras.optimizers.SGD
@@ -190,8 +190,8 @@ def test_trials_of_other_widths_are_padded_without_a_trace(splits, common, numbe
     widths = [5, 3], [8, 6]
     trials = [trial(hidden_units=w, hidden_layers=2, **common, **own) for w, own in zip(widths, numbers, strict=True)]
     cohort, alone = assert_as_alone(trials, [splits] * 2)
-    for i, one in enumerate(trials):
-        assert [w.shape for w in cohort.weights(i)] == [w.shape for w in beginning(one, splits).get_weights()]
+    for i, member in enumerate(trials):
+        assert [w.shape for w in cohort.weights(i)] == [w.shape for w in beginning(member, splits).get_weights()]
         for ours, theirs in zip(cohort.weights(i), alone.trainers[i].weights(), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
@@ -307,13 +307,13 @@ def test_a_trial_without_momentum_has_no_slots_of_it_though_its_neighbours_have(
         [*(solo.state() for solo in alone.trainers), states[2]]
     ):  # and from alone into the cohort
         again.restore(i, state)
-    curve, wanted = train(mixed, trials, data, 2), alone.epochs(2, 6)
+    curve, expected = train(mixed, trials, data, 2), alone.epochs(2, 6)
     assert train(again, trials, data, 2) == curve
     rest = train(single, trials[:1], [splits], 2)
     for name in ("loss", "val_loss"):
         assert column(rest, name, 0) == pytest.approx(column(curve, name, 0), rel=1e-5)
         for i in range(2):
-            assert column(wanted, name, i) == pytest.approx(column(curve, name, i), rel=1e-5)
+            assert column(expected, name, i) == pytest.approx(column(curve, name, i), rel=1e-5)
 
 
 def test_those_that_are_kept_keep_their_slots(splits):
@@ -347,7 +347,7 @@ def test_trials_are_restored_in_any_order_of_calls(splits, between):
     states = [first.state(i) for i in range(3)]
     curve = train(first, WIDTHS, data, 1)
     second = fused(WIDTHS, data, epoch=1, xla=False)
-    rates = rates_of([one["rate"] for one in WIDTHS], 6)
+    rates = rates_of([member["rate"] for member in WIDTHS], 6)
     second.restore(2, states[2])
     second.restore(0, states[0])
     RESTORED[between](second, rates)

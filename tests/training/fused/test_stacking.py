@@ -35,7 +35,7 @@ def key(model):
 
 
 @pytest.mark.parametrize(
-    ("make", "changes", "others", "equal"),
+    ("make", "changes", "other_changes", "equal"),
     [
         # (what differs), whether the keys are equal
         (of_mlp, {}, {}, True),
@@ -60,8 +60,8 @@ def key(model):
         (of_cnn, {"collapse": "flatten", "dropout_rate": 0.1}, {"collapse": "flatten"}, True),
     ],
 )
-def test_models_of_one_structure_have_one_key(make, changes, others, equal):
-    assert (key(make(**changes)) == key(make(**others))) is equal
+def test_models_of_one_structure_have_one_key(make, changes, other_changes, equal):
+    assert (key(make(**changes)) == key(make(**other_changes))) is equal
 
 
 layers = keras.layers
@@ -130,11 +130,11 @@ class Dropout(layers.Layer):
     ],
 )
 def test_what_can_be_padded(model, reason):
-    found = padding.unpadded_reason(model().get_config())
+    result = padding.unpadded_reason(model().get_config())
     if reason is None:
-        assert found is None
+        assert result is None
     else:
-        assert re.search(reason, found)
+        assert re.search(reason, result)
 
 
 NO_ACTIVATIONS = {"get", "serialize", "deserialize", "threshold"}  # the last wants more arguments than a name gives
@@ -153,21 +153,21 @@ def test_an_activation_can_be_padded_if_it_acts_on_each_unit_alone(name):
 def test_differing_is_what_is_not_the_same_in_all():
     changes = [{"dropout_rate": 0.1}, {"dropout_rate": 0.5}, {"dropout_rate": 0.1, "norm_momentum": 0.5}]
     models = [of_mlp(**change) for change in changes]
-    found = stacking.differing([stacking.structure(model) for model in models])
-    for path, values in found.items():
-        wanted = {"rate": [0.1, 0.5, 0.1], "momentum": [0.9, 0.9, 0.5]}[path[-1]]
-        np.testing.assert_array_equal(values, np.float32(wanted))
+    result = stacking.differing([stacking.structure(model) for model in models])
+    for path, values in result.items():
+        expected = {"rate": [0.1, 0.5, 0.1], "momentum": [0.9, 0.9, 0.5]}[path[-1]]
+        np.testing.assert_array_equal(values, np.float32(expected))
         kind = {"rate": keras.layers.Dropout, "momentum": keras.layers.BatchNormalization}[path[-1]]
         assert values.dtype == np.float32 and isinstance(models[0].get_layer(path[1]), kind)
-    assert sorted(path[-1] for path in found) == ["momentum", "momentum", "rate", "rate"]
+    assert sorted(path[-1] for path in result) == ["momentum", "momentum", "rate", "rate"]
     assert stacking.differing([stacking.structure(models[0])] * 3) == {}
 
 
 def test_assigned_sets_the_numbers_for_a_while():
     models = [of_mlp(l2=0.1, dropout_rate=0.1), of_mlp(l2=0.3, dropout_rate=0.5)]
-    found = stacking.differing([stacking.structure(model) for model in models])
+    result = stacking.differing([stacking.structure(model) for model in models])
     dense, dropout = models[0].layers[1], models[0].layers[4]
-    with stacking.assigned(models[0], {path: values[1] for path, values in found.items()}):
+    with stacking.assigned(models[0], {path: values[1] for path, values in result.items()}):
         assert (dense.kernel_regularizer.l2, dropout.rate) == (np.float32(0.3), 0.5)
     assert (dense.kernel_regularizer.l2, dropout.rate) == (0.1, 0.1)
 

@@ -80,7 +80,7 @@ def test_each_trial_of_a_cohort_is_updated_as_keras_does_it_alone(conf, name, co
     # From 0 the weights stay small enough that their own rounding does not hide what a step changes.
     start = [np.zeros((n_trials, *shape), np.float32) for shape in SHAPES]
     gradients = [[rng.normal(size=(n_trials, *shape)).astype(np.float32) for shape in SHAPES] for _ in range(STEPS)]
-    changes = [{**one, **other} for one, other in zip(TRIALS[name], common, strict=False)]
+    changes = [{**first, **second} for first, second in zip(TRIALS[name], common, strict=False)]
     optimizers = [optimizer_of(conf, name, change) for change in changes]
     fused = {xla: steps_of(fused_path(optimizers, start, gradients, xla=xla), start) for xla in (False, True)}
     for i, change in enumerate(changes):
@@ -88,9 +88,9 @@ def test_each_trial_of_a_cohort_is_updated_as_keras_does_it_alone(conf, name, co
         alone = steps_of(keras_path(optimizers[i], float(RATES[i]), begin, own), begin)
         for xla, paths in fused.items():
             for step, (ours, theirs) in enumerate(zip(paths, alone, strict=True)):
-                for w, wanted in zip(ours, theirs, strict=True):
-                    close, told = 1e-5 * np.abs(wanted).max(), f"{change}, step {step}, {xla=}"
-                    np.testing.assert_allclose(w[i], wanted, rtol=0, atol=close, err_msg=told)
+                for w, expected in zip(ours, theirs, strict=True):
+                    close, case = 1e-5 * np.abs(expected).max(), f"{change}, step {step}, {xla=}"
+                    np.testing.assert_allclose(w[i], expected, rtol=0, atol=close, err_msg=case)
 
 
 def test_a_gradient_of_zero_survives_clipping(conf):
@@ -108,8 +108,8 @@ def test_a_diverged_trial_leaves_the_others_alone(conf):
     gradients[2:, 1] = np.nan
     wild = [weights[0] for weights in fused_path(optimizers, start, [[g] for g in gradients])]
     assert np.isnan(wild[-1][1]).all()
-    for one, other in zip(tame, wild, strict=True):
-        np.testing.assert_array_equal(one[[0, 2]], other[[0, 2]])
+    for first, second in zip(tame, wild, strict=True):
+        np.testing.assert_array_equal(first[[0, 2]], second[[0, 2]])
 
 
 @pytest.mark.parametrize(
