@@ -54,14 +54,7 @@ class MlflowWriter:
 
     def connect(self) -> None:
         """Imports MLflow, makes the database and the experiment if need be, clears what a crash left."""
-        with store.lock(self.uri):
-            self._client = store.connect(self.uri)
-            if experiment := self._client.get_experiment_by_name(self.experiment):
-                self.experiment_id = experiment.experiment_id
-            else:
-                # A server knows itself where artifacts go.
-                location = str(self.artifacts.absolute()) if store.sqlite_path(self.uri) else None
-                self.experiment_id = self._client.create_experiment(self.experiment, artifact_location=location)
+        self._client, self.experiment_id = store.connect(self.uri, self.experiment, self.artifacts)
         if self.stale:
             for run in self._client.search_runs([self.experiment_id], self.stale, max_results=50_000):
                 if int(run.data.tags.get("trial", -1)) not in self.recorded:

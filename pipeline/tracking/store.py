@@ -109,8 +109,8 @@ def _check_file(path: Path, output_dir: Path) -> None:
         raise InputError(f"tracking.uri: {path} is a SQLite database, but not MLflow's. Name another file.")
 
 
-def connect(uri: str) -> Any:
-    """MLflow's client of the store, whose database is made if need be."""
+def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
+    """MLflow's client of the store and the experiment's id; both are made if need be, with artifacts in `artifacts`."""
     import logging
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -119,27 +119,33 @@ def connect(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    from mlflow.tracking import MlflowClient
+    from mlflow.tracking import MlflowClient  # takes seconds, for which no other process need wait
 
     uri = absolute(uri)
     path = sqlite_path(uri)
-    if path is not None and not path.exists():
-        # Made beside it and moved: a database whose first migration is cut off, by Ctrl-C or a mistake found meanwhile,
-        # can never be opened again.
-        new = path.with_suffix(".new")
-        for leftover in (new, new.with_name(new.name + "-journal")):
-            leftover.unlink(missing_ok=True)
-        MlflowClient(f"{SQLITE}{new}").search_experiments()
-        new.replace(path)
-    return MlflowClient(uri)
+    with _lock(path):
+        if path is not None and not path.exists():
+            # Made beside it and moved: a database whose first migration is cut off, by Ctrl-C or a mistake found
+            # meanwhile, can never be opened again.
+            new = path.with_suffix(".new")
+            for leftover in (new, new.with_name(new.name + "-journal")):
+                leftover.unlink(missing_ok=True)
+            MlflowClient(f"{SQLITE}{new}").search_experiments()
+            new.replace(path)
+        client = MlflowClient(uri)
+        if known := client.get_experiment_by_name(experiment):
+            return client, known.experiment_id
+        # A server knows itself where artifacts go.
+        location = str(artifacts.absolute()) if path is not None else None
+        return client, client.create_experiment(experiment, artifact_location=location)
 
 
 @contextlib.contextmanager
-def lock(uri: str) -> Iterator[None]:
+def _lock(path: Path | None) -> Iterator[None]:
     """Only one process creates or migrates a database: started together, all of them fail."""
-    if (path := sqlite_path(uri)) is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locks.exclusive(path.with_suffix(".lock"), wait=True):
-            yield
-    else:
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(path.with_suffix(".lock"), wait=True):
         yield
