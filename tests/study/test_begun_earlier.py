@@ -18,6 +18,7 @@ def epochs(folder: Path) -> dict[int, float]:
     return {e["epoch"]: e["val_loss"] for e in events if e["event"] == "epoch"}
 
 
+@pytest.mark.slow
 def test_a_sweep(tmp_path):
     """Two stages with halving: trials have ended, were pruned, and one was at epoch 12 or so of 60."""
     line = shlex.split((BEGUN / "sweep/command").read_text())
@@ -44,6 +45,7 @@ def test_a_sweep(tmp_path):
     assert max(e["resumed_after"] for e in started if e["event"] == "started") > 6
 
 
+@pytest.mark.slow
 def test_a_run(tmp_path):
     line = shlex.split((BEGUN / "run/command").read_text())
     begun = tmp_path / "outputs/runs/begun"
