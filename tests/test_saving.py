@@ -15,12 +15,12 @@ from pipeline.jsonl import read
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
 from pipeline.records import TrainJob, TrialTask
-from pipeline.saving import load_model, model_attributes, save_model
+from pipeline.saving import check_savable, load_model, model_attributes, save_model
 from pipeline.training import checkpoint
 from pipeline.training.cohort import run_trials
 from pipeline.training.trial import build_model
 from pipeline.versions import library_versions
-from tests.conftest import composed, head
+from tests.conftest import composed, head, here
 from tests.workers.jobs import collector
 
 
@@ -139,17 +139,84 @@ def raw_inputs(shape):
 )
 def test_a_saved_model_predicts_the_same_to_the_bit(tmp_path, shape, name, n_classes, norm_placement, dropout_rate):
     model = network(shape, name, n_classes, norm_placement, dropout_rate)
-    save_model(model, tmp_path / "model.h5", {})
+    save_model(model, tmp_path / "model.h5", {}, raw_inputs(shape))
     loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
     np.testing.assert_array_equal(loaded(raw_inputs(shape)), model(raw_inputs(shape)))
     assert np.asarray(model(raw_inputs(shape))).std() > 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
+dense, inner = keras.layers.Dense(6), keras.Input((6,))
+nested = keras.Model(inner, keras.ops.tanh(keras.layers.Dense(6)(inner)) * 2)
+WAYS_TO_CONNECT = {  # inputs [n, 6] -> outputs
+    "operator": lambda x: x + keras.layers.Dense(6)(x),
+    "reversed operator": lambda x: 1.0 - x,
+    "slice": lambda x: x[:, :5],
+    "function": lambda x: keras.ops.relu(x),
+    "function of a list": lambda x: keras.ops.concatenate([x, x[:, ::2]], axis=1),
+    "shared layer": lambda x: dense(dense(x)),
+    "Sequential": lambda x: keras.Sequential([keras.layers.Dense(4), keras.layers.BatchNormalization()])(x),
+    "nested and shared model": lambda x: nested(x) + nested(dense(x)),
+    "recurrent": lambda x: keras.layers.Bidirectional(keras.layers.LSTM(3))(keras.layers.Reshape((3, 2))(x)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_CONNECT)
+def test_plain_keras_loads_however_layers_are_connected(way, tmp_path):
+    inputs = keras.Input((6,), name="inputs")
+    model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(WAYS_TO_CONNECT[way](inputs)))
+    check_savable(model)
+    save_model(model, tmp_path / "model.h5", {}, raw_inputs((6,)))
+    loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
+    np.testing.assert_array_equal(loaded(raw_inputs((6,))), model(raw_inputs((6,))))
+
+
+class Scaled(keras.layers.Layer):
+    """Lacks a get_config() of its own."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs):
+        return inputs * self.factor
+
+
+def with_a_lambda(inputs, n_logits):
+    return keras.layers.Dense(n_logits)(keras.layers.Lambda(lambda x: x * 2)(inputs))
+
+
+def with_own_layer(inputs, n_logits):
+    return keras.layers.Dense(n_logits)(Scaled(2.0)(inputs))
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"), [("with_a_lambda", "Lambda"), ("with_own_layer", "Scaled")], ids=["Lambda", "own"]
+)
+def test_a_model_that_keras_could_not_load_again_is_refused_before_training(function, reason, tmp_path):
+    line = f"dataset=blobs model=softmax_regression model._target_={__name__}.{function} tracking=none"
+    done = here(*line.split(), "allowed_targets=[pipeline.,keras.,tests.]", "executor=inline", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "this model could not be loaded from its model.h5 (" in done.stderr and reason in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 2
+    assert not any((tmp_path / "outputs").rglob("*.h5")) and not any((tmp_path / "outputs/runs").iterdir())
+
+
+def test_a_file_that_predicts_something_else_is_no_model(tmp_path, monkeypatch):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    other = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    monkeypatch.setattr(keras.models, "load_model", lambda *words, **settings: other)
+    with pytest.raises(InputError, match="does not predict what it did"):
+        save_model(model, tmp_path / "model.h5", {}, raw_inputs((3,)))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "model.h5"
-    save_model(network((3,), "softmax", 4), path, {"created": "now", "epoch": 3, "caviar_config": {"seed": 0}})
+    attributes = {"created": "now", "epoch": 3, "caviar_config": {"seed": 0}}
+    save_model(network((3,), "softmax", 4), path, attributes, raw_inputs((3,)))
     return path
 
 
@@ -178,7 +245,7 @@ def path(saved, tmp_path):
     ids=lambda value: repr(value)[:20],
 )
 def test_attributes_come_back(tmp_path, given, read_back):
-    save_model(network((3,), "softmax", 4), tmp_path / "model.h5", {"given": given})
+    save_model(network((3,), "softmax", 4), tmp_path / "model.h5", {"given": given}, raw_inputs((3,)))
     attributes = model_attributes(tmp_path / "model.h5")
     assert attributes["given"] == read_back or (given is None and attributes["given"] == "null")
     assert "model_config" not in attributes and hdf5.DIGEST not in attributes
@@ -186,7 +253,7 @@ def test_attributes_come_back(tmp_path, given, read_back):
 
 def test_saving_again_replaces_the_model(path):
     other = network((3,), "softmax", 2)
-    save_model(other, path, {"epoch": 9})
+    save_model(other, path, {"epoch": 9}, raw_inputs((3,)))
     assert model_attributes(path)["epoch"] == 9
     np.testing.assert_array_equal(load_model(path)(raw_inputs((3,))), other(raw_inputs((3,))))
 
@@ -194,7 +261,7 @@ def test_saving_again_replaces_the_model(path):
 def test_a_save_that_fails_leaves_the_old_model(path):
     before = path.read_bytes()
     with pytest.raises(TypeError, match="not JSON serializable"):
-        save_model(network((3,), "softmax", 2), path, {"bad": object()})
+        save_model(network((3,), "softmax", 2), path, {"bad": object()}, raw_inputs((3,)))
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["model.h5"]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.errors import out_of_memory
 from pipeline.records import CohortPlanned, Interrupted, MeasureJob, Measurement, Report, Requeued, TrainJob, TrialTask
+from pipeline.saving import check_savable
 from pipeline.training import modes
 from pipeline.training.fused import stacking
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
@@ -83,6 +84,7 @@ class _Work:
     def _train_group(self, trials: list[TrainedTrial]) -> None:
         """Trains trials of one group: fused, in as many cohorts as memory asks for; or hands them back, to be trained
         one by one by whoever is free."""
+        check_savable(trials[0].model)
         share = len(trials) / len(self._job.trials)
         planned = max(len(trials), round(share * self._planned))
         plan = modes.plan_fusion(trials, planned, obstacle(trials[0]), self._job.conditions)

@@ -177,7 +177,8 @@ def export(task: TrialTask) -> str:
     }
     if splits.encoding:
         attributes["table_encoding"] = splits.encoding.to_json()
-    save_model(head_of(config).for_use(model), folder / "model.h5", attributes)
+    few = splits.validation.inputs[:4]
+    save_model(head_of(config).for_use(model), folder / "model.h5", attributes, few)
     return str(folder / "model.h5")
 
 

@@ -196,7 +196,7 @@ def test_one_example_predicts_the_same_alone_in_a_batch_and_from_the_file(batch,
     for _ in range(3):
         model(batch, training=True)
     together = np.array(model(batch, training=False))
-    save_model(model, tmp_path / "model.h5", {})
+    save_model(model, tmp_path / "model.h5", {}, batch)
     loaded = load_model(tmp_path / "model.h5")
     for i in (0, M - 1):
         np.testing.assert_allclose(model(batch[i : i + 1], training=False)[0], together[i], rtol=1e-6, atol=1e-6)

@@ -47,7 +47,7 @@ def test_around_its_minimum_rounding_makes_nothing_below_it():
 
 
 def test_the_file_needs_nothing_of_this_project(tmp_path):
-    save_model(model(3.0), tmp_path / "model.h5", {})
+    save_model(model(3.0), tmp_path / "model.h5", {}, ROWS)
     loaded = load_model(tmp_path / "model.h5")
     np.testing.assert_array_equal(loaded(ROWS), model(3.0)(ROWS))
     assert {type(layer).__module__.split(".")[0] for layer in loaded.layers} == {"keras"}
