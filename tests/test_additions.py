@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.__main__ import main
 from tests.conftest import PATIENCE, ROOT, TINY, here
 
 ALLOWED = "allowed_targets=[pipeline.,keras.optimizers.,mine.]"
@@ -223,7 +224,7 @@ def test_a_metric_is_its_file_and_a_line(folder, tmp_path):
     assert yaml.safe_load((sweep / "best.yaml").read_text())["metrics"]["test_confidence"] > 0
 
 
-def test_a_head_is_its_file_and_a_line(folder, tmp_path):
+def test_a_head_is_its_file_and_a_line(folder, tmp_path, capsys):
     add(folder, {"rest": HEAD})
     line = ["+heads.one_versus_rest=mine.rest.OneVersusRest", "model.head=one_versus_rest", "train.epochs=8"]
     run(folder, tmp_path, *TINY, *line)
@@ -231,7 +232,10 @@ def test_a_head_is_its_file_and_a_line(folder, tmp_path):
     losses = [epoch["val_loss"] for epoch in epochs(trial)]
     assert losses[-1] < losses[0]
     assert epochs(trial)[-1]["val_accuracy"] > 0.5
-    assert (trial / "model.h5").exists()
+    words = [*line[:1], ALLOWED, "--config-dir", str(folder / "conf")]
+    assert main(["evaluate", str(trial / "model.h5"), "blobs:validation", "--json", *words]) == 0
+    measured, best = json.loads(capsys.readouterr().out), max(epochs(trial), key=lambda epoch: epoch["val_accuracy"])
+    assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-5)  # the logits', not the probabilities'
 
 
 def test_a_callback_is_its_file_and_a_line(folder, tmp_path):

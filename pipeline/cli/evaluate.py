@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         targets = numbered(title, targets, len(fitted), names)
         if named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
-    result = measures(head, model.predictions(fitted), targets, len(names))
+    result = measures(head, model.answers(fitted), targets, len(names))
     if options.json:
         of_classes = {} if result.confusion is None else {"classes": by_class(result.confusion, names)}
         about = {"model": str(options.model), "input": title, **({"class_names": names} if head.classifies else {})}

@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
             f"--proba={options.proba}: the output of {options.model} is a {head.prediction}, not probabilities."
         )
     source = read_input(options.input, options.words, model, labelled=False)
-    names, outputs = model.signature.class_names, model.predictions(model.fitted(source.title, source.examples.inputs))
+    fitted, names = model.fitted(source.title, source.examples.inputs), model.signature.class_names
+    outputs = model.answers(fitted).predictions
     about = {"model": str(options.model), "input": options.input}
     if not head.classifies:
         values = (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()

@@ -15,7 +15,7 @@ from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
 from pipeline.data.rows import Rows
 from pipeline.errors import InputError, first_line
-from pipeline.evaluation import outputs
+from pipeline.evaluation import Answers, answers
 from pipeline.heads.head import Head
 from pipeline.heads.lookup import make_head
 from pipeline.saving import load_model, model_attributes
@@ -70,8 +70,8 @@ class SavedModel:
         """Inputs as [n, *input_shape]."""
         return fit(title, inputs, self.signature.input_shape, self.signature.dtype)
 
-    def predictions(self, inputs: Fitted) -> np.ndarray:
-        """[n, *input_shape] -> float [n, C] of probabilities, each row summing to 1, or what else the head predicts.
+    def answers(self, inputs: Fitted) -> Answers:
+        """For [n, *input_shape]: probabilities, float [n, C], each row summing to 1, or what else the head predicts.
 
         Raises InputError if the model is not what its description says, or fails, or its outputs are no probabilities,
         as those of a model that was saved without its softmax.
@@ -83,13 +83,14 @@ class SavedModel:
                 f"not that of its layers ({len(true.class_names)} classes, input {size(true.input_shape)})."
             )
         try:
-            result = self.head.predictions(outputs(self._model, inputs))
+            result = answers(self._model, inputs, self.head)
         except InputError:  # of a file that is read meanwhile
             raise
         # TensorFlow's errors have no base class of their own: an index that a layer refuses, no memory left.
         except Exception as error:
             raise InputError(f"{self.path}: can't predict ({clean(first_line(error))}).") from None
-        if self.head.classifies and not ((result >= -1e-6).all() and np.allclose(result.sum(axis=1), 1, atol=1e-2)):
+        shares = result.predictions
+        if self.head.classifies and not ((shares >= -1e-6).all() and np.allclose(shares.sum(axis=1), 1, atol=1e-2)):
             raise InputError(f"{self.path}: its outputs are not probabilities (not all within 0..1 with the sum 1).")
         return result
 
