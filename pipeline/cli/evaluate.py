@@ -7,6 +7,8 @@ file, whose columns a model takes by their names, a folder of images, a folder a
 own. Of a file that has a part `test`, as `convert` writes it, that is meant. dataset.KEY=VALUE goes to the reader of
 the file. Without INPUT: the test split that the model was trained beside; a warning says if that data is no longer
 the same.
+What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
+and `allowed_targets=[...]`.
 """
 
 import argparse

@@ -5,6 +5,8 @@ of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an
 a format of your own; or a part of a data set in conf/dataset: digits:test, digits:test[17], digits:validation[0:10].
 A model that learned from a table takes the columns of another by their names. dataset.KEY=VALUE goes to the reader of
 the file. Inputs are raw: normalisation is in the model.
+What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
+and `allowed_targets=[...]`.
 """
 
 import argparse

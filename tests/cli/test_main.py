@@ -37,6 +37,12 @@ def test_program_help_lists_every_command(run):
     assert all(line.endswith(".") for line in out.splitlines() if line.startswith("  "))  # whole sentences
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export"])
+def test_help_says_how_code_of_ones_own_is_found(run, command):
+    out = run(command, "--help").out
+    assert all(word in out for word in ("--config-dir", "+heads", "+metrics", "allowed_targets=[...]"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

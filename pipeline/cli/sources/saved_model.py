@@ -1,5 +1,6 @@
 """MODEL on the command line: a saved model and its head."""
 
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import hdf5
+from pipeline.checks import naming
 from pipeline.cli.sources.arrays import Fitted, fit
 from pipeline.cli.sources.conf import maps
 from pipeline.cli.sources.description import Description, Signature
@@ -19,6 +21,7 @@ from pipeline.evaluation import Answers, answers
 from pipeline.heads.head import Head
 from pipeline.heads.lookup import make_head
 from pipeline.saving import load_model, model_attributes
+from pipeline.user_folder import option
 
 
 class SavedModel:
@@ -36,7 +39,8 @@ class SavedModel:
             raise InputError(f"{path}: is a folder. Did you mean '{inside}'?")
         trial = path if path.is_dir() else path.parent
         if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
-            raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
+            export = shlex.join(["python", "-m", "pipeline", "export", str(trial), *option(), *naming(words)])
+            raise InputError(f"{path}: this trial has no model.h5. Write it: {export}")
         with hdf5.opened(path) as file:
             hdf5.check(path)
             if "model_config" not in file.attrs:
