@@ -18,7 +18,9 @@ from pipeline.records import TrialTask
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trials", metavar="TRIAL", nargs="+", help="folder of a trial, with its state.h5; KEY=VALUE")
+    parser.add_argument(
+        "trials", metavar="TRIAL", nargs="+", help="folder of a trial, with its state.h5; and KEY=VALUE, as above"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

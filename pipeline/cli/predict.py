@@ -1,4 +1,4 @@
-"""Says which class a model gives to each example, and how probable it is; or its cost, where that is the output.
+"""Says what a model predicts of each example: its class and how probable that is, or what value its head gives.
 
 INPUT is FILE.npy, FILE.npz, FILE.csv (numbers, with or without a header line), FILE.parquet, FILE.h5, FILE.h5:KEY or,
 of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an image, a folder of images, or a file of
@@ -26,7 +26,7 @@ from pipeline.jsonl import write_atomically
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model.h5")
     parser.add_argument("input", metavar="INPUT", help="a file or a part of a data set")
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="for the reader of the file")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="for the reader of the file, and as above")
     parser.add_argument("--top", metavar="K", type=int, default=3, help="classes to show an example (default 3)")
     parser.add_argument("--proba", metavar="FILE", type=Path, help="write all probabilities to FILE.csv or FILE.npy")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
