@@ -93,8 +93,7 @@ def _dispatch(arguments: list[str]) -> int:
         options = parser.parse_intermixed_args(rest)
     except SystemExit as done:  # --help has been printed
         return int(done.code or 0)
-    if options.config_dir:
-        adopt([f"--config-dir={options.config_dir}"])
+    adopt([f"--config-dir={options.config_dir}"] if options.config_dir else [])
     status: int = module.run(options)
     return status
 

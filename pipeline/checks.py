@@ -1,7 +1,7 @@
 """What is asked of a whole config before anything is run."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import InputError, one_of
@@ -11,6 +11,12 @@ from pipeline.schema import Config, Target, leaves
 from pipeline.targets import locate
 
 MAPS = ("heads", "metrics", "scales", "formats")  # from names to targets
+
+
+def naming(overrides: Sequence[str]) -> list[str]:
+    """Those that say what names mean and whose code may run: without them other commands don't know the names."""
+    keys = {word: word.lstrip("+~").split("=")[0] for word in overrides if "=" in word}
+    return [word for word, key in keys.items() if key.split(".")[0] in ("allowed_targets", *MAPS)]
 
 
 def check(config: Config) -> None:

@@ -18,6 +18,24 @@ def outputs(model: Any, inputs: Any) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a saved model answers."""
+
+    predictions: np.ndarray  # [n, C] or what the head calls so
+    outputs: np.ndarray | None = None  # [n, n_outputs] of the model in training; None: only the predictions are known
+
+
+def answers(model: Any, inputs: Any, head: Head) -> Answers:
+    """inputs: as outputs() takes them."""
+    parts = head.without_final_layer(model)
+    if parts is None:
+        return Answers(head.predictions(outputs(model, inputs)))
+    trained, final_layer = parts
+    before = outputs(trained, inputs)
+    return Answers(head.predictions(before if final_layer is None else np.asarray(final_layer(before))), before)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     metrics: dict[str, float]  # the head's
     n: int  # examples
@@ -30,16 +48,18 @@ class Evaluation:
 
 def evaluate(model: Any, split: Split, n_classes: int, head: Head) -> Evaluation:
     """measures() of a saved model on a split."""
-    return measures(head, head.predictions(outputs(model, split.inputs)), split.labels, n_classes)
+    return measures(head, answers(model, split.inputs, head), split.labels, n_classes)
 
 
-def measures(head: Head, predictions: np.ndarray, targets: np.ndarray, n_classes: int) -> Evaluation:
-    """predictions: [n, C] or what the head calls so; targets: [n, ...], labels in 0..C-1 if it classifies."""
+def measures(head: Head, answers: Answers, targets: np.ndarray, n_classes: int) -> Evaluation:
+    """targets: [n, ...], labels in 0..C-1 if it classifies."""
     import tensorflow as tf
 
     from pipeline.training.sums import as_numbers, metric_sums, values
 
-    batch = tf.constant(targets.astype(np.int32) if head.classifies else targets), head.outputs_of(predictions)
+    predictions = answers.predictions
+    outputs = head.outputs_of(predictions) if answers.outputs is None else answers.outputs
+    batch = tf.constant(targets.astype(np.int32) if head.classifies else targets), tf.constant(outputs)
     sums = {"loss": tf.reduce_sum(head.losses(*batch)), "examples": len(targets), **metric_sums(head, *batch)}
     confusion = np.zeros((n_classes, n_classes), int) if head.classifies else None
     if confusion is not None:

@@ -17,6 +17,7 @@ def adopt(arguments: Sequence[str]) -> None:
 
     Raises InputError if `--config-dir` names no folder.
     """
+    _theirs.clear()  # of an earlier command in this process
     for word, following in zip(arguments, [*arguments[1:], ""]):
         name, equals, value = word.partition("=")
         if name not in _OPTION:
@@ -32,6 +33,11 @@ def adopt(arguments: Sequence[str]) -> None:
             os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, parent])
         if folder not in _theirs:
             _theirs.append(folder)
+
+
+def option() -> list[str]:
+    """The words of a command that name the folder, for commands that are printed."""
+    return ["--config-dir", str(_theirs[-1])] if _theirs else []
 
 
 def search_path() -> list[str]:

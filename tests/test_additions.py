@@ -5,6 +5,7 @@ Each addition is its code, and a line on the command line or a YAML file; `--con
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.__main__ import main
+from pipeline.checks import naming
 from tests.conftest import PATIENCE, ROOT, TINY, here
 
 ALLOWED = "allowed_targets=[pipeline.,keras.optimizers.,mine.]"
@@ -209,7 +212,7 @@ def test_a_sampler_is_its_file_and_its_yaml(folder, tmp_path):
     assert (rates[2] + rates[3]) / 2 == pytest.approx(rates[best], abs=1e-4)  # and then around the better of them
 
 
-def test_a_metric_is_its_file_and_a_line(folder, tmp_path):
+def test_a_metric_is_its_file_and_a_line(folder, tmp_path, capsys, monkeypatch):
     add(folder, {"confidence": METRIC})
     line = ["+metrics.confidence=mine.confidence.Confidence", "sweep.metric=val_confidence", "sweep.name=s"]
     run(folder, tmp_path, "-m", *TINY, *line, "sweep.max_tier=1", "sweep.n_trials=3", "executor.fuse=always")
@@ -220,18 +223,32 @@ def test_a_metric_is_its_file_and_a_line(folder, tmp_path):
     assert all(
         0 < e["val_confidence"] <= 1 and 0 < e["confidence"] <= 1 for n in range(3) for e in epochs(sweep / str(n))
     )
-    assert yaml.safe_load((sweep / "best.yaml").read_text())["metrics"]["test_confidence"] > 0
+    best = yaml.safe_load((sweep / "best.yaml").read_text())
+    assert best["metrics"]["test_confidence"] > 0
+    again = here(*shlex.split(best["command"])[2:], "executor=inline", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    monkeypatch.chdir(tmp_path)
+    (sweep / str(best["trial"]) / "model.h5").unlink()
+    capsys.readouterr()
+    assert main(["evaluate", f"outputs/sweeps/s/{best['trial']}/model.h5", *naming([ALLOWED, *line])]) == 2
+    export = shlex.split(capsys.readouterr().err.split("Write it: python -m pipeline ")[1])
+    assert main([*export, "--config-dir", str(folder / "conf")]) == 0
 
 
-def test_a_head_is_its_file_and_a_line(folder, tmp_path):
+def test_a_head_is_its_file_and_a_line(folder, tmp_path, capsys, monkeypatch):
     add(folder, {"rest": HEAD})
     line = ["+heads.one_versus_rest=mine.rest.OneVersusRest", "model.head=one_versus_rest", "train.epochs=8"]
-    run(folder, tmp_path, *TINY, *line)
+    printed = run(folder, tmp_path, *TINY, *line)
     (trial,) = (tmp_path / "outputs/runs").iterdir()
     losses = [epoch["val_loss"] for epoch in epochs(trial)]
     assert losses[-1] < losses[0]
     assert epochs(trial)[-1]["val_accuracy"] > 0.5
-    assert (trial / "model.h5").exists()
+    words = next(shlex.split(text) for text in printed.splitlines() if text.startswith("next:"))
+    assert words[1:5] == ["python", "-m", "pipeline", "evaluate"]
+    monkeypatch.chdir(tmp_path)
+    assert main([*words[4:], "blobs:validation", "--json"]) == 0
+    measured, best = json.loads(capsys.readouterr().out), max(epochs(trial), key=lambda epoch: epoch["val_accuracy"])
+    assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-5)  # the logits', not the probabilities'
 
 
 def test_a_callback_is_its_file_and_a_line(folder, tmp_path):

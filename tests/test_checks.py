@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipeline.building import built
-from pipeline.checks import check
+from pipeline.checks import check, naming
 from pipeline.errors import InputError
 from tests.conftest import composed
 from tests.workers.jobs import with_value as changed
@@ -129,3 +129,9 @@ def test_allowed_targets_extend(default):
 
 def test_search_ranges_are_not_taken_for_values(default):
     check_record(changed(default, "train.search", {"epochs": {"tier": 1, "range": "choice(1, 2)"}}))
+
+
+def test_which_overrides_say_what_names_mean():
+    maps = ["+heads.mine=a.B", "heads={}", "~metrics.accuracy=a.B", "++scales.s=a.S", "formats.f=a.f"]
+    words = [*maps, "~metrics.accuracy", "allowed_targets=[a.]", "model.head=mine", "+headset=1", "dataset.file=x"]
+    assert naming(words) == [*maps, "allowed_targets=[a.]"]

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from pipeline.data.splits import Split
+from pipeline.errors import InputError
 from pipeline.evaluation import evaluate, outputs
+from pipeline.heads.head import Head
 from tests.conftest import head
 
 # A "model" that gives its inputs back: the inputs of the tests are the outputs they are about.
@@ -81,3 +85,40 @@ def test_results_are_plain_numbers():
         "confusion": list,
     }
     assert all(type(count) is int for row in measured["confusion"] for count in row)
+
+
+def functional(n):
+    inputs = keras.Input((n,))
+    return keras.Model(inputs, keras.layers.Identity()(inputs))
+
+
+class Positive(Head):
+    """Learns the logarithm of a number, and tells the number."""
+
+    outputs = "the logarithm of a number"
+
+    def n_outputs(self, n_classes):
+        return 1
+
+    def losses(self, targets, outputs, label_smoothing=0.0):
+        return (outputs[:, 0] - np.log(targets)) ** 2
+
+    def final_layer(self):
+        return keras.layers.Activation("exponential")
+
+
+def test_metrics_are_of_the_outputs_that_training_had():
+    own = replace(Positive("positive"), metrics=head("cost").metrics)
+    numbers = Split(np.float32([[0], [1], [3]]), np.float32([1, np.e, np.e]))
+    measured = evaluate(own.for_use(functional(1)), numbers, 0, own)
+    assert measured.to_json() == {"loss": pytest.approx(4 / 3), "n": 3}
+    with pytest.raises(InputError, match=r"model\.head=positive: the model does not end in the final layer"):
+        evaluate(one_column, numbers, 0, own)
+
+
+@pytest.mark.parametrize(("name", "logits", "label"), [("softmax", [60, 0, 0], 1), ("sigmoid", [60], 0)])
+def test_a_wrong_answer_costs_as_much_as_in_training(name, logits, label):
+    """Its probability, 1e-26, is no number that the loss could be taken from."""
+    model = head(name).for_use(functional(len(logits)))
+    measured = evaluate(model, split([logits], [label]), max(len(logits), 2), head(name))
+    assert measured.metrics == {"loss": pytest.approx(60), "accuracy": 0}

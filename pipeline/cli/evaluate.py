@@ -1,12 +1,14 @@
-"""Says how good a model is: accuracy, loss, precision and recall of each class, and what it confuses.
+"""Says how good a model is: the loss and the metrics of its head.
 
-Of a model whose output is a cost it says the mean.
+Of a model that classifies also the precision and recall of each class, and what it confuses.
 INPUT is a part of a data set in conf/dataset (digits:test, digits:validation[0:100]), an .npz or .h5 file with inputs
 and labels (`x` and `y`, or `inputs` and `labels`), FILE.h5:PART with these in a group of the file, a .csv or .parquet
 file, whose columns a model takes by their names, a folder of images, a folder a class, or a file of a format of your
 own. Of a file that has a part `test`, as `convert` writes it, that is meant. dataset.KEY=VALUE goes to the reader of
 the file. Without INPUT: the test split that the model was trained beside; a warning says if that data is no longer
 the same.
+What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
+and `allowed_targets=[...]`.
 """
 
 import argparse
@@ -25,7 +27,7 @@ WIDEST = 20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model.h5")
-    parser.add_argument("words", metavar="INPUT", nargs="*", help="a file with labels, or a part of a data set; words")
+    parser.add_argument("words", metavar="INPUT", nargs="*", help="examples with labels, and KEY=VALUE, as above")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -46,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         targets = numbered(title, targets, len(fitted), names)
         if named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
-    result = measures(head, model.predictions(fitted), targets, len(names))
+    result = measures(head, model.answers(fitted), targets, len(names))
     if options.json:
         of_classes = {} if result.confusion is None else {"classes": by_class(result.confusion, names)}
         about = {"model": str(options.model), "input": title, **({"class_names": names} if head.classifies else {})}

@@ -2,6 +2,8 @@
 
 TRIAL is a trial's folder, outputs/sweeps/<name>/<trial> or outputs/runs/<time>. Its best epoch's weights are in
 state.h5, its config in .hydra; the data must be as they were, for the model normalises its inputs by them.
+What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
+and `allowed_targets=[...]`.
 """
 
 import argparse
@@ -16,7 +18,9 @@ from pipeline.records import TrialTask
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trials", metavar="TRIAL", nargs="+", help="folder of a trial, with its state.h5")
+    parser.add_argument(
+        "trials", metavar="TRIAL", nargs="+", help="folder of a trial, with its state.h5; and KEY=VALUE, as above"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
-"""Says which class a model gives to each example, and how probable it is; or its cost, where that is the output.
+"""Says what a model predicts of each example: its class and how probable that is, or what value its head gives.
 
 INPUT is FILE.npy, FILE.npz, FILE.csv (numbers, with or without a header line), FILE.parquet, FILE.h5, FILE.h5:KEY or,
 of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an image, a folder of images, or a file of
 a format of your own; or a part of a data set in conf/dataset: digits:test, digits:test[17], digits:validation[0:10].
 A model that learned from a table takes the columns of another by their names. dataset.KEY=VALUE goes to the reader of
 the file. Inputs are raw: normalisation is in the model.
+What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
+and `allowed_targets=[...]`.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from pipeline.jsonl import write_atomically
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="model.h5")
     parser.add_argument("input", metavar="INPUT", help="a file or a part of a data set")
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="for the reader of the file")
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="for the reader of the file, and as above")
     parser.add_argument("--top", metavar="K", type=int, default=3, help="classes to show an example (default 3)")
     parser.add_argument("--proba", metavar="FILE", type=Path, help="write all probabilities to FILE.csv or FILE.npy")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -46,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
             f"--proba={options.proba}: the output of {options.model} is a {head.prediction}, not probabilities."
         )
     source = read_input(options.input, options.words, model, labelled=False)
-    names, outputs = model.signature.class_names, model.predictions(model.fitted(source.title, source.examples.inputs))
+    fitted, names = model.fitted(source.title, source.examples.inputs), model.signature.class_names
+    outputs = model.answers(fitted).predictions
     about = {"model": str(options.model), "input": options.input}
     if not head.classifies:
         values = (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()

@@ -54,8 +54,11 @@ class Head(ABC):
         return results
 
     def outputs_of(self, predictions: np.ndarray) -> np.ndarray:
-        """The outputs [n, n_outputs] that a model had for such predictions, from which loss and metrics follow."""
-        return predictions
+        """The outputs [n, n_outputs] for such predictions, of a model that was saved without this head's final layer.
+
+        Raises InputError if they do not follow from predictions.
+        """
+        raise InputError(f"model.head={self.name}: the model does not end in the final layer of this head.")
 
     def for_use(self, model: Model) -> Model:
         """The model as it is saved: with the final layer."""
@@ -63,6 +66,15 @@ class Head(ABC):
 
         layer = self.final_layer()
         return model if layer is None else keras.Model(model.input, layer(model.output), name=model.name)
+
+    def without_final_layer(self, saved: Model) -> tuple[Model, Layer | None] | None:
+        """What for_use() joined, the model as it was in training and the final layer; None if it did not do so."""
+        import keras
+
+        layer, last = self.final_layer(), saved.layers[-1]
+        if layer is None:
+            return saved, None
+        return (keras.Model(saved.inputs[0], last.input), last) if type(last) is type(layer) else None
 
     def check_outputs(self, shape: tuple[int | None, ...], n_classes: int) -> None:
         """Raises InputError unless `shape`, a model's output's with the batch first, is what the head needs."""

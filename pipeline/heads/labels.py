@@ -44,10 +44,11 @@ class LabelHead(Head):
         """Probabilities [n, C]; a single column is the probability of class 1."""
         return np.hstack([1 - results, results]) if results.shape[1] == 1 else results
 
-    def outputs_of(self, predictions: np.ndarray) -> np.ndarray:
-        # Certain and wrong: a large loss, not an infinite one.
-        logits: np.ndarray = np.log(np.clip(predictions, 1e-12, 1))
-        return logits
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Certain and wrong: a large loss, not an infinite one."""
+    logarithms: np.ndarray = np.log(np.clip(probabilities, 1e-12, 1))
+    return logarithms
 
 
 def smoothed(target: Tensor, label_smoothing: float, n_classes: int) -> Tensor:

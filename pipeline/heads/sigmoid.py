@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.heads.head import Layer
-from pipeline.heads.labels import LabelHead, smoothed
+from pipeline.heads.labels import LabelHead, log_probabilities, smoothed
 from pipeline.heads.metric import Tensor
 
 
@@ -34,5 +34,5 @@ class Sigmoid(LabelHead):
         return keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")
 
     def outputs_of(self, predictions: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = np.diff(super().outputs_of(predictions))
+        logits: np.ndarray = np.diff(log_probabilities(predictions))
         return logits

@@ -1,7 +1,9 @@
 """A logit for each class: exactly one class is right."""
 
+import numpy as np
+
 from pipeline.heads.head import Layer
-from pipeline.heads.labels import LabelHead, smoothed
+from pipeline.heads.labels import LabelHead, log_probabilities, smoothed
 from pipeline.heads.metric import Tensor
 
 
@@ -32,3 +34,6 @@ class Softmax(LabelHead):
 
         # In float32 whatever the precision of training, so that they sum to 1.
         return keras.layers.Softmax(dtype="float32", name="probabilities")
+
+    def outputs_of(self, predictions: np.ndarray) -> np.ndarray:
+        return log_probabilities(predictions)  # logits but for a number that all of an example's have in common

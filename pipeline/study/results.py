@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.checks import naming
 from pipeline.eventlog import events_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
@@ -22,6 +23,7 @@ from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import console, number, print_line
 from pipeline.tracking.recorder import Recorder
+from pipeline.user_folder import option
 from pipeline.workers.executor import Executor, answers, ask
 
 
@@ -50,7 +52,7 @@ def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
         values = ", ".join(f"{name} {number(end.metrics[name])}" for name in names)
         print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
         print_line(f"model:    {model}")
-        print_line(f"next:     python -m pipeline evaluate {model}")
+        print_line(f"next:     {_command(study, 'evaluate', model)}")
     if experiment is not None and run is not None:
         page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
         print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
@@ -120,7 +122,7 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
 
 def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:
     folder = study.trial_folder(winner)
-    model, command = folder / "model.h5", shlex.join(["python", "run.py", *study.plan.overrides(winner)])
+    model, command = folder / "model.h5", shlex.join(["python", "run.py", *option(), *study.plan.overrides(winner)])
     best = {
         "trial": winner.number,
         "command": command,
@@ -135,9 +137,13 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
         if path.exists():
             recorder.artifact(None, path)
     # It is not there after Ctrl-C, or when it could not be written.
-    export = shlex.join(["python", "-m", "pipeline", "export", str(folder)])
-    print_line(f"model:    {model if model.exists() else export}")
+    print_line(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
     print_line("again:    " + command)
+
+
+def _command(study: Study, name: str, path: Path) -> str:
+    """What the user may type next, with what the study's own command said of the user's code."""
+    return shlex.join(["python", "-m", "pipeline", name, str(path), *option(), *naming(study.plan.pins)])
 
 
 def _pictures(folder: Path, title: str, config: Config) -> list[Path]:

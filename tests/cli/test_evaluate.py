@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.cli.evaluate import by_class, show_classes
-from pipeline.evaluation import measures
+from pipeline.evaluation import Answers, measures
 from pipeline.saving import model_attributes
 from tests.cli.conftest import POINTS, wrong
 from tests.conftest import head
@@ -56,7 +56,7 @@ def test_files(run, model, tmp_path, names, suffix):
 def test_measures():
     """Two of four right; class 2 is there but never predicted, class 3 neither."""
     probs = np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.6, 0.1, 0.1], [0.6, 0.2, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1]])
-    found = measures(head(), probs, np.array([0, 1, 1, 2]), 4).to_json()
+    found = measures(head(), Answers(probs), np.array([0, 1, 1, 2]), 4).to_json()
     assert found["loss"] == pytest.approx(-np.log([0.7, 0.6, 0.2, 0.1]).mean())
     assert (found["accuracy"], found["n"]) == (0.5, 4)
     assert found["confusion"] == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]

@@ -38,6 +38,25 @@ def test_program_help_lists_every_command(run):
 
 
 @pytest.mark.parametrize(
+    ("command", "first", "argument"),
+    [
+        ("predict", "what a model predicts of each example: its class and how probable", "a file or a part of a data"),
+        ("evaluate", "the loss and the metrics of its head.", "examples with labels, and KEY=VALUE, as above"),
+    ],
+)
+def test_help_is_true_of_every_head(run, command, first, argument):
+    out = run(command, "--help").out
+    assert first in out.split("\n\n")[1]
+    assert argument in " ".join(out.split())
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export"])
+def test_help_says_how_code_of_ones_own_is_found(run, command):
+    out = run(command, "--help").out
+    assert all(word in out for word in ("--config-dir", "+heads", "+metrics", "allowed_targets=[...]"))
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ([], "COMMAND is missing"),

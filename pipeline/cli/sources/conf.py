@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.checks import MAPS, check
+from pipeline.checks import MAPS, check, naming
 from pipeline.cli.sources.words import key_of
 from pipeline.config import Composed
 from pipeline.data.sources import make_splits
@@ -71,7 +71,7 @@ def targets(group: str) -> set[str]:
 def maps(words: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The names of heads, metrics, formats and scales in the user's own conf/config.yaml, and in words of the command
     line, and what they call."""
-    words = [word for word in words if key_of(word).split(".")[0] in (*MAPS, "allowed_targets")]
+    words = naming(words)
     own = for_file("", words).plain() if words else _yaml(OURS / "config.yaml")
     return {name: own.get(name, {}) for name in MAPS}
 

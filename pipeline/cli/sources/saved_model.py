@@ -1,5 +1,6 @@
 """MODEL on the command line: a saved model and its head."""
 
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import hdf5
+from pipeline.checks import naming
 from pipeline.cli.sources.arrays import Fitted, fit
 from pipeline.cli.sources.conf import maps
 from pipeline.cli.sources.description import Description, Signature
@@ -15,10 +17,11 @@ from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean, size
 from pipeline.data.rows import Rows
 from pipeline.errors import InputError, first_line
-from pipeline.evaluation import outputs
+from pipeline.evaluation import Answers, answers
 from pipeline.heads.head import Head
 from pipeline.heads.lookup import make_head
 from pipeline.saving import load_model, model_attributes
+from pipeline.user_folder import option
 
 
 class SavedModel:
@@ -36,7 +39,8 @@ class SavedModel:
             raise InputError(f"{path}: is a folder. Did you mean '{inside}'?")
         trial = path if path.is_dir() else path.parent
         if not inside.is_file() and not path.is_file() and (trial / "state.h5").is_file():
-            raise InputError(f"{path}: this trial has no model.h5. Write it: python -m pipeline export {trial}")
+            export = shlex.join(["python", "-m", "pipeline", "export", str(trial), *option(), *naming(words)])
+            raise InputError(f"{path}: this trial has no model.h5. Write it: {export}")
         with hdf5.opened(path) as file:
             hdf5.check(path)
             if "model_config" not in file.attrs:
@@ -70,8 +74,8 @@ class SavedModel:
         """Inputs as [n, *input_shape]."""
         return fit(title, inputs, self.signature.input_shape, self.signature.dtype)
 
-    def predictions(self, inputs: Fitted) -> np.ndarray:
-        """[n, *input_shape] -> float [n, C] of probabilities, each row summing to 1, or what else the head predicts.
+    def answers(self, inputs: Fitted) -> Answers:
+        """For [n, *input_shape]: probabilities, float [n, C], each row summing to 1, or what else the head predicts.
 
         Raises InputError if the model is not what its description says, or fails, or its outputs are no probabilities,
         as those of a model that was saved without its softmax.
@@ -83,13 +87,14 @@ class SavedModel:
                 f"not that of its layers ({len(true.class_names)} classes, input {size(true.input_shape)})."
             )
         try:
-            result = self.head.predictions(outputs(self._model, inputs))
+            result = answers(self._model, inputs, self.head)
         except InputError:  # of a file that is read meanwhile
             raise
         # TensorFlow's errors have no base class of their own: an index that a layer refuses, no memory left.
         except Exception as error:
             raise InputError(f"{self.path}: can't predict ({clean(first_line(error))}).") from None
-        if self.head.classifies and not ((result >= -1e-6).all() and np.allclose(result.sum(axis=1), 1, atol=1e-2)):
+        shares = result.predictions
+        if self.head.classifies and not ((shares >= -1e-6).all() and np.allclose(shares.sum(axis=1), 1, atol=1e-2)):
             raise InputError(f"{self.path}: its outputs are not probabilities (not all within 0..1 with the sum 1).")
         return result
 
