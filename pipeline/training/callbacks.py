@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from pipeline.heads.lookup import TAKEN
 from pipeline.schema import Config
 
 OWN = {"probe_loss"}  # of the runner's names, what the runner's own callback, diagnostics, records
-Layers = Mapping[str, Mapping[str, float | None]]  # layer -> measure -> value
+Measures = Mapping[str, float | None]  # by name; None: not finite
+Layers = Mapping[str, Measures]  # by layer
 Weights = Callable[[], list[np.ndarray]]  # what predicting needs, in the order of model.weights; fetched when called
 
 
@@ -32,7 +34,7 @@ class Moment:
 class Observation:
     """What a callback adds to the record of an epoch, in events.jsonl and in the tracking store."""
 
-    metrics: Mapping[str, float] = field(default_factory=dict)  # by names that the runner does not use
+    metrics: Measures = field(default_factory=dict)  # by names that the runner does not use
     layers: Layers = field(default_factory=dict)
 
 
@@ -66,7 +68,7 @@ class Watch:
     moment: Callable[[int, Mapping[str, float], Weights], Moment] | None = None  # from epoch, metrics and weights
 
     def at_start(self, weights: Weights) -> Observation:
-        observed = together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
+        observed = together(checked(hook, hook.at_start(moment)) for hook, moment in self._each(0, {}, weights))
         if unrecorded := sorted(set(observed.metrics) - OWN):
             raise InputError(f"train.callbacks: {unrecorded[0]} is a metric of no epoch; at_start records layers only.")
         return observed
@@ -77,7 +79,8 @@ class Watch:
 
     def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
         measured = MappingProxyType(dict(metrics))  # what a callback writes there would be logged as measured
-        observed = together(hook.after_epoch(moment) for hook, moment in self._each(epoch, measured, weights))
+        seen = self._each(epoch, measured, weights)
+        observed = together(checked(hook, hook.after_epoch(moment)) for hook, moment in seen)
         if reserved := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
             raise InputError(f"train.callbacks: the runner itself records {reserved[0]}; give the metric another name.")
         return observed
@@ -92,9 +95,29 @@ class Watch:
             yield from ((callback, moment) for callback in self.callbacks)
 
 
+def checked(callback: Callback, observed: Observation | None) -> Observation | None:
+    """What a hook of `callback` returned, with numbers as Python has them, whatever library they are of: the log takes
+    no others. Raises InputError for what is no number."""
+    if observed is None:
+        return None
+    name = f"train.callbacks: {type(callback).__module__}.{type(callback).__qualname__}"
+    layers = {str(layer): _numbers(name, measures) for layer, measures in observed.layers.items()}
+    return Observation(_numbers(name, observed.metrics), layers)
+
+
+def _numbers(callback: str, measures: Mapping[str, Any]) -> Measures:
+    numbers: dict[str, float | None] = {}
+    for name, value in measures.items():
+        try:
+            numbers[name] = None if value is None else float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{callback}: {name} is of type {type(value).__name__}, which is no number.") from None
+    return numbers
+
+
 def together(observations: Iterable[Observation | None]) -> Observation:
     """What several callbacks have to say of one epoch."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float | None] = {}
     layers: dict[str, dict[str, float | None]] = {}
     for observation in observations:
         if observation:

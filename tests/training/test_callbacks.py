@@ -250,3 +250,49 @@ def test_no_callback_writes_over_the_record_of_the_runner(arguments, reason, tmp
     (events,) = trained(tmp_path, [named(Claims, **arguments)])
     assert (events[-1].status, reason in events[-1].reason) == ("failed", True)
     assert all(event.metrics["val_loss"] < 77 for event in epochs(events))
+
+
+class Returns(Callback):
+    """Returns what `make` names, in one hook."""
+
+    MADE = {  # noqa: RUF012
+        "numpy": lambda: Observation({"norm": np.float32(0.5)}, {0: {"count": np.int64(3), "none": None}}),
+        "text": lambda: Observation({"norm": "much"}),
+        "array": lambda: Observation(layers={"first": {"norm": np.zeros(2)}}),
+    }
+
+    def __init__(self, make, hook="after_epoch", number=0):
+        self.make, self.hook, self.number = self.MADE[make], hook, number
+
+    def _at(self, hook, moment):
+        return self.make() if (hook, moment.number) == (self.hook, self.number) else None
+
+    def at_start(self, moment):
+        return self._at("at_start", moment)
+
+    def after_epoch(self, moment):
+        return self._at("after_epoch", moment)
+
+
+def test_numbers_of_other_libraries_are_recorded_as_numbers(tmp_path):
+    events = trained(tmp_path, [named(Returns, make="numpy")], conditions=FUSED, n=3)
+    assert [e.metrics["norm"] for e in epochs(events[0])] == [0.5] * 3
+    assert epochs(events[0])[0].diagnostics == {"0": {"count": 3.0, "none": None}}
+    for each in events:
+        (started,) = [event for event in each if isinstance(event, Started)]  # no second time, by itself
+        assert (started.cohort, each[-1].status) == (3, "completed")
+
+
+@pytest.mark.parametrize(
+    ("make", "hook", "complaint"),
+    [
+        ("text", "after_epoch", ": norm is of type str, which is no number."),
+        ("array", "after_epoch", ": norm is of type ndarray, which is no number."),
+        ("array", "at_start", ": norm is of type ndarray, which is no number."),
+    ],
+)
+def test_what_cannot_be_recorded_costs_its_trial_only_and_names_the_callback(make, hook, complaint, tmp_path):
+    events = trained(tmp_path, [named(Returns, make=make, hook=hook, number=1)], conditions=FUSED, n=3)
+    assert events[1][-1].reason == f"train.callbacks: {__name__}.Returns{complaint}"
+    assert [each[-1].status for each in events] == ["completed", "failed", "completed"]
+    assert [e.cohort for each in events for e in each if isinstance(e, Started)] == [3, 3, 3]
