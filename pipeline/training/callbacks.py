@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
-from pipeline.heads.lookup import TAKEN
+from pipeline.heads.lookup import METRIC_NAME, NAMES_ALLOWED, TAKEN
 from pipeline.schema import Config
 
 OWN = {"probe_loss"}  # of the runner's names, what the runner's own callback, diagnostics, records
@@ -97,7 +97,7 @@ class Watch:
 
 def checked(callback: Callback, observed: Observation | None) -> Observation | None:
     """What a hook of `callback` returned, with numbers as Python has them, whatever library they are of: the log takes
-    no others. Raises InputError for what is no number."""
+    no others. Raises InputError for what is no number, and for names that a tracking store may not take."""
     if observed is None:
         return None
     name = f"train.callbacks: {type(callback).__module__}.{type(callback).__qualname__}"
@@ -108,8 +108,10 @@ def checked(callback: Callback, observed: Observation | None) -> Observation | N
 def _numbers(callback: str, measures: Mapping[str, Any]) -> Measures:
     numbers: dict[str, float | None] = {}
     for name, value in measures.items():
+        if not METRIC_NAME.fullmatch(str(name)):
+            raise InputError(f"{callback}: {str(name)[:250]!r}: {NAMES_ALLOWED}.")
         try:
-            numbers[name] = None if value is None else float(value)
+            numbers[str(name)] = None if value is None else float(value)
         except (TypeError, ValueError):
             raise InputError(f"{callback}: {name} is of type {type(value).__name__}, which is no number.") from None
     return numbers

@@ -259,6 +259,9 @@ class Returns(Callback):
         "numpy": lambda: Observation({"norm": np.float32(0.5)}, {0: {"count": np.int64(3), "none": None}}),
         "text": lambda: Observation({"norm": "much"}),
         "array": lambda: Observation(layers={"first": {"norm": np.zeros(2)}}),
+        "name": lambda: Observation({"mine=x": 1.0}),
+        "long name": lambda: Observation({"x" * 201: 1.0}),
+        "name of a measure": lambda: Observation(layers={"a=b": {"mine=x": 1.0}}),
     }
 
     def __init__(self, make, hook="after_epoch", number=0):
@@ -283,12 +286,18 @@ def test_numbers_of_other_libraries_are_recorded_as_numbers(tmp_path):
         assert (started.cohort, each[-1].status) == (3, "completed")
 
 
+NAMES = "a name is letters, digits and '_' (at most 200)."  # which the tracking store takes
+
+
 @pytest.mark.parametrize(
     ("make", "hook", "complaint"),
     [
         ("text", "after_epoch", ": norm is of type str, which is no number."),
         ("array", "after_epoch", ": norm is of type ndarray, which is no number."),
         ("array", "at_start", ": norm is of type ndarray, which is no number."),
+        ("name", "after_epoch", f": 'mine=x': {NAMES}"),
+        ("long name", "after_epoch", f": '{'x' * 201}': {NAMES}"),
+        ("name of a measure", "at_start", f": 'mine=x': {NAMES}"),
     ],
 )
 def test_what_cannot_be_recorded_costs_its_trial_only_and_names_the_callback(make, hook, complaint, tmp_path):
