@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.data.sources import load_splits
+from pipeline.data.splits import Split, Splits
 from pipeline.eventlog import diagnoses_of, events_of
 from pipeline.records import Conditions, Diagnosed, Ended, EpochEnded, Paused, Started, TrainJob
 from pipeline.schema import Target
@@ -172,7 +174,7 @@ def test_hooks_are_asked_in_order(diary, tmp_path):
     trained(tmp_path, [named(Diary, name="first"), named(Diary, name="second")])
     asked = [("at_start", 0, [])]
     for epoch in (1, 2, 3):
-        asked += [("before_epoch", epoch - 1, []), ("after_epoch", epoch, METRICS)]
+        asked += [("before_epoch", epoch - 1, METRICS if epoch > 1 else []), ("after_epoch", epoch, METRICS)]
     asked.append(("at_end completed", 3, METRICS))
     assert diary == [(name, 0, *entry) for entry in asked for name in ("first", "second")]
 
@@ -191,6 +193,7 @@ def test_a_trial_that_goes_on_has_no_second_start(diary, tmp_path):
     diary.clear()
     trained(tmp_path, [named(Diary)])
     assert [hook for _, _, hook, *_ in diary] == [*["before_epoch", "after_epoch"] * 2, "at_end completed"]
+    assert diary[0][3:] == (1, METRICS)  # of the epoch before it was paused
 
 
 def test_one_that_diverges_ends_as_diverged(diary, tmp_path):
@@ -219,6 +222,21 @@ def test_observations_of_one_epoch_are_put_together():
     a, b = Observation({"x": 1.0}, {"l": {"p": 1.0}}), Observation({"y": 2.0, "x": 3.0}, {"l": {"q": 2.0}, "m": {}})
     assert together([a, None, b]) == Observation({"x": 3.0, "y": 2.0}, {"l": {"p": 1.0, "q": 2.0}, "m": {}})
     assert together([]) == Observation()
+
+
+class Looks(Callback):
+    """Notes the parts of the data that it is given."""
+
+    parts: list[Split] = []  # noqa: RUF012
+
+    def after_epoch(self, moment):
+        self.parts += [value for value in vars(moment).values() if isinstance(value, Split | Splits)]
+
+
+def test_a_callback_is_not_given_the_test_split(tmp_path):
+    trained(tmp_path, [named(Looks)], until=1)
+    splits = load_splits(config())
+    assert Looks.parts == [splits.train, splits.validation]
 
 
 class Claims(Callback):
@@ -257,6 +275,7 @@ class Returns(Callback):
 
     MADE = {  # noqa: RUF012
         "numpy": lambda: Observation({"norm": np.float32(0.5)}, {0: {"count": np.int64(3), "none": None}}),
+        "dict": lambda: {"norm": 0.5},
         "text": lambda: Observation({"norm": "much"}),
         "array": lambda: Observation(layers={"first": {"norm": np.zeros(2)}}),
         "name": lambda: Observation({"mine=x": 1.0}),
@@ -292,6 +311,8 @@ NAMES = "a name is letters, digits and '_' (at most 200)."  # which the tracking
 @pytest.mark.parametrize(
     ("make", "hook", "complaint"),
     [
+        ("dict", "after_epoch", " returned a dict; wanted is an Observation, or None."),
+        ("dict", "at_start", " returned a dict; wanted is an Observation, or None."),
         ("text", "after_epoch", ": norm is of type str, which is no number."),
         ("array", "after_epoch", ": norm is of type ndarray, which is no number."),
         ("array", "at_start", ": norm is of type ndarray, which is no number."),
