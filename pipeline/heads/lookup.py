@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import InputError, one_of
+from pipeline.events import NOT_METRICS
 from pipeline.heads.head import Head
 from pipeline.heads.metric import Metric
 from pipeline.keras_import import absent
@@ -14,9 +15,7 @@ from pipeline.targets import locate
 
 KINDS: dict[str, type[Any]] = {"heads": Head, "metrics": Metric}
 HEAVY = ("tensorflow", "keras")
-# What else an epoch's event says.
-TIMES = {"time", "seconds", "cohort_seconds", "data_wait"}
-TAKEN = {"event", "epoch", "learning_rate", "probe_loss", "diagnostics", *TIMES}
+TAKEN = NOT_METRICS | {"probe_loss"}  # which diagnostics record
 METRIC_NAME = re.compile(r"\w{1,200}")  # which every tracking store takes, `best_` before it and all
 NAMES_ALLOWED = "a name is letters, digits and '_' (at most 200)"
 

@@ -259,6 +259,7 @@ class Claims(Callback):
     [
         ({"name": "val_loss"}, "the runner itself records val_loss"),
         ({"name": "epoch"}, "the runner itself records epoch"),
+        ({"name": "metrics"}, "the runner itself records metrics"),
         ({"name": "learning_rate"}, "the runner itself records learning_rate"),
         ({"name": "norm", "hook": "at_start"}, "norm is a metric of no epoch"),
         ({"name": None}, "does not support item assignment"),
