@@ -156,7 +156,7 @@ def _resolved(node: DictConfig) -> Mapping[str, Any]:
     except OmegaConfBaseException as error:
         if isinstance(error, MissingMandatoryValue):
             raise InputError(f"{error.full_key} is not given: add {error.full_key}=VALUE.") from None
-        raise InputError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{error.full_key or 'config'}: {first_line(error)}") from None
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
 
 

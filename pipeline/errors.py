@@ -28,7 +28,7 @@ def first_line(error: Exception) -> str:
 
 def in_one_line(error: Exception) -> str:
     """The kind of an error that is not the user's, and how its message begins."""
-    return f"{type(error).__name__}: {first_line(error) if str(error).strip() else ''}"
+    return f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
 
 
 def reason_of(error: Exception) -> tuple[str, bool]:

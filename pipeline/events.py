@@ -122,7 +122,8 @@ class Restarting(Event, kind="restarting"):
     reason: str
 
 
-_NOT_METRICS = {"time", "event"} | {f.name for f in fields(EpochEnded)}
+# What else than metrics stands in the line of an epoch, and so is no name of a metric.
+NOT_METRICS = {"time", "event"} | {f.name for f in fields(EpochEnded)}
 
 
 def event_from_json(line: Mapping[str, Any]) -> Event | None:
@@ -135,5 +136,5 @@ def event_from_json(line: Mapping[str, Any]) -> Event | None:
         return None
     values = {"time": 0.0, **line}
     if kind is EpochEnded:
-        values["metrics"] = {key: value for key, value in line.items() if key not in _NOT_METRICS}
+        values["metrics"] = {key: value for key, value in line.items() if key not in NOT_METRICS}
     return build(kind, values, f"event {kind.kind}")

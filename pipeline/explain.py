@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from pipeline.compatibility import GONE
 from pipeline.config import Composed
-from pipeline.errors import InputError, name_too_long, nearest, reason_of
+from pipeline.errors import InputError, first_line, name_too_long, nearest, reason_of
 from pipeline.user_folder import OURS, conf_folders, search_path
 
 _KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
@@ -55,7 +55,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _needs_multirun(", ".join(re.findall(r"'(.+?)'", text)) or "a range")
     cause = error.__cause__ or error
     if isinstance(cause, OmegaConfBaseException):
-        return _one_line(f"{cause.full_key or 'config'}: {str(cause).splitlines()[0]}")
+        return _one_line(f"{cause.full_key or 'config'}: {first_line(cause)}")
     return _one_line(text)
 
 
@@ -82,7 +82,7 @@ def _unknown_group(name: str) -> str:
 def _mismatch(override: str, cause: BaseException | None) -> str:
     if not isinstance(cause, OmegaConfBaseException):
         return _one_line(override)
-    complaint = str(cause).splitlines()[0]
+    complaint = first_line(cause)
     kind = re.search(r"(?:could not be converted to|is not a valid) (\w+)", complaint)
     if kind and isinstance(cause, ValidationError):
         key, _, value = override.partition("=")

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.errors import InputError, nearest, one_of
+from pipeline.errors import InputError, first_line, in_one_line, nearest, one_of
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop"]
 KEYS = ["optimizer.learning_rate", "optimizer.momentum", "train.batch_size", "train.epochs", "model.norm_momentum"]
@@ -31,6 +31,19 @@ def test_nearest_names_the_likely_intention(word, allowed, suggestion):
 )
 def test_nearest_is_silent_when_nothing_is_close(word, allowed):
     assert nearest(word, allowed) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "line"),
+    [
+        (ValueError("too long\nfor developers"), "too long", "ValueError: too long"),
+        (KeyError("a"), "'a'", "KeyError: 'a'"),
+        (ValueError(), "ValueError", "ValueError"),
+        (RuntimeError(" \n"), "RuntimeError", "RuntimeError"),
+    ],
+)
+def test_an_error_is_said_in_a_line(error, first, line):
+    assert (first_line(error), in_one_line(error)) == (first, line)
 
 
 def test_nearest_takes_any_iterable_once():

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.cli.sources.words import parted
 from pipeline.cli.views.quiet import without_chatter
 from pipeline.cli.views.text import clean
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.records import TrialTask
 
 
@@ -62,7 +62,7 @@ def task(folder: Path, words: Sequence[str] = ()) -> TrialTask:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} can't be read: {first_line(error)}") from None
     for group in ("model", "dataset"):
         if (target := getattr(config, group).target) not in targets(group):
             raise InputError(f"{path}: {group}._target_={target}: no file in conf/{group} names that.")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import InputError, one_of
+from pipeline.events import NOT_METRICS
 from pipeline.heads.head import Head
 from pipeline.heads.metric import Metric
 from pipeline.keras_import import absent
@@ -14,9 +15,9 @@ from pipeline.targets import locate
 
 KINDS: dict[str, type[Any]] = {"heads": Head, "metrics": Metric}
 HEAVY = ("tensorflow", "keras")
-# What else an epoch's event says.
-TIMES = {"time", "seconds", "cohort_seconds", "data_wait"}
-TAKEN = {"event", "epoch", "learning_rate", "probe_loss", "diagnostics", *TIMES}
+TAKEN = NOT_METRICS | {"probe_loss"}  # which diagnostics record
+METRIC_NAME = re.compile(r"\w{1,200}")  # which every tracking store takes, `best_` before it and all
+NAMES_ALLOWED = "a name is letters, digits and '_' (at most 200)"
 
 
 def head_of(config: Config) -> Head:
@@ -67,10 +68,8 @@ def make_head(
 
 
 def _metric(name: str, metrics: Mapping[str, str]) -> Metric:
-    if not re.fullmatch(r"\w+", name) or name in TAKEN or name.startswith("val_"):
-        raise InputError(
-            f"metrics.{name}: a name is letters, digits and '_', not val_..., nor {', '.join(sorted(TAKEN))}."
-        )
+    if not METRIC_NAME.fullmatch(name) or name in TAKEN or name.startswith("val_"):
+        raise InputError(f"metrics.{name}: {NAMES_ALLOWED}, not val_..., nor {', '.join(sorted(TAKEN))}.")
     metric: Metric = _entry("metrics", name, metrics)
     if getattr(metric, "direction", None) not in ("maximize", "minimize") or not hasattr(metric, "axis"):
         raise InputError(f"metrics.{name}={metrics[name]}: it needs a direction, maximize or minimize, and an axis.")

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.schema import Config
 from pipeline.search.scales import scale_named
 from pipeline.search.space import Choice, Distribution, Interval, Space
@@ -62,7 +62,7 @@ def parse(lines: Iterable[str], config_loader: Any = None) -> list[Override]:
         try:
             overrides += OverridesParser.create(config_loader=config_loader).parse_overrides([line])
         except HydraException as error:
-            raise InputError(f"'{line}' is not understood: {str(error).splitlines()[0]}") from None
+            raise InputError(f"'{line}' is not understood: {first_line(error)}") from None
     return overrides
 
 

@@ -12,7 +12,7 @@ from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interr
 from pipeline.tracking import store
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
-LONGEST_LAYER = 200  # characters of its name: MLflow takes 250 with what stands around it
+LONGEST_NAME, LONGEST_LAYER = 250, 200  # characters that MLflow takes, and how many of them name the layer
 
 
 @dataclass
@@ -210,5 +210,5 @@ def _values(event: Diagnosed | EpochEnded) -> Iterator[tuple[str, float]]:
         named = [("probe_loss", event.probe_loss)]
     for name, measures in (event.diagnostics or {}).items():
         layer = re.sub(r"[^\w.\- :]|^\.+$", "_", name)[:LONGEST_LAYER]
-        named += [(f"diagnostics/{layer}/{measure}", value) for measure, value in measures.items()]
+        named += [(f"diagnostics/{layer}/{measure}"[:LONGEST_NAME], value) for measure, value in measures.items()]
     return ((name, value) for name, value in named if value is not None)

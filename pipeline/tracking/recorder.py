@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline.errors import first_line
 from pipeline.records import Event, HandedOut, Trial
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.subscriber import Occurrence
@@ -140,4 +141,4 @@ class MlflowRecorder(Recorder):
                 time.sleep(pause)
 
     def _what_failed(self, error: Exception) -> str:
-        return f"{self._writer.uri}: {str(error).splitlines()[0]}"
+        return f"{self._writer.uri}: {first_line(error)}"

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from pipeline.data.splits import Splits
+from pipeline.data.splits import Split
 from pipeline.errors import InputError
-from pipeline.heads.lookup import TAKEN
+from pipeline.heads.lookup import METRIC_NAME, NAMES_ALLOWED, TAKEN
 from pipeline.schema import Config
 
 OWN = {"probe_loss"}  # of the runner's names, what the runner's own callback, diagnostics, records
-Layers = Mapping[str, Mapping[str, float | None]]  # layer -> measure -> value
+Measures = Mapping[str, float | None]  # by name; None: not finite
+Layers = Mapping[str, Measures]  # by layer
 Weights = Callable[[], list[np.ndarray]]  # what predicting needs, in the order of model.weights; fetched when called
 
 
@@ -22,9 +24,10 @@ class Moment:
 
     number: int  # of the trial
     config: Config
-    splits: Splits
+    train: Split
+    validation: Split  # the test split is not for training, nor for choosing
     epoch: int  # epochs done
-    metrics: Mapping[str, float]  # of the last epoch; empty before the first
+    metrics: Mapping[str, float]  # of the last epoch, without what callbacks record; empty before the first
     weights: Weights
 
 
@@ -32,12 +35,14 @@ class Moment:
 class Observation:
     """What a callback adds to the record of an epoch, in events.jsonl and in the tracking store."""
 
-    metrics: Mapping[str, float] = field(default_factory=dict)  # by names that the runner does not use
+    metrics: Measures = field(default_factory=dict)  # by names that the runner does not use
     layers: Layers = field(default_factory=dict)
 
 
 class Callback:
-    """A base whose hooks do nothing; one is made for each trial, of its target's arguments.
+    """A base whose hooks do nothing. Each trial has one of its own, made of its target's arguments whenever the trial
+    begins, is resumed, goes on past a rung of halving, or leaves a cohort that failed: what it must know then, it keeps
+    in a file.
 
     A hook that raises ends its trial as failed, with the reason; the others of its cohort go on. Hooks are called in
     the worker, between epochs: what they take, every trial of the cohort waits for.
@@ -48,14 +53,17 @@ class Callback:
         return None
 
     def before_epoch(self, moment: Moment) -> None:
-        """Before each epoch."""
+        """Before each epoch, with the metrics of the one before."""
 
     def after_epoch(self, moment: Moment) -> Observation | None:
-        """After each epoch, with its metrics."""
+        """After each epoch, with its metrics; some of them are not finite in the one in which a trial diverges."""
         return None
 
     def at_end(self, moment: Moment, status: str) -> None:
-        """Once the trial has ended as `completed` or `diverged`, its best weights saved."""
+        """Once the trial has ended as `completed` or `diverged`, with its last epoch whose metrics were finite.
+
+        The weights are those of the best epoch, which are saved; none if no epoch was finite.
+        """
 
 
 @dataclass(frozen=True)
@@ -66,18 +74,18 @@ class Watch:
     moment: Callable[[int, Mapping[str, float], Weights], Moment] | None = None  # from epoch, metrics and weights
 
     def at_start(self, weights: Weights) -> Observation:
-        observed = together(hook.at_start(moment) for hook, moment in self._each(0, {}, weights))
+        observed = together(checked(hook, hook.at_start(moment)) for hook, moment in self._each(0, {}, weights))
         if unrecorded := sorted(set(observed.metrics) - OWN):
             raise InputError(f"train.callbacks: {unrecorded[0]} is a metric of no epoch; at_start records layers only.")
         return observed
 
-    def before_epoch(self, epoch: int, weights: Weights) -> None:
-        for hook, moment in self._each(epoch, {}, weights):
+    def before_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> None:
+        for hook, moment in self._each(epoch, metrics, weights):
             hook.before_epoch(moment)
 
     def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
-        measured = MappingProxyType(dict(metrics))  # what a callback writes there would be logged as measured
-        observed = together(hook.after_epoch(moment) for hook, moment in self._each(epoch, measured, weights))
+        seen = self._each(epoch, metrics, weights)
+        observed = together(checked(hook, hook.after_epoch(moment)) for hook, moment in seen)
         if reserved := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
             raise InputError(f"train.callbacks: the runner itself records {reserved[0]}; give the metric another name.")
         return observed
@@ -88,13 +96,39 @@ class Watch:
 
     def _each(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Iterator[tuple[Callback, Moment]]:
         if self.callbacks and self.moment:
-            moment = self.moment(epoch, metrics, weights)
+            # A copy to be read only: what a callback writes there would be logged as measured.
+            moment = self.moment(epoch, MappingProxyType(dict(metrics)), weights)
             yield from ((callback, moment) for callback in self.callbacks)
+
+
+def checked(callback: Callback, observed: object) -> Observation | None:
+    """What a hook of `callback` returned, with numbers as Python has them, whatever library they are of: the log takes
+    no others. Raises InputError for another object, for what is no number, and for names that a tracking store may not
+    take."""
+    if observed is None:
+        return None
+    name = f"train.callbacks: {type(callback).__module__}.{type(callback).__qualname__}"
+    if not isinstance(observed, Observation):
+        raise InputError(f"{name} returned a {type(observed).__name__}; wanted is an Observation, or None.")
+    layers = {str(layer): _numbers(name, measures) for layer, measures in observed.layers.items()}
+    return Observation(_numbers(name, observed.metrics), layers)
+
+
+def _numbers(callback: str, measures: Mapping[str, Any]) -> Measures:
+    numbers: dict[str, float | None] = {}
+    for name, value in measures.items():
+        if not METRIC_NAME.fullmatch(str(name)):
+            raise InputError(f"{callback}: {str(name)[:250]!r}: {NAMES_ALLOWED}.")
+        try:
+            numbers[str(name)] = None if value is None else float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{callback}: {name} is of type {type(value).__name__}, which is no number.") from None
+    return numbers
 
 
 def together(observations: Iterable[Observation | None]) -> Observation:
     """What several callbacks have to say of one epoch."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float | None] = {}
     layers: dict[str, dict[str, float | None]] = {}
     for observation in observations:
         if observation:

@@ -119,7 +119,8 @@ class EpochLoop:
                 raise StopRequested
             for member in list(self._running):
                 with self._failing(member):
-                    member.watch.before_epoch(member.progress.epoch, self._weights(member))
+                    progress = member.progress
+                    member.watch.before_epoch(progress.epoch, progress.last_metrics, self._weights(member))
             if not self._running:
                 return
             epoch = self._running[0].progress.epoch
@@ -159,15 +160,16 @@ class EpochLoop:
         finite = not_finite(metrics) is None
         if finite and progress.update(metrics, self.objective):
             member.best = weights()
+        epoch = progress.epoch if finite else progress.epoch + 1
         observed, failure = Observation(), None
         try:
-            observed = member.watch.after_epoch(progress.epoch, metrics, weights)
+            observed = member.watch.after_epoch(epoch, metrics, weights)
         except Exception as error:
             failure = error
         member.emit(
             EpochEnded(
                 time.time(),
-                progress.epoch if finite else progress.epoch + 1,
+                epoch,
                 {**metrics, **observed.metrics},
                 learning_rate=rate,
                 data_wait=self.trainer.waited / seconds,
@@ -219,7 +221,7 @@ class EpochLoop:
         if outcome.status in ("completed", "diverged"):
             progress = member.progress
             try:
-                member.watch.at_end(progress.epoch, progress.best_metrics, member.best, outcome.status)
+                member.watch.at_end(progress.epoch, progress.last_metrics, member.best, outcome.status)
             except Exception as error:
                 outcome = Outcome("failed", error=error)
         self.finished(member, outcome)

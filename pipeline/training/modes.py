@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
+from pipeline.errors import in_one_line
 from pipeline.records import CohortSummary, Conditions
 from pipeline.training.fused import stacking
 from pipeline.training.fused.trainer import FusedTrainer
@@ -109,8 +110,7 @@ def graph_of(trial: TrainedTrial) -> Hashable:
 
 def unfused_reason(error: Exception) -> str:
     """What the user reads of a graph that failed when it was fused."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"its graph can't be fused ({type(error).__name__}: {first[:160]})"
+    return f"its graph can't be fused ({in_one_line(error)[:180]})"
 
 
 def timed(make_trainer: Callable[[], FusedTrainer | SoloTrainer], trial: TrainedTrial) -> tuple[float, float]:

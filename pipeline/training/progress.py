@@ -13,10 +13,11 @@ class Progress:
     best_metrics: dict[str, float] = field(default_factory=dict)  # of that epoch
     seconds: float = 0.0
     cohort: int = 1  # trials in the computation that did the last epoch
+    last_metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch
 
     def update(self, metrics: dict[str, float], objective: Objective) -> bool:
         """Takes one more epoch; True if it is the best so far."""
-        self.epoch += 1
+        self.epoch, self.last_metrics = self.epoch + 1, dict(metrics)
         better = not self.best_epoch or objective.score(metrics) > objective.score(self.best_metrics)
         if better:
             self.best_epoch, self.best_metrics = self.epoch, dict(metrics)

@@ -108,7 +108,7 @@ class TrainedTrial:
             emit=self.emit,
             progress=self.progress,
             best=self.best,
-            watch=Watch(callbacks, partial(Moment, self.number, self.config, splits)),
+            watch=Watch(callbacks, partial(Moment, self.number, self.config, splits.train, splits.validation)),
         )
 
     def _rates(self, epoch: int) -> np.ndarray:

@@ -110,6 +110,14 @@ def test_what_is_wrong_is_said_and_nothing_written(trial, run, spoil, message):
     assert not (trial / "model.h5").exists()
 
 
+def test_an_error_without_a_message_is_named(trial, run, monkeypatch):
+    def check(config):
+        raise RuntimeError
+
+    monkeypatch.setattr("pipeline.checks.check", check)
+    assert run("export", trial).err == f"{trial / '.hydra/config.yaml'} can't be read: RuntimeError\n"
+
+
 def test_a_sweeps_folder_is_told_from_a_trials(sweep, run):
     assert "It is a sweep's; its trials: 0, 1, 2." in run("export", sweep).err
 

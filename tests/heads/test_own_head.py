@@ -210,6 +210,7 @@ def test_code_that_imports_keras_at_once_is_refused(tmp_path):
         (["heads.softmax=own_for_tests.Unfinished"], "heads.softmax=own_for_tests.Unfinished: Can't instantiate"),
         (["+metrics.up=own_for_tests.Aimless", "sweep.metric=val_up"], "it needs a direction, maximize or minimize"),
         (["+metrics.time=own_for_tests.Recall", "train.metrics=[time]"], "metrics.time: a name is letters, digits"),
+        (["+metrics.metrics=own_for_tests.Recall", "train.metrics=[metrics]"], "metrics.metrics: a name is letters,"),
         (["~metrics.accuracy"], "metrics.accuracy is missing: model.head=softmax records it."),
         (["train.metrics=[recal]"], "train.metrics=recal is not known. Allowed: loss, accuracy, distance, recall. Did"),
         (["train.metrics=[distance]"], "train.metrics=distance: with model.head=softmax there is none."),

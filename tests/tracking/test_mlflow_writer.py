@@ -66,9 +66,11 @@ def test_layers_of_any_name_are_stored(store, tmp_path):
     writer = MlflowWriter(store, "names", tmp_path)
     writer.connect()
     writer.open(TrackedRun("trial", {}, {}, number=0))
-    writer.take(0, replace(epoch(1), diagnostics={name: {"pre_activation_mean": 2.0} for name in names}))
+    layers = {name: {"pre_activation_mean": 2.0} for name in names} | {"l" * 200: {"m" * 200: 3.0}}
+    writer.take(0, replace(epoch(1), diagnostics=layers))
     writer.flush_all()
     metrics = MlflowClient(store).get_run(writer.runs[0].run_id).data.metrics
+    assert metrics.pop(f"diagnostics/{'l' * 200}/{'m' * 37}") == 3.0
     assert metrics == {"loss": 1.0, "seconds": 1.0, "learning_rate": 0.0, "data_wait": 0.0} | {
         f"diagnostics/{name}/pre_activation_mean": 2.0 for name in names.values()
     }

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.data.sources import load_splits
+from pipeline.data.splits import Split, Splits
 from pipeline.eventlog import diagnoses_of, events_of
 from pipeline.records import Conditions, Diagnosed, Ended, EpochEnded, Paused, Started, TrainJob
 from pipeline.schema import Target
@@ -172,7 +174,7 @@ def test_hooks_are_asked_in_order(diary, tmp_path):
     trained(tmp_path, [named(Diary, name="first"), named(Diary, name="second")])
     asked = [("at_start", 0, [])]
     for epoch in (1, 2, 3):
-        asked += [("before_epoch", epoch - 1, []), ("after_epoch", epoch, METRICS)]
+        asked += [("before_epoch", epoch - 1, METRICS if epoch > 1 else []), ("after_epoch", epoch, METRICS)]
     asked.append(("at_end completed", 3, METRICS))
     assert diary == [(name, 0, *entry) for entry in asked for name in ("first", "second")]
 
@@ -191,6 +193,7 @@ def test_a_trial_that_goes_on_has_no_second_start(diary, tmp_path):
     diary.clear()
     trained(tmp_path, [named(Diary)])
     assert [hook for _, _, hook, *_ in diary] == [*["before_epoch", "after_epoch"] * 2, "at_end completed"]
+    assert diary[0][3:] == (1, METRICS)  # of the epoch before it was paused
 
 
 def test_one_that_diverges_ends_as_diverged(diary, tmp_path):
@@ -221,6 +224,21 @@ def test_observations_of_one_epoch_are_put_together():
     assert together([]) == Observation()
 
 
+class Looks(Callback):
+    """Notes the parts of the data that it is given."""
+
+    parts: list[Split] = []  # noqa: RUF012
+
+    def after_epoch(self, moment):
+        self.parts += [value for value in vars(moment).values() if isinstance(value, Split | Splits)]
+
+
+def test_a_callback_is_not_given_the_test_split(tmp_path):
+    trained(tmp_path, [named(Looks)], until=1)
+    splits = load_splits(config())
+    assert Looks.parts == [splits.train, splits.validation]
+
+
 class Claims(Callback):
     """Records a metric by a name, in one hook; or writes into those that it is given."""
 
@@ -241,6 +259,7 @@ class Claims(Callback):
     [
         ({"name": "val_loss"}, "the runner itself records val_loss"),
         ({"name": "epoch"}, "the runner itself records epoch"),
+        ({"name": "metrics"}, "the runner itself records metrics"),
         ({"name": "learning_rate"}, "the runner itself records learning_rate"),
         ({"name": "norm", "hook": "at_start"}, "norm is a metric of no epoch"),
         ({"name": None}, "does not support item assignment"),
@@ -250,3 +269,61 @@ def test_no_callback_writes_over_the_record_of_the_runner(arguments, reason, tmp
     (events,) = trained(tmp_path, [named(Claims, **arguments)])
     assert (events[-1].status, reason in events[-1].reason) == ("failed", True)
     assert all(event.metrics["val_loss"] < 77 for event in epochs(events))
+
+
+class Returns(Callback):
+    """Returns what `make` names, in one hook."""
+
+    MADE = {  # noqa: RUF012
+        "numpy": lambda: Observation({"norm": np.float32(0.5)}, {0: {"count": np.int64(3), "none": None}}),
+        "dict": lambda: {"norm": 0.5},
+        "text": lambda: Observation({"norm": "much"}),
+        "array": lambda: Observation(layers={"first": {"norm": np.zeros(2)}}),
+        "name": lambda: Observation({"mine=x": 1.0}),
+        "long name": lambda: Observation({"x" * 201: 1.0}),
+        "name of a measure": lambda: Observation(layers={"a=b": {"mine=x": 1.0}}),
+    }
+
+    def __init__(self, make, hook="after_epoch", number=0):
+        self.make, self.hook, self.number = self.MADE[make], hook, number
+
+    def _at(self, hook, moment):
+        return self.make() if (hook, moment.number) == (self.hook, self.number) else None
+
+    def at_start(self, moment):
+        return self._at("at_start", moment)
+
+    def after_epoch(self, moment):
+        return self._at("after_epoch", moment)
+
+
+def test_numbers_of_other_libraries_are_recorded_as_numbers(tmp_path):
+    events = trained(tmp_path, [named(Returns, make="numpy")], conditions=FUSED, n=3)
+    assert [e.metrics["norm"] for e in epochs(events[0])] == [0.5] * 3
+    assert epochs(events[0])[0].diagnostics == {"0": {"count": 3.0, "none": None}}
+    for each in events:
+        (started,) = [event for event in each if isinstance(event, Started)]  # no second time, by itself
+        assert (started.cohort, each[-1].status) == (3, "completed")
+
+
+NAMES = "a name is letters, digits and '_' (at most 200)."  # which the tracking store takes
+
+
+@pytest.mark.parametrize(
+    ("make", "hook", "complaint"),
+    [
+        ("dict", "after_epoch", " returned a dict; wanted is an Observation, or None."),
+        ("dict", "at_start", " returned a dict; wanted is an Observation, or None."),
+        ("text", "after_epoch", ": norm is of type str, which is no number."),
+        ("array", "after_epoch", ": norm is of type ndarray, which is no number."),
+        ("array", "at_start", ": norm is of type ndarray, which is no number."),
+        ("name", "after_epoch", f": 'mine=x': {NAMES}"),
+        ("long name", "after_epoch", f": '{'x' * 201}': {NAMES}"),
+        ("name of a measure", "at_start", f": 'mine=x': {NAMES}"),
+    ],
+)
+def test_what_cannot_be_recorded_costs_its_trial_only_and_names_the_callback(make, hook, complaint, tmp_path):
+    events = trained(tmp_path, [named(Returns, make=make, hook=hook, number=1)], conditions=FUSED, n=3)
+    assert events[1][-1].reason == f"train.callbacks: {__name__}.Returns{complaint}"
+    assert [each[-1].status for each in events] == ["completed", "failed", "completed"]
+    assert [e.cohort for each in events for e in each if isinstance(e, Started)] == [3, 3, 3]

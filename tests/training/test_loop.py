@@ -10,6 +10,7 @@ from pipeline.errors import reason_of
 from pipeline.objective import Objective
 from pipeline.records import EpochEnded
 from pipeline.training import checkpoint, loop
+from pipeline.training.callbacks import Callback, Watch
 from pipeline.training.progress import Progress
 
 ACCURACY, LOSS = Objective(), Objective("val_loss", "minimize")
@@ -54,6 +55,7 @@ def train(trainer, folder, **changes):
         "progress": Progress(),
         "best": [],
         "emit": events.append,
+        "watch": Watch(),
     }
     own = {key: changes.pop(key, value) for key, value in own.items()}
     settings = {"epochs": len(getattr(trainer, "script", [])), "objective": ACCURACY, "checkpoint_seconds": 1e9}
@@ -227,6 +229,41 @@ def test_a_real_model_interrupted_and_resumed_equals_uninterrupted(tmp_path, mak
     assert outcome.progress.best_epoch == whole.progress.best_epoch
     for one, other in zip(outcome.best, whole.best, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Witness(Callback):
+    """Notes each epoch and val_accuracy that it is asked at, and at the end also the weights."""
+
+    def __init__(self):
+        self.moments = []
+
+    def before_epoch(self, moment):
+        self.moments.append(("before", moment.epoch, moment.metrics.get("val_accuracy")))
+
+    def after_epoch(self, moment):
+        self.moments.append(("after", moment.epoch, moment.metrics["val_accuracy"]))
+
+    def at_end(self, moment, status):
+        self.moments.append((status, moment.epoch, moment.metrics["val_accuracy"], moment.weights()))
+
+
+WHOLE = [("before", 0, None), ("after", 1, 0.1), ("before", 1, 0.1), ("after", 2, 0.3), ("before", 2, 0.3)]
+WHOLE += [("after", 3, 0.2)]  # the second epoch is the best one
+
+
+@pytest.mark.parametrize(
+    ("values", "moments"),
+    [
+        ([0.1, 0.3, 0.2], [*WHOLE, ("completed", 3, 0.2, [2])]),
+        ([0.1, 0.3, 0.2, math.inf], [*WHOLE, ("before", 3, 0.2), ("after", 4, math.inf), ("diverged", 3, 0.2, [2])]),
+    ],
+    ids=["completed", "diverged"],
+)
+def test_callbacks_are_asked_at_each_epoch_once_with_its_own_metrics(tmp_path, values, moments):
+    witness = Witness()
+    watch = Watch([witness], lambda epoch, metrics, weights: SimpleNamespace(**locals()))
+    train(Scripted(accuracies(*values)), tmp_path, watch=watch)
+    assert witness.moments == moments
 
 
 class Pair(Scripted):

@@ -89,6 +89,8 @@ def test_a_graph_that_failed_is_tried_in_the_next_mode_and_then_no_more(tmp_path
     assert plan(trial).reason == "with XLA its graph can't be fused (ValueError: no kernel)"
     note_failure(trial, "fused", TypeError("a variant"))
     assert (plan(trial).mode, plan(trial).reason) == ("solo", "its graph can't be fused (TypeError: a variant)")
+    note_failure(trial, "fused", NotImplementedError())
+    assert plan(trial).reason == "its graph can't be fused (NotImplementedError)"
     trial.model = keras.Model(inputs, keras.layers.LSTM(4, unroll=True)(inputs))
     assert plan(trial).mode == "fused_xla"  # the same class of layers, with another setting
 

@@ -310,9 +310,9 @@ class Remaking(Callback):
     """Diagnoses with a probe that is made anew whenever another trial's was asked for in between."""
 
     def after_epoch(self, moment):
-        config, train = moment.config, moment.splits.train
-        make = partial(build_model, config, moment.splits)
-        diagnose = Diagnosis(make(), make, train, head(), batch_size=20, seed=config.seed, probes=ONE_PROBE)
+        config = moment.config
+        make = partial(build_model, config, load_splits(config))
+        diagnose = Diagnosis(make(), make, moment.train, head(), batch_size=20, seed=config.seed, probes=ONE_PROBE)
         return diagnose(moment.weights())
 
 
