@@ -385,7 +385,8 @@ def test_header_is_the_same(before, after):
         ([], ["train.early_stopping=null"], ["arms.0.config.train.early_stopping: was absent, is None",
                                              "arms.0.config.train.early_stopping.patience: was 10, is absent"]),
         ([], ["device.precision=mixed_float16"], ["arms.0.config.device.precision: was float32, is mixed_float16"]),
-        ([], [f"{RATE}=interval(0.1,1)"], ["arms.0.space.optimizer/learning_rate: was tag(log, interval(0.0001, 0.1)), "
+        ([], [f"{RATE}=interval(0.1,1)"], ["arms.0.scales.linear: was absent, is pipeline.search.scales.LINEAR",
+                                           "arms.0.space.optimizer/learning_rate: was tag(log, interval(0.0001, 0.1)), "
                                            "is interval(0.1, 1)"]),
         ([], [f"{RATE}=0.5"], ["arms.0.config.optimizer.learning_rate: was 0.001, is 0.5",
                                "arms.0.space.optimizer/learning_rate: was tag(log, interval(0.0001, 0.1)), is absent"]),
