@@ -38,13 +38,34 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
         before = _of_run(folder, what, fingerprint, plan) if plan.single else compatibility.current(ledger.header)
         if before is None:
             ledger.begin(now)
-        elif changed := differences(compatibility.with_entries(before, now), now):
-            listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
-            raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
+        else:
+            _check_same(what, anew, compatibility.with_entries(before, now), now)
     except BaseException:
         ledger.close()
         raise
     return Study(plan, folder, ledger)
+
+
+def _check_same(what: str, anew: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = changes(before, now)
+    if len(changed) == 1 and changed[0].startswith("data: "):
+        fingerprints = changed[0].removeprefix("data: ")
+        raise InputError(
+            f"{what}: the data has changed since it was begun (its fingerprint {fingerprints}).\n"
+            f"Bring back the data as it was, or {anew}."
+        )
+    if changed:
+        listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
+        raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two headers differ; where both have one and the same arm, without naming it."""
+    arms = [f"arms.{name}." for name in now["order"]]
+    lines = differences(before, now)
+    if before.get("order") != now["order"] or len(arms) > 1:
+        return lines
+    return [line.removeprefix(f"{arms[0]}config.").removeprefix(arms[0]) for line in lines]
 
 
 def _of_run(folder: Path, what: str, fingerprint: str, now: Plan) -> Mapping[str, object]:
