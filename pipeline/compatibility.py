@@ -64,6 +64,21 @@ def completed(config: Any) -> Mapping[str, Any]:
     return {key: current(value) for key, value in {**config, **added}.items()}
 
 
+def with_entries(header: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A study's header of any version, as this one has it. Earlier ones had all heads and metrics in their configs, of
+    which those count that the same arm uses `now`, and did not say what a scale was."""
+    arms = {}
+    for name, arm in header.get("arms", {}).items():
+        if "scales" not in arm and (used := now["arms"].get(name)):
+            config, maps = dict(arm["config"]), {}
+            for kind in ("heads", "metrics"):
+                entries = {**ADDED[kind], **config.pop(kind, {})}
+                maps[kind] = {key: entries[key] for key in used[kind] if key in entries}
+            arm = {**arm, "config": config, **maps, "scales": used["scales"]}
+        arms[name] = arm
+    return {**header, "arms": arms}
+
+
 def reduced(config: Mapping[str, Any]) -> Plain:
     """A config, or some of its groups, without the keys that came later and have the value that they had before: two
     versions then compare, and what is hashed of one that uses nothing new is what it was."""

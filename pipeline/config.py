@@ -20,9 +20,10 @@ from pipeline.building import built
 from pipeline.errors import InputError, first_line, nearest
 from pipeline.schema import Config, Plain, leaves
 
-# What a resumed run or sweep need not have in common with its beginning: where and how trials run, and what is
-# recorded of them.
-_FREE = ("scales", "formats", "executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment")
+# What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
+# them, and names that may go unused (study.opening has those that are used).
+_MAPS = ("heads", "metrics", "scales", "formats")
+_FREE = (*_MAPS, "executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment")
 _FREE_OF_TRAIN = ("diagnostics", "callbacks")
 _ABSENT = object()
 

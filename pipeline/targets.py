@@ -2,14 +2,21 @@
 
 import importlib
 import inspect
+import sysconfig
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from pipeline.errors import InputError, first_line, nearest, one_of
+from pipeline.errors import InputError, first_line, in_one_line, nearest, one_of, out_of_memory
 from pipeline.schema import Target
 
 Kind = TypeVar("Kind")
+# What says by itself that an argument is wrong. Keras checks most arguments so, and says why on the first line.
+_COMPLAINTS = (ImportError, TypeError, ValueError, MemoryError, OverflowError)
+# Whose lines are no place to look for a mistake of the user's.
+_NOT_THEIRS = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), "<")
 
 
 def locate(target: str, key: str = "_target_") -> Callable[..., Any]:
@@ -45,8 +52,19 @@ def entry(what: str, name: str, names: Mapping[str, str], kind: type[Kind]) -> K
 def _module(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{what} can't be imported: {error}.") from None
+    except Exception as error:
+        if name.startswith("pipeline.") and not isinstance(error, ImportError | ValueError):
+            raise
+        raise InputError(f"{what} can't be imported: {problem(error)}.") from None
+
+
+def problem(error: Exception) -> str:
+    """What is wrong with code that a config names, in one line: with the file and the line if it is the user's."""
+    text = first_line(error) if isinstance(error, _COMPLAINTS) else in_one_line(error)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_NOT_THEIRS)]
+    if not frames or isinstance(error, SyntaxError):  # which says where it is
+        return text
+    return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})"
 
 
 def takes(target: Target, name: str) -> bool:
@@ -58,7 +76,7 @@ def call(group: str, target: Target, *positional: Any, **keywords: Any) -> Any:
     """Calls a target with the config's arguments and those that the runner gives.
 
     group: what messages call it. Raises InputError if a key is not an argument of the target or a required one is
-    missing.
+    missing, and for what the target itself raises, unless it is one of ours that has a fault.
     """
     function = locate(target.target)
     keywords = {**target.arguments, **keywords}
@@ -71,6 +89,8 @@ def call(group: str, target: Target, *positional: Any, **keywords: Any) -> Any:
         raise InputError(f"{group}: {target.target} does not take this config: {error}.{hint}") from None
     try:
         return function(*positional, **keywords)
-    # Keras checks most arguments itself, and says so on its first line.
-    except (TypeError, ValueError, MemoryError, OverflowError) as error:
-        raise InputError(f"{group}: {target.target}: {first_line(error)}") from error
+    except Exception as error:
+        fault = target.target.startswith("pipeline.") or out_of_memory(error)
+        if isinstance(error, InputError) or (fault and not isinstance(error, _COMPLAINTS)):
+            raise
+        raise InputError(f"{group}: {target.target}: {problem(error)}") from error

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.conftest import PATIENCE, ROOT
 
@@ -178,3 +179,11 @@ def test_the_range_that_a_user_is_told_to_add_is_searched(serve, clone):
     path.write_text(before)
     assert plan.returncode == 0, plan.stderr
     assert "model.norm_momentum  tag(one_minus_log, interval(0.5, 0.99))" in plan.stdout
+
+
+def test_the_line_that_allows_code_of_one_s_own_still_allows_ours():
+    """On the command line the list takes the place of that in config.yaml."""
+    (listed,) = re.findall(r"'allowed_targets=\[(.+?)\]'", TEXT)
+    own = OmegaConf.load(ROOT / "conf/config.yaml").allowed_targets
+    assert [prefix for prefix in own if not prefix.startswith(tuple(listed.split(",")))] == []
+    assert "my_package." in listed.split(",")

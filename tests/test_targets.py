@@ -18,7 +18,7 @@ def area(side, *, height, unit="cm"):
     if height == 14:
         raise ValueError
     if height == 99:
-        raise RuntimeError("not the user's fault")
+        raise RuntimeError("nobody expects it")
     return side, height, unit
 
 class Box:
@@ -91,6 +91,43 @@ def test_call_refuses_on_one_line(shapes, arguments, message):
     assert "\n" not in str(raised.value)
 
 
-def test_call_lets_other_errors_through(shapes):
+@pytest.mark.parametrize(
+    ("height", "message"),
+    [
+        (-1, "height=-1 is negative ({}, line 7)"),
+        (13, "unsupported operand type(s) for +: 'NoneType' and 'int' ({}, line 9)"),
+        (99, "RuntimeError: nobody expects it ({}, line 13)"),
+    ],
+)
+def test_call_says_where_the_user_s_own_code_fails(shapes, tmp_path, height, message):
+    with pytest.raises(InputError) as raised:
+        call("dataset", Target(f"{shapes}.area", {"height": height}), 7)
+    assert str(raised.value) == f"dataset: {shapes}.area: " + message.format(tmp_path / f"{shapes}.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\ndef area(:\n", "SyntaxError: invalid syntax (faulty_for_tests.py, line 2)"),
+        ("x = 1\ny = {}['height']\n", "KeyError: 'height' ({}, line 2)"),
+        ("import no_such_module_anywhere", "No module named 'no_such_module_anywhere' ({}, line 1)"),
+    ],
+)
+def test_a_module_that_can_t_be_imported_is_named_with_the_line(tmp_path, monkeypatch, text, message):
+    path = tmp_path / "faulty_for_tests.py"
+    path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError) as raised:
+        locate("faulty_for_tests.area", "metrics.area")
+    told = message.replace("({},", f"({path},")
+    assert str(raised.value) == f"metrics.area=faulty_for_tests.area can't be imported: {told}."
+
+
+def test_a_fault_of_ours_is_no_mistake_of_the_user_s(monkeypatch):
+    def fault(*args, **keywords):
+        raise RuntimeError("not the user's fault")
+
+    monkeypatch.setattr("pipeline.models.mlp.mlp", fault)
+    fault.__module__ = "pipeline.models.mlp"
     with pytest.raises(RuntimeError, match="not the user's fault"):
-        call("dataset", Target(f"{shapes}.area", {"height": 99}), 7)
+        call("model", Target("pipeline.models.mlp.mlp"))

@@ -1,10 +1,12 @@
-"""What the experiments with batch norm share: the key that places it, and how a placement is named and coloured."""
+"""What the experiments with batch norm share: the key that places it, how a placement is named and
+coloured, and what difference counts."""
 
 from pipeline.errors import InputError
 from pipeline.study.finished import FinishedTrial, Results
 
 PLACEMENT = "model.norm_placement"
 WITHOUT, WITH = "none", "before_activation"
+NEAR = 0.05  # a difference in accuracy that counts: a rate is good if it comes so close to the best of all
 LABELS = {
     WITHOUT: "without batch norm",
     WITH: "batch norm before the activation",

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
-from pipeline.experiments.bn_learning_rate import NEAR
+from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
 from pipeline.experiments.drawing import RATE, Drawing, best, judged, panels
 from pipeline.study.finished import Results
 

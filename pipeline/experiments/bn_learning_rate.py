@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
+from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
 from pipeline.experiments.drawing import RATE, Drawing, judged, panels
 from pipeline.study.finished import Results
-
-NEAR = 0.05  # a rate is good if it comes so close to the best accuracy of all
 
 
 def figure(results: Results) -> Drawing:

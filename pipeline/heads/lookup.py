@@ -11,7 +11,7 @@ from pipeline.heads.head import Head
 from pipeline.heads.metric import Metric
 from pipeline.keras_import import absent
 from pipeline.schema import Config
-from pipeline.targets import locate
+from pipeline.targets import locate, problem
 
 KINDS: dict[str, type[Any]] = {"heads": Head, "metrics": Metric}
 HEAVY = ("tensorflow", "keras")
@@ -93,5 +93,5 @@ def _entry(group: str, name: str, entries: Mapping[str, str]) -> Any:
         raise InputError(f"{key}={target} is not derived from {kind.__module__}.{kind.__name__}.")
     try:
         return made(name)
-    except TypeError as error:  # a method is missing
-        raise InputError(f"{key}={target}: {error}.") from None
+    except Exception as error:  # such as a TypeError: a method is missing
+        raise InputError(f"{key}={target}: {problem(error)}.") from None

@@ -17,7 +17,7 @@ from pipeline.records import Trial
 from pipeline.schema import Config, Sweep, Target
 from pipeline.search.halving import rungs
 from pipeline.search.ranges import declared, distribution, is_arm
-from pipeline.search.samplers.sampler import Search, make_sampler
+from pipeline.search.samplers.sampler import Search, blamed, make_sampler
 from pipeline.search.space import Interval, Params, Space
 
 Compose = Callable[[list[str]], Composed]
@@ -155,7 +155,8 @@ def _stages(arms: Sequence[Arm], sweep: Sweep) -> list[Stage]:
         sampler = make_sampler(sweep.sampler, search_of(arms, spaces, index, n_trials[name]))
         if len(sweep.stages) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
-        stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine))
+        with blamed(sweep.sampler):
+            stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine))
     return stages
 
 

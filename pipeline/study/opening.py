@@ -8,8 +8,10 @@ from pipeline import compatibility
 from pipeline.config import Composed, differences
 from pipeline.errors import InputError
 from pipeline.eventlog import events_of
+from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Ended, Started
-from pipeline.search.plan import Plan
+from pipeline.search.plan import Arm, Plan
+from pipeline.search.space import Interval
 from pipeline.study import folders
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study
@@ -33,19 +35,40 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
         what, anew = f"sweep.name={folder.name}", "give this sweep another name"
         ledger = Ledger(folder, what=what, otherwise="Use another name.")
     try:
-        before = _of_run(folder, what, fingerprint) if plan.single else compatibility.current(ledger.header)
+        before = _of_run(folder, what, fingerprint, plan) if plan.single else compatibility.current(ledger.header)
         if before is None:
             ledger.begin(now)
-        elif changed := differences(before, now):
-            listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
-            raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
+        else:
+            _check_same(what, anew, compatibility.with_entries(before, now), now)
     except BaseException:
         ledger.close()
         raise
     return Study(plan, folder, ledger)
 
 
-def _of_run(folder: Path, what: str, fingerprint: str) -> Mapping[str, object]:
+def _check_same(what: str, anew: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = changes(before, now)
+    if len(changed) == 1 and changed[0].startswith("data: "):
+        fingerprints = changed[0].removeprefix("data: ")
+        raise InputError(
+            f"{what}: the data has changed since it was begun (its fingerprint {fingerprints}).\n"
+            f"Bring back the data as it was, or {anew}."
+        )
+    if changed:
+        listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
+        raise InputError(f"{what} was begun otherwise ({listed}).\nRepeat its own command to resume it, or {anew}.")
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two headers differ; where both have one and the same arm, without naming it."""
+    arms = [f"arms.{name}." for name in now["order"]]
+    lines = differences(before, now)
+    if before.get("order") != now["order"] or len(arms) > 1:
+        return lines
+    return [line.removeprefix(f"{arms[0]}config.").removeprefix(arms[0]) for line in lines]
+
+
+def _of_run(folder: Path, what: str, fingerprint: str, now: Plan) -> Mapping[str, object]:
     """The header of a run that was interrupted; its events may lack the fingerprint of its data. Raises InputError if
     it has ended."""
     for event in reversed(events := list(events_of(folder))):
@@ -53,15 +76,16 @@ def _of_run(folder: Path, what: str, fingerprint: str) -> Mapping[str, object]:
             raise InputError(f"{what}: this run has ended ({event.status}); start a new one.")
     fingerprints = (event.data_fingerprint for event in events if isinstance(event, Started))
     composed = Composed.from_file(folders.config_file(folder))
-    return header(Plan.of_one(composed, []), next(filter(None, fingerprints), fingerprint))
+    return header(Plan.of_one(composed, []), next(filter(None, fingerprints), fingerprint), now)
 
 
-def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
+def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, Any]:
     """What must be the same for a sweep to be resumed: the space, every fixed value, the data.
 
     The number of trials is a total that may grow, and where and how trials run or are recorded may change.
+    now: the plan that says which names it uses; None: `plan` itself, which may name what is gone since.
     """
-    arms = {}
+    arms, users = {}, (now or plan).arms
     for index, arm in enumerate(plan.arms):
         fixed = arm.composed.essential
         sweep = fixed.pop("sweep")
@@ -69,7 +93,8 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
             if isinstance(group, dict):
                 group.pop("search", None)
         space = {key.replace(".", "/"): str(dist) for key, dist in arm.space.items()}
-        arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, "config": fixed}
+        maps = _used(users[index], arm.composed.record)
+        arms[arm.describe().replace(".", "/") or str(index)] = {"space": space, **maps, "config": fixed}
     last = plan.stages[-1]
     strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
     if sweep["halving"] and sweep["halving"]["min_epochs"]:
@@ -88,3 +113,13 @@ def header(plan: Plan, fingerprint: str) -> dict[str, Any]:
         "arms": arms,
         "order": list(arms),  # a trial knows its arm by its place
     }
+
+
+def _used(arm: Arm, record: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:
+    """The entries of a record's maps that an arm uses; others may come and go."""
+    names = {
+        "heads": [arm.config.model.head],
+        "metrics": [metric.name for metric in head_of(arm.config).metrics],
+        "scales": [dist.scale.name for dist in arm.space.values() if isinstance(dist, Interval)],
+    }
+    return {kind: {key: record[kind][key] for key in keys if key in record[kind]} for kind, keys in names.items()}

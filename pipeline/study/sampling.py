@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from pipeline.errors import InputError
 from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
 from pipeline.search.plan import Plan, search_of
-from pipeline.search.samplers.sampler import Outcome, make_sampler
+from pipeline.search.samplers.sampler import Outcome, Point, blamed, make_sampler
 from pipeline.search.space import Space, coordinates_of, params_at
 from pipeline.study.ledger import Ledger
 from pipeline.tracking.display import print_line
@@ -17,7 +18,8 @@ class Sampling:
 
     def __init__(self, plan: Plan, index: int, spaces: Sequence[Space]) -> None:
         self._plan, self._stage, self._spaces = plan, plan.stages[index], spaces
-        self._sampler = make_sampler(plan.sampler, search_of(plan.arms, spaces, index, self._stage.n_trials))
+        with blamed(plan.sampler):
+            self._sampler = make_sampler(plan.sampler, search_of(plan.arms, spaces, index, self._stage.n_trials))
 
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
@@ -50,16 +52,31 @@ class Sampling:
             start += len(trials)
             if start < total and not exhausted:
                 ended = [ledger.trials[trial.number] for trial in generation]
-                self._sampler.tell([self._outcome(trial, objective, epochs_of(trial)) for trial in ended])
+                outcomes = [self._outcome(trial, objective, epochs_of(trial)) for trial in ended]
+                with blamed(self._plan.sampler):
+                    self._sampler.tell(outcomes)
 
     def _ask(self, n: int, number: int) -> list[Trial]:
         """Up to `n` trials, counted from `number`."""
         trials = []
-        for i, point in enumerate(self._sampler.ask(n)):
-            params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
-            params = {**self._plan.arms[point.arm].crossed, **params}
-            trials.append(Trial(number + i, self._stage.name, point.arm, params))
+        with blamed(self._plan.sampler):
+            for i, point in enumerate(self._sampler.ask(n)):
+                self._check(point)
+                params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
+                params = {**self._plan.arms[point.arm].crossed, **params}
+                trials.append(Trial(number + i, self._stage.name, point.arm, params))
         return trials
+
+    def _check(self, point: Point) -> None:
+        problem = None
+        if not isinstance(point, Point):
+            problem = f"{point!r:.60}, which is no Point"
+        elif point.arm not in range(len(self._spaces)):
+            problem = f"a point of arm {point.arm}; the last is {len(self._spaces) - 1}"
+        elif missing := [key for key in self._spaces[point.arm] if key not in point.coordinates]:
+            problem = f"a point without {missing[0]}"
+        if problem:
+            raise InputError(f"sweep.sampler: {self._plan.sampler.target}: ask() gives {problem}.")
 
     def _outcome(self, trial: Trial, objective: Objective, epochs: Sequence[EpochEnded]) -> Outcome:
         score = objective.score(trial.metrics)[0] if trial.status in SCORED else -math.inf

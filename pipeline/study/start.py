@@ -10,6 +10,7 @@ from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Failure, LoadJob
 from pipeline.schema import Config, leaves
 from pipeline.search.plan import Plan
+from pipeline.search.samplers.sampler import SamplerError
 from pipeline.study import results
 from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
@@ -98,14 +99,22 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
     study.subscribers += [display, recorder, *listeners]
     try:
         with stopping(executor) as stop:
-            study.run(executor, stop)
+            failure = None
+            try:
+                study.run(executor, stop)
+            except SamplerError as error:  # not before all is said of the trials that there are
+                failure = error
             display.close()
             if study.refusal and config.resume is None:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
                 return results.conclude_run(study, recorder, interrupted=stop.requested)
-            return results.conclude_sweep(study, executor, recorder, runs, interrupted=stop.requested)
+            interrupted = stop.requested or failure is not None
+            status = results.conclude_sweep(study, executor, recorder, runs, interrupted=interrupted)
+            if failure:
+                raise failure
+            return status
     finally:
         display.close()
 

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,10 @@ from omegaconf import OmegaConf
 from pipeline import compatibility
 from pipeline.config import Composed
 from pipeline.errors import InputError
+from pipeline.eventlog import events_of
 from pipeline.hydra_schema import register
-from pipeline.records import DataFacts
-from pipeline.search.plan import make_plan
+from pipeline.records import DataFacts, Started
+from pipeline.search.plan import Plan, make_plan
 from pipeline.search.ranges import parse
 from pipeline.study.opening import header, open_study
 
@@ -121,6 +125,112 @@ def test_a_changed_sampler_is_refused_with_the_difference(tmp_path, begun_with, 
     with pytest.raises(InputError) as raised:
         start(plan_of(tmp_path, *resumed_with))
     assert difference in str(raised.value)
+
+
+OWN = """
+from dataclasses import replace
+
+from pipeline.heads.metrics import Accuracy
+from pipeline.heads.softmax import Softmax
+from pipeline.search.scales import LOG
+
+
+class Right(Accuracy):
+    pass
+
+
+class Soft(Softmax):
+    pass
+
+
+ROOT = replace(LOG, name="root")
+"""
+RANGE = "optimizer.learning_rate=tag({}, interval(0.001, 0.1))"
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A module of the user's, and the override that allows it."""
+    (tmp_path / "own_names.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "allowed_targets=[pipeline.,keras.optimizers.,own_names.]"
+    sys.modules.pop("own_names", None)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize(
+    ("begun_with", "resumed_with", "changes"),
+    [
+        ([], ["+metrics.other=own_names.Right", "+heads.other=own_names.Soft", "+scales.other=own_names.ROOT"], None),
+        (["+metrics.other=own_names.Right", "+heads.other=own_names.Soft"], [], None),
+        (["+metrics.other=own_names.Right"], ["+metrics.other=own_names.Gone"], None),
+        (
+            ["metrics.accuracy=own_names.Right"],
+            [],
+            "metrics.accuracy: was own_names.Right, is pipeline.heads.metrics.Accuracy",
+        ),
+        (
+            ["model.head=other", "+heads.other=own_names.Soft"],
+            ["model.head=other", "+heads.other=pipeline.heads.softmax.Softmax"],
+            "heads.other: was own_names.Soft, is pipeline.heads.softmax.Softmax",
+        ),
+    ],
+)
+def test_names_that_are_used_decide_alone(tmp_path, own, earlier, begun_with, resumed_with, changes):
+    plan = plan_of(tmp_path, own, *begun_with)
+    if earlier:  # all names stood in the config
+        record = header(plan, "data")
+        for kind in ("heads", "metrics", "scales"):
+            del record["arms"]["0"][kind]
+        record["arms"]["0"]["config"] |= compatibility.reduced(
+            {kind: plan.arms[0].composed.record[kind] for kind in ("heads", "metrics")}
+        )
+        (tmp_path / "sweeps/s").mkdir(parents=True)
+        (tmp_path / "sweeps/s/ledger").write_text(json.dumps({"record": "study", "header": record}) + "\n")
+    else:
+        start(plan)
+    if changes is None:
+        start(plan_of(tmp_path, own, *resumed_with))
+        return
+    with pytest.raises(InputError) as raised:
+        start(plan_of(tmp_path, own, *resumed_with))
+    first, second = str(raised.value).splitlines()
+    assert changes in first
+    assert first.count(": was ") == 1
+    assert second == "Repeat its own command to resume it, or give this sweep another name."
+
+
+def test_a_scale_that_means_another_is_refused(tmp_path, own):
+    line = ["+scales.mine=pipeline.search.scales.LOG", RANGE.format("mine")]
+    start(plan_of(tmp_path, own, *line))
+    start(plan_of(tmp_path, own, *line, "+scales.unused=own_names.ROOT"))
+    with pytest.raises(InputError) as raised:
+        start(plan_of(tmp_path, own, "+scales.mine=own_names.ROOT", line[1]))
+    assert "scales.mine: was pipeline.search.scales.LOG, is own_names.ROOT" in str(raised.value)
+
+
+def test_a_sweep_begun_before_headers_said_what_scales_are(tmp_path, own):
+    line = ["+scales.mine=own_names.ROOT", RANGE.format("mine")]
+    record = header(plan_of(tmp_path, own, *line), "data")
+    assert record["arms"]["0"].pop("scales")["mine"] == "own_names.ROOT"
+    (tmp_path / "sweeps/s").mkdir(parents=True)
+    (tmp_path / "sweeps/s/ledger").write_text(json.dumps({"record": "study", "header": record}) + "\n")
+    start(plan_of(tmp_path, own, *line))
+
+
+def test_a_run_resumes_with_another_name_in_the_maps(tmp_path, own):
+    folder = tmp_path / "begun"
+    shutil.copytree(ROOT / "tests/fixtures/begun_earlier/run", folder)
+    words = [*shlex.split((folder / "command").read_text()), f"resume={folder}", own]
+    fingerprint = next(e.data_fingerprint for e in events_of(folder) if isinstance(e, Started))
+
+    def resume(*more):
+        plan = Plan.of_one(Composed(compose("config", [*words, *more])), [])
+        open_study(plan, [DataFacts(fingerprint, "", {}, {})]).ledger.close()
+
+    resume("+metrics.other=own_names.Right", "+heads.other=own_names.Soft")
+    with pytest.raises(InputError, match=r"metrics.accuracy: was pipeline.heads.metrics.Accuracy, is own_names.Right"):
+        resume("metrics.accuracy=own_names.Right")
 
 
 def test_the_config_of_an_earlier_run():

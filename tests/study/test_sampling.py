@@ -1,10 +1,14 @@
 """The generations of a stage: what is asked, what is told, and that a sampler that learns is resumed as it was."""
 
+import importlib
 import random
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.objective import Objective
 from pipeline.records import Ended, EpochEnded
 from pipeline.schema import Target
@@ -14,6 +18,7 @@ from pipeline.search.scales import LOG
 from pipeline.search.space import Choice, Interval
 from pipeline.study.ledger import Ledger
 from pipeline.study.sampling import Sampling
+from tests.conftest import TINY, here
 
 RATE, KIND, DEPTH = "optimizer.learning_rate", "model.kind", "model.depth"
 SPACE = {RATE: Interval(1e-4, 1, LOG), KIND: Choice(("a", "b", "c")), DEPTH: Interval(1, 9, integer=True)}
@@ -209,3 +214,82 @@ def test_the_first_generation_is_known_before_anything_is_asked(climber, tmp_pat
         (tmp_path / str(size)).mkdir()
         asked = run(plan, tmp_path / str(size))[0]
         assert [(trial.number, trial.arm, trial.params) for trial in first] == asked
+
+
+FAULTY = """
+from pipeline.search.samplers.random import Random
+from pipeline.search.samplers.sampler import Point
+
+
+class Faulty(Random):
+    def __init__(self, search, *, faults):
+        super().__init__(search)
+        self.faults = faults
+
+    generation = 2
+
+    def ask(self, n):
+        if "ask" in self.faults:
+            raise KeyError("momentum")
+        wrong = {"key": Point(0, {}), "arm": Point(7, {}), "no point": 3}
+        return [wrong[fault] for fault in self.faults if fault in wrong] or super().ask(n)
+
+    def tell(self, outcomes):
+        if "tell" in self.faults:
+            raise KeyError("momentum")
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path, monkeypatch):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "faulty_sampler.py").write_text(FAULTY)
+    monkeypatch.syspath_prepend(folder)
+    yield f"{folder}/faulty_sampler.py"
+    sys.modules.pop("faulty_sampler", None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("ask", "KeyError: 'momentum' ({}, line 15)"),
+        ("tell", "KeyError: 'momentum' ({}, line 21)"),
+        ("key", f"ask() gives a point without {RATE}."),
+        ("arm", "ask() gives a point of arm 7; the last is 1."),
+        ("no point", "ask() gives 3, which is no Point."),
+    ],
+)
+def test_a_fault_of_a_sampler_is_told_in_one_line(faulty, tmp_path, fault, message):
+    with pytest.raises(InputError) as raised:
+        run(plan_of(Target("faulty_sampler.Faulty", {"faults": [fault]}), 4), tmp_path)
+    assert str(raised.value) == "sweep.sampler: faulty_sampler.Faulty: " + message.format(faulty)
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_sampler_fails_is_concluded_and_can_be_resumed(faulty, tmp_path):
+    allowed = "allowed_targets=[pipeline.,keras.optimizers.,faulty_sampler.]"
+    line = ["-m", *TINY, allowed, "sweep.sampler._target_=faulty_sampler.Faulty", "+sweep.sampler.faults=[tell]"]
+    line += [
+        "sweep.name=s",
+        "sweep.n_trials=4",
+        "sweep.max_tier=1",
+        "executor=inline",
+        "tracking=none",
+        "executor.xla=never",
+    ]
+    done = here(*line, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"sweep.sampler: faulty_sampler.Faulty: KeyError: 'momentum' ({faulty}, line 21)\n"
+    assert "the same command with sweep.name=s goes on" in done.stdout
+    sweep = tmp_path / "outputs/sweeps/s"
+    assert len((sweep / "leaderboard.csv").read_text().splitlines()) == 3
+    assert (sweep / "best.yaml").exists()
+
+    text = Path(faulty).read_text()
+    Path(faulty).write_text(text.replace('"tell" in self.faults', "False"))
+    sys.modules.pop("faulty_sampler")
+    importlib.invalidate_caches()
+    done = here(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len((sweep / "leaderboard.csv").read_text().splitlines()) == 5

@@ -109,7 +109,7 @@ def test_an_interrupted_run_goes_on_where_it_stood_as_one_in_this_process_does(t
     changed = here(*line, "seed=1", f"resume={trial}", "executor=inline", cwd=tmp_path)
     assert changed.returncode == 2
     first, second = changed.stderr.splitlines()  # another seed splits other data
-    begins = re.escape(f"resume={trial} was begun otherwise (arms.0.config.seed: was 0, is 1; data: was ")
+    begins = re.escape(f"resume={trial} was begun otherwise (seed: was 0, is 1; data: was ")
     assert re.fullmatch(begins + r"\w+, is \w+\)\.", first)
     assert second == "Repeat its own command to resume it, or start a new run, without resume."
 
@@ -167,8 +167,9 @@ def test_a_run_whose_data_has_changed_is_refused_with_both_fingerprints(begun, t
     refused = here(*line, cwd=tmp_path)
     assert (refused.returncode, logged(folder)) == (2, before)
     first, second = refused.stderr.splitlines()
-    assert re.fullmatch(re.escape(f"resume={folder} was begun otherwise (data: was another, is ") + r"\w+\)\.", first)
-    assert second == "Repeat its own command to resume it, or start a new run, without resume."
+    begins = f"resume={folder}: the data has changed since it was begun (its fingerprint was another, is "
+    assert re.fullmatch(re.escape(begins) + r"\w+\)\.", first)
+    assert second == "Bring back the data as it was, or start a new run, without resume."
 
 
 CALLBACK = """

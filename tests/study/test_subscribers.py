@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.eventlog import events_of
-from pipeline.records import KINDS, CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
+from pipeline.events import KINDS
+from pipeline.records import CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
 from pipeline.tracking.subscriber import StageBegan
 from tests.conftest import TINY, here
 
@@ -33,6 +34,11 @@ class Raises:
     def on(self, trial, event):
         if trial is not None:
             raise ValueError("first line\\nsecond line")
+
+
+class Refuses:
+    def __init__(self):
+        raise RuntimeError("there is nobody to tell")
 
 
 def not_one(x):
@@ -169,6 +175,10 @@ def test_the_ledger_that_raises_ends_the_sweep(tmp_path, monkeypatch):
         ("{_target_:own_listener.Listener,nmae:x}", "Did you mean 'name'?"),
         ("{_target_:os.system,command:x}", "_target_=os.system is not allowed"),
         ("{_target_:own_listener.not_one,x:1}", "tracking.subscribers: own_listener.not_one is no Subscriber"),
+        (
+            "{_target_:own_listener.Refuses}",
+            "tracking.subscribers: own_listener.Refuses: RuntimeError: there is nobody",
+        ),
         ("{name:x}", "tracking.subscribers"),
     ],
 )

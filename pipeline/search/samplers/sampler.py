@@ -1,13 +1,14 @@
 """What a sampler is asked, and what it is told. A new one is a subclass in a file of its own, named by its YAML."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import InputError
 from pipeline.schema import Target
 from pipeline.search.space import Space
-from pipeline.targets import call
+from pipeline.targets import call, problem
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,21 @@ class Sampler(ABC):
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: B027
         """Takes in how the trials of the generation asked for last have ended, in the order of its points."""
+
+
+class SamplerError(InputError):
+    """The sampler can't go on; what its trials have come to stays."""
+
+
+@contextlib.contextmanager
+def blamed(sampler: Target) -> Iterator[None]:
+    """What a sampler raises, which may be the user's own, says in one line that it is the sampler's."""
+    try:
+        yield
+    except InputError as error:
+        raise SamplerError(str(error)) from error
+    except Exception as error:
+        raise SamplerError(f"sweep.sampler: {sampler.target}: {problem(error)}") from error
 
 
 def make_sampler(target: Target, search: Search) -> Sampler:

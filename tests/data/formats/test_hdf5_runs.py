@@ -146,8 +146,8 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     refused = here(*line, f"resume={folder}", "executor=inline", cwd=tmp_path)
     assert refused.returncode == 2
     assert re.fullmatch(
-        rf"resume={folder} was begun otherwise \(data: was '?\w{{16}}'?, is '?\w{{16}}'?\)\.\n"
-        r"Repeat its own command to resume it, or start a new run, without resume\.\n",
+        rf"resume={folder}: the data has changed since it was begun \(its fingerprint was \w{{16}}, is \w{{16}}\)\.\n"
+        r"Bring back the data as it was, or start a new run, without resume\.\n",
         refused.stderr,
     )
     assert refused.stdout == ""
@@ -174,7 +174,8 @@ def test_a_sweep_is_not_resumed_on_changed_data(tmp_path):
     refused = here(*line, cwd=tmp_path)
     assert refused.returncode == 2
     assert re.match(
-        r"sweep.name=s was begun otherwise \(data: was '?[0-9a-f]{16}'?, is '?[0-9a-f]{16}'?\)", refused.stderr
+        r"sweep.name=s: the data has changed since it was begun \(its fingerprint was \w{16}, is \w{16}\)\.\n"
+        r"Bring back the data as it was, or give this sweep another name\.\n$",
+        refused.stderr,
     )
-    assert len(refused.stderr.strip().splitlines()) <= 2
     assert (tmp_path / "outputs/sweeps/s/ledger").read_text() == ledger
