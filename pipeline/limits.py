@@ -47,7 +47,7 @@ _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
 _COUNT = Number(1, integer=True)
 
-LIMITS: dict[str, Number | tuple[str, ...]] = {
+LIMITS: dict[str, Number | tuple[str | bool | None, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
     "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
@@ -59,6 +59,9 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "dataset.test_fraction": Number(0, 1, open="low high"),
     "dataset.memory": ("auto", "always", "never"),
     "dataset.missing": ("error", "drop"),
+    "dataset.heading": ("auto", True, False),
+    "dataset.decimal": (".", ","),
+    "dataset.thousands": (None, ".", ",", "'", " ", "_"),
     "dataset.size": _COUNT,
     "dataset.channels": ("rgb", "gray"),
     "dataset.n_classes": Number(2, integer=True),
