@@ -124,6 +124,7 @@ def limit(key: str, value: Any) -> None:
         return
     rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
     if isinstance(rule, tuple) and value not in rule:
-        raise one_of(key, value, rule)
+        words: dict[object, str] = {None: "null", True: "true", False: "false"}
+        raise one_of(key, value, [words.get(choice, choice) for choice in rule])
     if isinstance(rule, Number) and not rule.accepts(value):
         raise InputError(f"{key}={value} must be {rule}.")

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.data.encoding import EncodedColumn
 from pipeline.data.notation import PLAIN, Notation, looks_like_number, settings_for
+from pipeline.data.precision import loss
 from pipeline.errors import InputError
 
 MAX_CATEGORIES = 100  # of a column: more are names or texts, from which one-hot inputs teach little
@@ -139,6 +140,10 @@ class Column:
             raise InputError(
                 f"{where} has {values[large][0]:g} in {_row(large)}, which no float32 holds; rescale the column or "
                 f"leave it out ({self._without})."
+            )
+        if lost := loss(np.asarray(self.values.to_numpy())[:, None]):
+            raise InputError(
+                f"{where} {lost}; subtract {lost.low:.15g} from it in the file, or leave it out ({self._without})."
             )
         text = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
         return small, EncodedColumn(self.name, self.kind), text
