@@ -31,7 +31,7 @@ ADDED: Mapping[str, Mapping[str, object]] = {
 }
 # Keys of data sets that came later: only the files of some have them.
 _ADDED_TO_SOME: Mapping[str, Mapping[str, object]] = {
-    "dataset": {"heading": "auto", "decimal": ".", "thousands": None, "missing_values": []}
+    "dataset": {"heading": "auto", "decimal": ".", "thousands": None, "missing_values": [], "bits": None}
 }
 
 

@@ -47,7 +47,7 @@ _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
 _COUNT = Number(1, integer=True)
 
-LIMITS: dict[str, Number | tuple[str | bool | None, ...]] = {
+LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
     "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
@@ -64,6 +64,7 @@ LIMITS: dict[str, Number | tuple[str | bool | None, ...]] = {
     "dataset.thousands": (None, ".", ",", "'", " ", "_"),
     "dataset.size": _COUNT,
     "dataset.channels": ("rgb", "gray"),
+    "dataset.bits": (None, 8, 10, 12, 14, 16),
     "dataset.n_classes": Number(2, integer=True),
     "dataset.examples_per_class": _COUNT,
     "dataset.examples": _COUNT,
