@@ -29,6 +29,10 @@ ADDED: Mapping[str, Mapping[str, object]] = {
     },
     "metrics": {"loss": "pipeline.heads.metrics.Loss", "accuracy": "pipeline.heads.metrics.Accuracy"},
 }
+# Keys of data sets that came later: only the files of some have them.
+_ADDED_TO_SOME: Mapping[str, Mapping[str, object]] = {
+    "dataset": {"heading": "auto", "decimal": ".", "thousands": None, "missing_values": [], "bits": None}
+}
 
 
 def current(record: Any) -> Any:
@@ -83,7 +87,7 @@ def reduced(config: Mapping[str, Any]) -> Plain:
     """A config, or some of its groups, without the keys that came later and have the value that they had before: two
     versions then compare, and what is hashed of one that uses nothing new is what it was."""
     result = dict(config)
-    for group, keys in ADDED.items():
+    for group, keys in {**ADDED, **_ADDED_TO_SOME}.items():
         if group in config:
             result[group] = {k: v for k, v in config[group].items() if k not in keys or v != keys[k]}
             if not result[group]:

@@ -1,7 +1,9 @@
 """The user's mistakes, and the line that helps them."""
 
+import contextlib
 import difflib
 import errno
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeGuard
@@ -14,11 +16,24 @@ class InputError(Exception):
     """
 
 
+_PACKED = {  # how compressed files begin -> what unpacks them
+    b"\x1f\x8b": "gunzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ\0": "unxz",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+}
+
+
 def check_file(path: Path) -> None:
-    """Raises InputError unless there is a file at `path`."""
+    """Raises InputError unless there is a file at `path`, and one that is not compressed."""
     if not path.is_file():
         kind = "it is a folder, not a file" if path.is_dir() else "it is no regular file"
         raise InputError(f"{path}: {kind if path.exists() else 'there is no such file'}.")
+    with contextlib.suppress(OSError), path.open("rb") as file:  # what can't be read is told of by whoever does
+        begin = file.read(6)
+        for magic, command in _PACKED.items():
+            if begin.startswith(magic):
+                raise InputError(f"{path}: it is compressed; unpack it first: {command} {shlex.quote(str(path))}")
 
 
 def first_line(error: Exception) -> str:

@@ -47,7 +47,7 @@ _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
 _COUNT = Number(1, integer=True)
 
-LIMITS: dict[str, Number | tuple[str, ...]] = {
+LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
     "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
@@ -59,8 +59,12 @@ LIMITS: dict[str, Number | tuple[str, ...]] = {
     "dataset.test_fraction": Number(0, 1, open="low high"),
     "dataset.memory": ("auto", "always", "never"),
     "dataset.missing": ("error", "drop"),
+    "dataset.heading": ("auto", True, False),
+    "dataset.decimal": (".", ","),
+    "dataset.thousands": (None, ".", ",", "'", " ", "_"),
     "dataset.size": _COUNT,
     "dataset.channels": ("rgb", "gray"),
+    "dataset.bits": (None, 8, 10, 12, 14, 16),
     "dataset.n_classes": Number(2, integer=True),
     "dataset.examples_per_class": _COUNT,
     "dataset.examples": _COUNT,
@@ -121,6 +125,7 @@ def limit(key: str, value: Any) -> None:
         return
     rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
     if isinstance(rule, tuple) and value not in rule:
-        raise one_of(key, value, rule)
+        words: dict[object, str] = {None: "null", True: "true", False: "false"}
+        raise one_of(key, value, [words.get(choice, choice) for choice in rule])
     if isinstance(rule, Number) and not rule.accepts(value):
         raise InputError(f"{key}={value} must be {rule}.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.data.notation import PLAIN, Notation
 from pipeline.errors import InputError
 from pipeline.typed import build
 
@@ -31,6 +32,7 @@ class Encoding:
     columns: tuple[EncodedColumn, ...]
     label: str  # the column of the classes
     dropped: tuple[str, ...] = ()  # columns that training left out
+    notation: Notation = PLAIN  # how the table was written
 
     @property
     def features(self) -> list[str]:

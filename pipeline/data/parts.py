@@ -16,6 +16,7 @@ from pipeline.data.splits import Split, Splits, divided
 from pipeline.data.trainable import memory_budget
 from pipeline.errors import InputError, first_of
 
+MANY_NUMBERS = 20  # labels, that may be a quantity
 NAMES = ("train", "validation", "test")
 Place = Mapping[str, Any]  # the file of a part and what its reader is given, the keys of inputs and labels, say
 
@@ -71,7 +72,9 @@ def divide(own: Mapping[str, Examples], fractions: Mapping[str, float], seed: in
         try:
             index |= divided(labels["train"], names, lacking, seed)
         except InputError as error:
-            raise InputError(f"{train.where}: {train.label_key}: {error}") from None
+            quantity = len(names) > MANY_NUMBERS and all(name.lstrip("-").isdigit() for name in names)
+            hint = " If it is a quantity: that can't be predicted, classes can." if quantity else ""
+            raise InputError(f"{train.where}: {train.label_key}: {error}{hint}") from None
     attributes: dict[str, object] = {}
     for name, part in own.items():
         if part.inputs.shape[1:] != train.inputs.shape[1:]:

@@ -9,8 +9,9 @@ import numpy as np
 from pipeline import memory as machine
 from pipeline.data.checked import cached_check
 from pipeline.data.examples import Examples
-from pipeline.data.rows import InMemory, Rows
-from pipeline.data.stream.stored import as_read
+from pipeline.data.precision import check_precision
+from pipeline.data.rows import InMemory, Rows, sample
+from pipeline.data.stream.stored import Stored, as_read
 from pipeline.errors import InputError
 
 IN_MEMORY_SHARE = 1 / 16  # of the memory: every worker holds the data, and TensorFlow a copy of it
@@ -29,10 +30,14 @@ def trainable(examples: Examples) -> Examples:
     if inputs.streamed:
         where, key = examples.where, examples.key
         digest = cached_check(Path(where), key, lambda: digest_of(inputs, where, key))
+        if isinstance(inputs, Stored) and np.dtype(examples.dtype) != inputs.dtype:
+            stored = inputs.as_stored()
+            cached_check(Path(where), f"{key}:precision", lambda: check_precision(where, key, sample(stored, 2**25)))
         return replace(examples, targets=targets, digest=digest)
     with np.errstate(over="ignore"):  # what float32 can't hold becomes infinite
         values = inputs.load().astype(as_read(inputs.dtype), copy=False)
     check_finite(examples.where, examples.key, values)
+    check_precision(examples.where, examples.key, inputs.load())
     return replace(examples, inputs=InMemory(values), targets=targets, dtype=examples.dtype or str(inputs.dtype))
 
 

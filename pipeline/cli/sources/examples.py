@@ -53,7 +53,7 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
     encoding, signature = model.description.encoding, model.signature
     offered = {**DEFAULTS, "labelled": labelled, "encoding": encoding}
     if takes(read, "size"):
-        offered |= _of_images(title, signature.input_shape)
+        offered |= _of_images(title, signature.input_shape) | {"bits": model.description.config("dataset", "bits")}
     examples = read_examples(read, path, keys | ({"key": key} if key else {}), offered)
     for warning in examples.warnings:
         warn(warning)

@@ -36,7 +36,7 @@ class Tree:
         for name, item in hdf5.objects(file):
             own = _attributes(item)
             if isinstance(item, h5py.Dataset):
-                items.append(Item(name, item.shape, str(item.dtype), own))
+                items.append(Item(name, item.shape, _dtype(item), own))
             elif own or not isinstance(item, h5py.Group) or not len(item):
                 items.append(Item(f"{name}/", None, None, own))
         return cls(attributes, items, _progress(attributes) if "model" in file else None)
@@ -64,6 +64,13 @@ class Tree:
         headings = ("name", "shape", "dtype", "attributes" if any(row[3] for row in rows) else "")
         print()
         show(headings, rows, title=f"{len(sizes)} {what}, {sum(sizes):,} values", words=4)
+
+
+def _dtype(dataset: h5py.Dataset) -> str:
+    try:
+        return str(dataset.dtype)
+    except TypeError:  # times, and whatever else NumPy has not
+        return "(unreadable)"
 
 
 def _attributes(item: h5py.HLObject) -> Attributes:

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.formats.written import as_written, without_empty
+from pipeline.data.notation import PLAIN, Notation, column_names
 from pipeline.errors import InputError, check_file, first_line
 
 DELIMITERS = ",;\t|"
 
 
-def csv_table(path: Path, texts: Collection[str] = ()) -> Any:
+def csv_table(path: Path, notation: Notation = PLAIN, texts: Collection[str] = ()) -> Any:
     """pyarrow's table of a CSV file. An empty field is missing, a quoted empty one is a text. texts: columns that are
     text, whatever is in them.
 
@@ -26,17 +28,19 @@ def csv_table(path: Path, texts: Collection[str] = ()) -> Any:
     import pyarrow as pa
     from pyarrow import csv as reader
 
-    delimiter = _delimiter(_first_line(path))
+    cells, delimiter = first_cells(path), _delimiter(_first_line(path))
+    names = column_names(len(cells)) if notation.heading == "false" else None
 
     def parsed(use_threads: bool) -> Any:
         return reader.read_csv(
             path,
-            reader.ReadOptions(use_threads=use_threads),
+            reader.ReadOptions(use_threads=use_threads, column_names=names),
             reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             reader.ConvertOptions(
                 column_types=dict.fromkeys(texts, pa.string()),
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
+                decimal_point=notation.decimal,
             ),
         )
 
@@ -45,10 +49,10 @@ def csv_table(path: Path, texts: Collection[str] = ()) -> Any:
             table = parsed(use_threads=True)
         except pa.ArrowInvalid:
             table = parsed(use_threads=False)  # then it says in which row
-    return _of_values(path, table)
+    return as_written(_of_values(path, without_empty(table)), notation, texts)
 
 
-def heading(path: Path) -> list[str]:
+def first_cells(path: Path) -> list[str]:
     """The first line of a CSV file, cell by cell."""
     line = _first_line(path)
     return next(csv.reader([line], delimiter=_delimiter(line)), [])
@@ -96,7 +100,7 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def parquet_table(path: Path) -> Any:
+def parquet_table(path: Path, notation: Notation = PLAIN, texts: Collection[str] = ()) -> Any:
     """pyarrow's table of a Parquet file, with the values of columns that are stored as numbers of them.
 
     Raises InputError for a file that is missing, empty or no Parquet, or has a column twice.
@@ -106,7 +110,7 @@ def parquet_table(path: Path) -> Any:
     _check_content(path)
     with _readable(path, "Parquet"):
         table = reader.ParquetFile(path).read()  # of a single file: pyarrow would take a folder's name for a partition
-    return _of_values(path, table)
+    return as_written(_of_values(path, table), notation, texts)
 
 
 def _check_content(path: Path) -> None:

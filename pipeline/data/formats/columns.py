@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.data.encoding import EncodedColumn
+from pipeline.data.notation import PLAIN, Notation, looks_like_number, settings_for
+from pipeline.data.precision import loss
 from pipeline.errors import InputError
 
 MAX_CATEGORIES = 100  # of a column: more are names or texts, from which one-hot inputs teach little
@@ -88,14 +90,15 @@ class Column:
     path: Path
     name: str
     values: Any  # pyarrow's, which know their type
-    categorical: bool  # numbers are categories
+    categorical: Sequence[str]  # columns of which numbers are categories
     dropped: Sequence[str]  # columns that the user leaves out already
+    notation: Notation = PLAIN  # of the table
 
     @cached_property
     def kind(self) -> str:
         """number, bool or text. Raises InputError for a column of anything else."""
         if known := kind(self.values.type):
-            return "text" if self.categorical else known
+            return "text" if self.name in self.categorical else known
         from pyarrow import types
 
         type_ = self.values.type
@@ -118,6 +121,7 @@ class Column:
         where = f"{self.path}: the column {self.name!r}"
         if self.kind == "text":
             categories, rows = distinct(self.values)
+            self._check_categories(categories, rows)
             if len(categories) > MAX_CATEGORIES:
                 raise InputError(
                     f"{where} has {len(categories):,} different texts, at most {MAX_CATEGORIES} are taken as "
@@ -137,8 +141,41 @@ class Column:
                 f"{where} has {values[large][0]:g} in {_row(large)}, which no float32 holds; rescale the column or "
                 f"leave it out ({self._without})."
             )
+        if lost := loss(np.asarray(self.values.to_numpy())[:, None]):
+            raise InputError(
+                f"{where} {lost}; subtract {lost.low:.15g} from it in the file, or leave it out ({self._without})."
+            )
         text = "true or false" if self.kind == "bool" else f"number: {values.min():.6g} to {values.max():.6g}"
         return small, EncodedColumn(self.name, self.kind), text
+
+    def _check_categories(self, categories: Sequence[str], rows: np.ndarray) -> None:
+        """Raises InputError if most values are numbers: those are categories only if the user says so, or if all are
+        codes of digits that the file declares to be text."""
+        known = ~self.missing
+        number = np.array([looks_like_number(text) for text in categories], bool)[rows] & known
+        codes = all(text.isdigit() for text in categories if text != MISSING)
+        if self.name in self.categorical or codes or 2 * number.sum() <= known.sum():
+            return
+        plain = np.array([self.notation.is_number(text) for text in categories], bool)[rows]
+        odd = known & ~(number & plain)
+        row = int(odd.argmax())
+        cell = categories[rows[row]]
+        if not odd.any():
+            problem, change = "but kept as text", "store them as numbers"
+        elif number[row]:
+            settings = [settings_for(text, self.notation) for text in categories if looks_like_number(text)]
+            change = next((words for words in settings if "decimal" in words), settings_for(cell, self.notation))
+            problem, change = f"but not written as such: {cell!r} in {_row(odd)}", change or "write plain ones"
+        else:
+            missing = override("dataset.missing_values", [*self.notation.missing_values, cell])
+            problem = f"{cell[:40]!r} in {_row(odd)} is not"
+            change = f"correct it, or take it as missing with {missing}"
+        if len(categories) <= MAX_CATEGORIES:
+            change += (
+                f", or take all as categories with {override('dataset.categorical', [*self.categorical, self.name])}"
+            )
+        share = f"{number.sum():,} of {known.sum():,} values are numbers"
+        raise InputError(f"{self.path}: the column {self.name!r}: {share}, {problem}; {change}.")
 
     def classes(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Labels as numbers int32 [n], and their names: the distinct values in their order."""

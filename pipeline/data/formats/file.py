@@ -15,7 +15,8 @@ from pipeline.errors import InputError, first_of
 
 DEFAULTS: Mapping[str, object] = {
     **{"inputs": None, "labels": None, "label": None, "drop": [], "categorical": [], "missing": "error"},
-    **{"size": [64, 64], "channels": "rgb"},
+    **{"heading": "auto", "decimal": ".", "thousands": None, "missing_values": []},
+    **{"size": [64, 64], "channels": "rgb", "bits": None},
 }  # what conf/dataset/file.yaml says of keys that some reader takes: they go to those that do
 
 

@@ -153,6 +153,8 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
     if not isinstance(item, h5py.Dataset):
         names = list(_datasets(file))
         hint = f"name one of these: {first_of(names)}.{nearest(key, names)}"
+        if key in ("inputs", "labels") and (words := naming.keys_for(_pairs(file))):  # as none was named
+            hint = f"name one of these: {first_of(names)}. Give {words}"
         problem = f"there is no dataset {key!r}"
         if key and item:
             problem = f"{key!r} is a {type(item).__name__.lower()}, not a dataset"
@@ -181,7 +183,10 @@ def check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
 
 def kind_of(dataset: h5py.Dataset) -> str:
     """What it holds, for a person."""
-    dtype = dataset.dtype
+    try:
+        dtype = dataset.dtype
+    except TypeError:  # times, and whatever else NumPy has not
+        return "values of a type that can't be read"
     if h5py.check_string_dtype(dtype):
         return "text"
     if h5py.check_ref_dtype(dtype):

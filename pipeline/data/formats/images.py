@@ -14,7 +14,7 @@ from pipeline.data.formats.reader import FOLDER, reader
 from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
 from pipeline.data.trainable import check_memory, trainable
-from pipeline.errors import InputError, first_line
+from pipeline.errors import InputError, first_line, first_of, one_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -23,6 +23,14 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow has oth
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MODES = {"rgb": ("RGB", 3), "gray": ("L", 1)}  # Pillow's name, and how many numbers a pixel
 BLOCK = 64  # files that a thread is given at once
+BITS = (
+    8,
+    10,
+    12,
+    14,
+    16,
+)  # that a pixel of a file of 16 bits may use: cameras and microscopes fill less than there are
+NO_IMAGES = ("thumbs.db", "desktop.ini")  # what systems leave in folders, besides hidden files
 
 
 def images(
@@ -34,6 +42,7 @@ def images(
     test_fraction: float,
     memory: str,
     seed: int,
+    bits: int | None = None,
 ) -> Splits:
     """Images uint8 [n, *size, 3 or 1] of the files in `folder`; its subfolders, sorted, are the classes.
 
@@ -42,6 +51,8 @@ def images(
     size: [height, width] to which all are resized, whatever their proportions, upright as the camera held them;
     channels: `rgb`, or `gray` for one of luminance. What is transparent is white; of a moving picture the first frame
     counts.
+    bits: how many of the 16 that a pixel of some files has are used; without it all, and files that would be nearly
+    black then are refused.
     memory: `always` to hold images that take more than a sixteenth of the memory.
     Raises InputError with the file that is no image, or the folder that has none.
     """
@@ -52,7 +63,7 @@ def images(
     places = {name: root / name for name in in_parts(root)} or {"train": root}
     n = sum(len(paths) for place in places.values() for paths in _classes(place).values())
     check_memory(folder, n * size[0] * size[1] * MODES[channels][1], memory, "images")
-    own = {name: trainable(read(place, size=size, channels=channels)) for name, place in places.items()}
+    own = {name: trainable(read(place, size=size, channels=channels, bits=bits)) for name, place in places.items()}
     return parts.divide(own, {"validation": validation_fraction, "test": test_fraction}, seed)
 
 
@@ -69,6 +80,7 @@ def read(
     *,
     size: Sequence[int] = (64, 64),
     channels: str = "rgb",
+    bits: int | None = None,
     key: str | None = None,
     labelled: bool = True,
     memory: str = "always",
@@ -76,6 +88,8 @@ def read(
     """The images of a folder, whose subfolders are the classes; where no labels are needed also those right in it, or
     a single file. key: the subfolder of a part."""
     _check_size(size)
+    if bits is not None and bits not in BITS:
+        raise one_of("dataset.bits", bits, ["null", *BITS])
     root = path / key if key else path
     if not root.exists():
         raise InputError(f"{root}: there is no such file or folder.")
@@ -87,10 +101,12 @@ def read(
         raise InputError(f"{root}: there are no images in it.")
     mode, depth = MODES[channels]
     check_memory(str(path), len(files) * size[0] * size[1] * depth, memory, "images")
+    pixels, brightest = _decoded(files, (size[0], size[1], depth), mode, bits or 16)
+    _check_bits(root, files, brightest, bits)
     labels = np.repeat(np.array(list(classes), object), [len(inside) for inside in classes.values()])
     return Examples(
         str(root),
-        InMemory(_decoded(files, (size[0], size[1], depth), mode)),
+        InMemory(pixels),
         labels if classes else None,
         tuple(classes) or None,
         names=[str(file.relative_to(root)) if file != root else file.name for file in files],
@@ -124,46 +140,85 @@ def _classes(folder: Path, needed: bool = True) -> dict[str, list[Path]]:
 
 
 def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return any(part.startswith(".") for part in path.parts) or path.name.lower() in NO_IMAGES
 
 
-def _decoded(files: Sequence[Path], shape: tuple[int, int, int], mode: str) -> np.ndarray:
-    """The images of some files, uint8 [n, *shape], decoded side by side: Pillow lets go of Python's lock."""
-    images = np.empty((len(files), *shape), np.uint8)
+def _decoded(files: Sequence[Path], shape: tuple[int, int, int], mode: str, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images of some files, uint8 [n, *shape], decoded side by side: Pillow lets go of Python's lock; and what
+    _image() says of each. Raises InputError that names the files that are none."""
+    images, brightest = np.empty((len(files), *shape), np.uint8), np.zeros(len(files), int)
+    problems: dict[int, str] = {}
 
     def fill(start: int) -> None:
         for at in range(start, min(start + BLOCK, len(files))):
-            images[at] = _image(files[at], shape, mode)
+            try:
+                images[at], brightest[at] = _image(files[at], shape, mode, bits)
+            # Damaged files make Pillow's decoders raise nearly anything.
+            except Exception as error:
+                problems[at] = first_line(error)
 
     threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         list(threads.map(fill, range(0, len(files), BLOCK)))
     finally:
         threads.shutdown(cancel_futures=True)
-    return images
+    if problems:
+        first, *others = sorted(problems)
+        more = f" {len(others):,} more are none: {first_of(str(files[i]) for i in others)}." if others else ""
+        which = "it" if not others else "them"
+        raise InputError(
+            f"{files[first]}: not an image that can be read ({problems[first]}); remove or replace {which}.{more}"
+        )
+    return images, brightest
 
 
-def _image(path: Path, shape: tuple[int, int, int], mode: str) -> np.ndarray:
+def _image(path: Path, shape: tuple[int, int, int], mode: str, bits: int) -> tuple[np.ndarray, int]:
+    """An image uint8 [*shape], and the largest number in it if it has 16 bits a channel, else 0; negative if it has
+    colors, of which Pillow reads the upper 8 bits."""
     from PIL import Image
 
     height, width, _ = shape
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            image.draft(mode, (2 * width, 2 * height))  # a JPEG is decoded at an eighth, say, if that is enough
-            resized = _plain(image).convert(mode).resize((width, height), Image.Resampling.BILINEAR)
-            return np.asarray(resized).reshape(shape)
-    # Damaged files make Pillow's decoders raise nearly anything.
-    except Exception as error:
-        reason = first_line(error)
-        raise InputError(f"{path}: not an image that can be read ({reason}); remove or replace it.") from None
+    with Image.open(path, formats=FORMATS) as image:
+        sixteen = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+        image.draft(mode, (2 * width, 2 * height))  # a JPEG is decoded at an eighth, say, if that is enough
+        brightest = 0
+        if image.mode.startswith("I;16"):
+            pixels = np.asarray(image)
+            brightest = int(pixels.max())
+            plain = Image.fromarray(np.minimum(pixels >> (bits - 8), 255).astype(np.uint8))
+        else:
+            plain = _plain(image)
+            if sixteen:
+                brightest = -256 * int(np.asarray(plain.convert("RGB")).max()) - 255
+        return np.asarray(plain.convert(mode).resize((width, height), Image.Resampling.BILINEAR)).reshape(
+            shape
+        ), brightest
+
+
+def _check_bits(root: Path, files: Sequence[Path], brightest: np.ndarray, bits: int | None) -> None:
+    """Raises InputError for images of 16 bits that are nearly black or too bright as they are read; for a user who has
+    not said how many bits are used: then dark ones are taken neither for that nor for bright ones of fewer bits."""
+    most, colored = np.abs(brightest).max(), (brightest < 0).any()
+    if bits and most >= 2**bits:
+        at = int(np.abs(brightest).argmax())
+        raise InputError(f"{files[at]}: a pixel is {most:,}, more than {bits} bits hold; dataset.bits=16 holds all.")
+    if not most or (bits == 16 or (bits and not colored)) or (not bits and most >= 2**14):
+        return
+    if colored:
+        what, change = "with 16 bits a color", "save them with 8 bits a color"
+    else:
+        used = next(known for known in BITS if most < 2**known)
+        what, change = "of 16 bits a pixel", f"dataset.bits={used} takes {2**used - 1:,} as white"
+    raise InputError(
+        f"{root}: its images {what} have no value above {most:,}, so that they would be nearly black; {change}, "
+        "dataset.bits=16 leaves them as they are."
+    )
 
 
 def _plain(image: "PillowImage") -> "PillowImage":
     """The same picture upright, without transparency, in 8 bits a channel; Pillow itself would cut 16 off at 255."""
     from PIL import Image, ImageOps
 
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32 bits a pixel, whose black and white are unknown")
     upright = ImageOps.exif_transpose(image)

@@ -1,6 +1,8 @@
 """How inputs and labels are called in files of several arrays, and columns of labels in tables."""
 
+import json
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -59,6 +61,23 @@ def pairs(shapes: Shapes) -> Iterator[tuple[str, str]]:
 def _are_labels(labels: tuple[int, ...], inputs: tuple[int, ...]) -> bool:
     """Whether an array of a shape has a number for each row of another."""
     return [n for n in labels if n != 1] == [n for n in inputs[:1] if n != 1]
+
+
+def keys_for(parts: Mapping[str, Keys]) -> str:
+    """The words of a command line that name the training part of a file, and the others beside it; empty if it is not
+    known which that is."""
+    places = {name: next((p for p in ("train", "val", "test") if p in name.lower()), "") for name in parts}
+    known = {place: parts[name] for name, place in places.items() if place}
+    if len(parts) == 1:
+        known = {"train": next(iter(parts.values()))}
+    if "train" not in known or len(known) < len(parts):
+        return ""
+    prefix = {"train": "", "val": "validation.", "test": "test."}
+    words = [(f"dataset.{prefix[place]}{key}", name) for place, keys in known.items() for key, name in keys.items()]
+    plain = re.compile(r"[\w/]+", re.ASCII)
+    return " ".join(
+        f"{key}={name}" if plain.fullmatch(name) else shlex.quote(f"{key}={json.dumps(name)}") for key, name in words
+    )
 
 
 def ordered(parts: Mapping[str, Keys]) -> dict[str, Keys]:

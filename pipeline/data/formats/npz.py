@@ -78,6 +78,10 @@ def read(
         inputs, labels = naming.labelled(str(path), list(shapes))
     elif inputs is None:
         inputs = naming.unlabelled(path, key, shapes, "arrays")
+    if inputs == "x" and inputs not in shapes and (words := naming.keys_for(in_parts(path))):
+        raise InputError(
+            f"{path}: there is no array {inputs!r} for the inputs. Arrays: {first_of(shapes)}. Give {words}"
+        )
     if inputs in shapes:
         check_memory(str(path), math.prod(shapes[inputs]) * dtypes[inputs].itemsize, memory, "npz")
     keys = {"inputs": inputs} | ({} if labels is None else {"labels": labels})

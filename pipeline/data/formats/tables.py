@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 from pipeline.data import parts
 from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
-from pipeline.data.formats.arrow import csv_numbers, csv_table, heading, is_number, is_parquet, parquet_table
+from pipeline.data.formats.arrow import csv_numbers, csv_table, first_cells, is_number, is_parquet, parquet_table
 from pipeline.data.formats.by_name import as_learned, one_hot
 from pipeline.data.formats.columns import Column, is_numeric, listed, override, side_by_side
 from pipeline.data.formats.naming import LABEL_COLUMNS, label_column
 from pipeline.data.formats.reader import reader
 from pipeline.data.formats.summary import table_summary
+from pipeline.data.formats.written import check_label_name, check_names, index_columns
+from pipeline.data.notation import PLAIN, Notation
 from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
 from pipeline.data.trainable import check_memory, trainable
@@ -33,6 +36,10 @@ def csv(
     test_fraction: float,
     memory: str,
     seed: int,
+    heading: str | bool = "auto",
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing_values: Sequence[str | float] = (),
 ) -> Splits:
     """A CSV file with a heading; what separates its columns (comma, semicolon, tab or bar) is seen in it. Or a Parquet
     file, whose columns have types.
@@ -41,12 +48,16 @@ def csv(
     left out. Numbers and true/false are an input each (float32); a column of text, or one named in `categorical`, is
     an input a category (one-hot). The categories are those of the whole file, so none is new in a later part.
     missing: `error` refuses a number or label that is missing, `drop` leaves such rows out; a missing text is a
-    category. memory: `always` to hold data that take more than a sixteenth of the memory.
+    category. heading: whether the first line names the columns; `auto` refuses one that looks like an example, without
+    one they are called column_1, column_2, ... decimal, thousands: the signs in numbers; missing_values: what means
+    missing beside the empty field. memory: `always` to hold data that take more than a sixteenth of the memory.
     The attributes tell the inferred `columns` and the `features`, the name of each input.
     Raises InputError with the column, the row (from 1, the heading not counted) and what to do.
     """
     _check_label(label)
-    examples = read(Path(file), label=label, drop=drop, categorical=categorical, missing=missing, memory=memory)
+    written = {"heading": heading, "decimal": decimal, "thousands": thousands, "missing_values": missing_values}
+    keys = {"label": label, "drop": drop, "categorical": categorical, "missing": missing, "memory": memory}
+    examples = read(Path(file), **keys, **written)
     fractions = {"validation": validation_fraction, "test": test_fraction}
     return parts.divide({"train": trainable(examples)}, fractions, seed)
 
@@ -62,6 +73,10 @@ def read(
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     missing: str = "error",
+    heading: str | bool = "auto",
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing_values: Sequence[str | float] = (),
     encoding: Encoding | None = None,
     labelled: bool = True,
     survey: bool = False,
@@ -69,48 +84,65 @@ def read(
 ) -> Examples:
     """The rows of a table. For a model that learned from one, as its `encoding` says; without that, and where no labels
     are needed, as numbers alone; else as training encodes them, with the label, or the column that is called so."""
+    notation = Notation.of(heading, decimal, thousands, missing_values)
     binary = is_parquet(path)
     load = parquet_table if binary else csv_table
     if survey:
-        return table_summary(path, load(path), label)
+        return table_summary(path, load(path, notation), label)
     if encoding is not None:
-        return as_learned(path, load(path) if binary else _texts_kept(path, encoding), encoding, labelled)
+        return as_learned(path, _texts_kept(path, binary, encoding, notation), encoding, labelled)
     if label is None and not labelled:
-        return Examples(str(path), InMemory(_numbers(path, load(path)) if binary else csv_numbers(path)))
+        plain = not binary and notation == PLAIN
+        return Examples(str(path), InMemory(csv_numbers(path) if plain else _numbers(path, load(path, notation))))
     if label is not None:
         _check_label(label)
     _check_list("drop", drop)
     _check_list("categorical", categorical)
-    table = load(path)
+    cells = first_cells(path) if not binary and notation.heading == "auto" else []
+    check_names(path, cells)
+    table = load(path, notation, categorical)
     label = label if label is not None else label_column(table.column_names)
+    if cells:
+        check_label_name(path, cells, table, label)
     if label is None:
         known = first_of(table.column_names)
         raise InputError(f"{path}: which column holds the labels? dataset.label=NAME. Columns: {known}.")
-    columns = _columns(path, table, label, drop, categorical)
+    indexes = index_columns(table, (label, *drop, *categorical))
+    columns = _columns(path, table, label, [*drop, *indexes], categorical, notation)
     if missing == "drop":
         columns = _complete(path, columns, label)
-    return _encoded(path, columns, label, drop, memory, "parquet" if binary else "csv")
+    encoding = Encoding((), label, (*drop, *indexes), notation)
+    left_out = {name: f"left out: {what}" for name, what in indexes.items()}
+    return _encoded(path, columns, encoding, left_out, memory, "parquet" if binary else "csv")
 
 
-def _texts_kept(path: Path, encoding: Encoding) -> Any:
-    """A CSV file with the texts that a model knows as they stand there: of 007 alone pyarrow makes a number."""
-    cells = heading(path)
+def _texts_kept(path: Path, binary: bool, encoding: Encoding, given: Notation) -> Any:
+    """The table with the texts that a model knows as they stand there: of 007 alone pyarrow makes a number. It is
+    written as the table in training was, unless the user says how."""
+    notation = encoding.notation if given == PLAIN else given
+    texts = [encoding.label, *(column.name for column in encoding.columns if column.kind == "text")]
+    if binary:
+        return parquet_table(path, notation, texts)
+    cells = first_cells(path)
     names = [column.name for column in encoding.columns]
-    if all(map(is_number, cells)) and not set(names) <= set(cells):
+    if notation.heading != "false" and all(map(is_number, cells)) and not set(names) <= set(cells):
         raise InputError(f"{path}: has no heading; this model takes columns by their names: {listed(names)}.")
-    return csv_table(path, [encoding.label, *(column.name for column in encoding.columns if column.kind == "text")])
+    return csv_table(path, notation, texts)
 
 
 def _numbers(path: Path, table: Any) -> np.ndarray:
     """The columns of a table as inputs in their order, but for one that is called as labels are."""
-    names = [name for name in table.column_names if name.lower() not in LABEL_COLUMNS]
+    left_out = index_columns(table, ())
+    names = [name for name in table.column_names if name.lower() not in LABEL_COLUMNS and name not in left_out]
     for name in names:
         if not is_numeric(table[name]):
             raise InputError(f"{path}: the column {name!r} holds {table[name].type}, not numbers.")
     return side_by_side(table, names)
 
 
-def _columns(path: Path, table: Any, label: str, drop: Sequence[str], categorical: Sequence[str]) -> dict[str, Column]:
+def _columns(
+    path: Path, table: Any, label: str, drop: Sequence[str], categorical: Sequence[str], notation: Notation
+) -> dict[str, Column]:
     """The label and the inputs by name. Raises InputError for a name that is no column's, and without inputs."""
     names = table.column_names
     for key, columns in (("label", [label]), ("drop", drop), ("categorical", categorical)):
@@ -125,14 +157,14 @@ def _columns(path: Path, table: Any, label: str, drop: Sequence[str], categorica
         raise InputError(f"{path}: there is no column beside the label {label!r}.")
     if not table.num_rows:
         raise InputError(f"{path}: it has a heading but no rows.")
-    return {name: Column(path, name, table.column(name), name in categorical, drop) for name in kept}
+    return {name: Column(path, name, table.column(name), categorical, drop, notation) for name in kept}
 
 
 def _encoded(
-    path: Path, columns: dict[str, Column], label: str, drop: Sequence[str], memory: str, source: str
+    path: Path, columns: dict[str, Column], encoding: Encoding, left_out: dict[str, str], memory: str, source: str
 ) -> Examples:
-    """The columns as inputs and the label, with a text for each that tells how."""
-    descriptions: dict[str, str] = {}
+    """The columns as inputs and the label, with a text for each that tells how. encoding: all but its columns."""
+    descriptions, label = dict(left_out), encoding.label
     inputs = []
     for name, column in columns.items():
         if name == label:
@@ -141,7 +173,7 @@ def _encoded(
         else:
             values, encoded, descriptions[name] = column.inputs()
             inputs.append((values, encoded))
-    encoding = Encoding(tuple(encoded for _, encoded in inputs), label, tuple(drop))
+    encoding = replace(encoding, columns=tuple(encoded for _, encoded in inputs))
     check_memory(str(path), 4 * len(rows) * len(encoding.features), memory, source)
     return Examples(
         str(path),

@@ -129,6 +129,13 @@ class Stored:
         """Some of them, ascending, which stay in the file."""
         return Stored(self.path, self.key, self.rows[rows], self.sizes)
 
+    def as_stored(self) -> "Stored":
+        """The same rows as numbers of the kind that the file has."""
+        rows = self.select(slice(None))
+        rows.dtype = self._dataset.dtype.newbyteorder("=")
+        rows.nbytes = math.prod(rows.shape) * rows.dtype.itemsize
+        return rows
+
     def load(self) -> np.ndarray:
         """All of them, as an array."""
         return self.gather(self.spans)

@@ -1,0 +1,91 @@
+"""Files as people have them: compressed, in Keras' layout, with a member that nobody can read, with a quantity."""
+
+import bz2
+import gzip
+import lzma
+import shlex
+
+import h5py
+import numpy as np
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from pipeline.cli.views.tree import Tree
+from pipeline.data.formats import hdf5, npy, npz, tables
+from pipeline.errors import InputError
+
+N = 40
+X, Y = np.arange(2 * N, dtype=np.float32).reshape(N, 2), np.arange(N) % 2
+COMMON = {"validation": None, "test": None, "validation_fraction": 0.2, "test_fraction": 0.2, "memory": "auto"}
+COMMON |= {"seed": 0}
+
+
+@pytest.mark.parametrize(("packed", "command"), [(gzip, "gunzip"), (bz2, "bunzip2"), (lzma, "unxz")])
+@pytest.mark.parametrize("read", [tables.read, npz.read, npy.read, hdf5.read])
+def test_a_compressed_file_is_to_be_unpacked(tmp_path, packed, command, read):
+    path = tmp_path / "my table.csv.gz"
+    path.write_bytes(packed.compress(b"a,label\n1,cat\n"))
+    with pytest.raises(InputError) as raised:
+        read(path)
+    assert str(raised.value) == f"{path}: it is compressed; unpack it first: {command} '{path}'"
+
+
+def settings(message):
+    """The values that the words of a message give, by their keys."""
+    words = [word for word in shlex.split(message) if word.startswith("dataset.")]
+    parsed = [OverridesParser.create().parse_override(word) for word in words]
+    values = {}
+    for override in parsed:
+        part, _, key = override.key_or_group.removeprefix("dataset.").rpartition(".")
+        values.setdefault(part, {})[key] = override.value()
+    return values
+
+
+@pytest.mark.parametrize("name", ["npz", "hdf5"])
+@pytest.mark.parametrize("between", ["_", "/"])
+def test_of_keras_layout_the_keys_are_named_as_they_are_to_be_given(tmp_path, write, name, between):
+    arrays = {f"x{between}train": X, f"y{between}train": Y, f"x{between}test": X[:10] + 1, f"y{between}test": Y[:10]}
+    if name == "npz":
+        path, read, keys = tmp_path / "t.npz", npz.npz, {"inputs": "x", "labels": "y"}
+        np.savez(path, **arrays)
+    else:
+        path, read, keys = write("t.h5", **arrays), hdf5.hdf5, {"inputs": None, "labels": None}
+    with pytest.raises(InputError, match=r"Give dataset.inputs=") as raised:
+        read(file=str(path), **COMMON, **keys)
+    given = settings(str(raised.value))
+    assert given.keys() == {"", "test"}
+    splits = read(file=str(path), **COMMON | given.pop("") | given)
+    assert [len(part) for part in splits.parts.values()] == [32, 8, 10]
+    np.testing.assert_array_equal(splits.test.inputs.load(), X[:10] + 1)
+
+
+def test_keys_are_not_guessed_where_parts_are_not_known(tmp_path):
+    np.savez(tmp_path / "t.npz", x_a=X, y_a=Y, x_b=X, y_b=Y)
+    with pytest.raises(InputError, match=r"Arrays: x_a, y_a, x_b, y_b\.$"):
+        npz.npz(file=str(tmp_path / "t.npz"), inputs="x", labels="y", **COMMON)
+
+
+def test_a_dataset_of_a_type_that_numpy_has_not_hides_no_other(write):
+    path = write("t.h5", inputs=X, labels=Y)
+    with h5py.File(path, "a") as file:
+        space = h5py.h5s.create_simple((3,))
+        h5py.h5d.create(file.id, b"stamp", h5py.h5t.UNIX_D32LE, space)
+    assert len(hdf5.hdf5(file=str(path), inputs=None, labels=None, **COMMON).train) == 24
+    with h5py.File(path) as file:
+        items = {item.name: item.dtype for item in Tree.of(file).items}
+    assert items == {"inputs": "float32", "labels": "int64", "stamp": "(unreadable)"}
+    with pytest.raises(InputError, match="stamp holds values of a type that can't be read, not numbers"):
+        hdf5.read(path, inputs="stamp", survey=True)
+
+
+@pytest.mark.parametrize("read", [tables.csv, npz.npz])
+def test_a_quantity_can_not_be_predicted(tmp_path, read):
+    if read is npz.npz:
+        path, keys = tmp_path / "t.npz", {"inputs": "x", "labels": "y"} | COMMON
+        np.savez(path, x=X, y=np.arange(N))
+    else:
+        path, keys = tmp_path / "t.csv", {"label": "price", "drop": [], "categorical": [], "missing": "error"} | COMMON
+        del keys["validation"], keys["test"]
+        path.write_text("a,price\n" + "".join(f"{i % 7},{100 + 13 * i}\n" for i in range(N)))
+    with pytest.raises(InputError, match=r"for each of the 40 classes. If it is a quantity: that can't be predicted"):
+        read(file=str(path), **keys)
