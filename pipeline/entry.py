@@ -45,6 +45,10 @@ def guarded(main: Callable[[], Any]) -> None:
     # Hydra takes overrides on one side of -m only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
+        if any(
+            word.split("=")[0] == "--experimental-rerun" for word in sys.argv[1:]
+        ):  # it would run what a pickle says
+            raise InputError("--experimental-rerun is not offered: `python run.py resume=FOLDER` goes on with a run.")
         adopt(sys.argv[1:])
         main()
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.config import Composed
-from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
@@ -25,9 +24,6 @@ class CaviarSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> int:
         """Runs the sweep; raises SystemExit with its status if that is not 0."""
-        launcher = self.hydra.launcher._target_
-        if not launcher.endswith("BasicLauncher"):
-            raise InputError("hydra/launcher does not apply: trials run where `executor` says. Use executor.workers=N.")
         overrides = parse(arguments, self.loader)
         plan = make_plan([*overrides, *self._of_experiment(overrides)], self._compose, self._arm_values)
         status = run(plan)
