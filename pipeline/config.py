@@ -13,9 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from omegaconf.resolvers.oc import env
 
-from pipeline import compatibility
+from pipeline import compatibility, secret
 from pipeline.building import built
 from pipeline.errors import InputError, first_line, nearest
 from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
@@ -136,7 +135,7 @@ class _Base:
         try:
             return _resolved(untyped)
         finally:
-            OmegaConf.register_new_resolver("oc.env", env, replace=True)
+            secret.install()
 
     @cached_property
     def _references(self) -> list[str] | None:

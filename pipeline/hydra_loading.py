@@ -4,6 +4,7 @@ Hydra calls what `hydra.callbacks`, `hydra.job_logging` and others name, before 
 Every config that is composed, of a run, an arm or a command, comes from this loader.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, in_one_line
 from pipeline.yaml_text import check_yaml
 
 _SILENT: Mapping[str, Any] = {"version": 1, "root": None, "disable_existing_loggers": False}
@@ -37,6 +39,10 @@ DEFAULTS: Mapping[str, Any] = {
     "sweeper": {"_target_": "hydra_plugins.caviar.CaviarSweeper"},
     "verbose": False,
 }
+# What Hydra and OmegaConf raise for input of a kind that they do not expect.
+MISTAKEN = (
+    AssertionError, AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 HONOURED = ("hydra.mode", "hydra.searchpath", "hydra.help", "hydra.hydra_help")
 _FOLDERS = "Results go where output_dir and sweep.name say."
 _INSTEAD = {
@@ -74,7 +80,9 @@ class CheckedLoader(ConfigLoaderImpl):
         for key, override in typed.items():
             if key.startswith("hydra.") and not f"{key}.".startswith(tuple(f"{name}." for name in HONOURED)):
                 raise _not_honoured(key.removeprefix("hydra."), override.input_line)
-        config = super().load_configuration(config_name, overrides, *arguments, **keywords)
+            if isinstance(override.value(), list) and self.repository.group_exists(key):
+                raise InputError(f"{override.input_line}: a group is chosen by the name of one file, {key}=NAME.")
+        config = self._composed(config_name, overrides, *arguments, **keywords)
         for key, value in _changed(config.hydra):
             raise _not_honoured(key, f"hydra.{key}={value}")
         if "allowed_targets" in config and "allowed_targets" not in typed:
@@ -86,6 +94,22 @@ class CheckedLoader(ConfigLoaderImpl):
                 )
         return config
 
+    def _composed(self, config_name: str | None, overrides: list[str], *arguments: Any, **keywords: Any) -> DictConfig:
+        try:
+            return super().load_configuration(config_name, overrides, *arguments, **keywords)
+        except MISTAKEN as error:
+            lines = [line for line in overrides if self._fails(config_name, line)] if len(overrides) > 1 else overrides
+            raise InputError(_complaint(error, lines[0] if lines else "")) from error
+
+    def _fails(self, config_name: str | None, line: str) -> bool:
+        try:
+            super().load_configuration(config_name, [line], RunMode.RUN)
+        except MISTAKEN:
+            return True
+        except Exception:
+            return False
+        return False
+
     def _allowed(self, config_name: str | None) -> Any:
         """The `allowed_targets` of the primary config; of config.yaml, where that one says nothing."""
         for name in (config_name, "config"):
@@ -93,6 +117,19 @@ class CheckedLoader(ConfigLoaderImpl):
             if loaded and "allowed_targets" in loaded.config:
                 return _plain(loaded.config["allowed_targets"])
         return []
+
+
+def _complaint(error: Exception, line: str) -> str:
+    """What to say of an error that Hydra itself did not expect. line: the override that brings it; "" if none does."""
+    text, key = str(error), line.partition("=")[0].lstrip("+~")
+    if text.startswith("Config group override must be"):
+        return "a group is chosen by the name of a file in conf/, not by a number."
+    if null := re.search(r"full_key: (\S+)", text):
+        return f"{null[1]} is null in what the other choices say, and OmegaConf can't give parts to null."
+    if "NoneType" in text and "." in key:
+        section = key.split(".")[0]
+        return f"{line}: {section} is null, so it has no keys. Choose one first: {section}=NAME."
+    return f"{line or 'a YAML file'} is not understood ({in_one_line(error)[:200]})."
 
 
 def _changed(node: DictConfig) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """`python run.py -m`: from Hydra's hand-over to the printed result."""
 
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
@@ -39,7 +39,7 @@ class CaviarSweeper(Sweeper):
         return parse((f"{key}={text}" for key, text in ranges.items() if key not in keys), self.loader)
 
     def _compose(self, overrides: list[str]) -> Composed:
-        hydra = [str(line) for line in self.hydra.overrides.hydra]
+        hydra = cast(list[str], OmegaConf.to_container(self.hydra.overrides.hydra, resolve=False))
         name = self.hydra.job.config_name
         config = self.loader.load_configuration(name, [*hydra, *overrides], run_mode=RunMode.RUN)
         OmegaConf.set_struct(config, False)

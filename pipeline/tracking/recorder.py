@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.records import Event, HandedOut, Trial
+from pipeline.secret import masked
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.subscriber import Occurrence
 
@@ -140,4 +141,4 @@ class MlflowRecorder(Recorder):
                 time.sleep(pause)
 
     def _what_failed(self, error: Exception) -> str:
-        return f"{self._writer.uri}: {str(error).splitlines()[0]}"
+        return masked(f"{self._writer.uri}: {str(error).splitlines()[0]}")
