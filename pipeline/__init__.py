@@ -7,8 +7,10 @@ the ledger, the display, the tracking store. `python run.py` is a plan with one 
 entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
 schema                    the frozen dataclasses of a config; typed makes dataclasses of plain values
 config, building          Hydra in, Config out; hydra_schema is the schema as Hydra takes it; user_folder adds a conf/
+hydra_loading, yaml_text  what Hydra is let load: none of its own settings changed, no YAML that never ends
 checks, limits            what is asked of a config; what each value may be
 records, events           trials, jobs and messages; what becomes of a trial; eventlog reads events.jsonl
+secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
 targets, objective        calling what a `_target_` names; what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output

@@ -7,10 +7,8 @@ from typing import Any
 from pipeline.errors import InputError, one_of
 from pipeline.heads.lookup import head_of
 from pipeline.limits import limit
-from pipeline.schema import Config, Target, leaves
+from pipeline.schema import MAPS, Config, Target, leaves
 from pipeline.targets import locate
-
-MAPS = ("heads", "metrics", "scales", "formats")  # from names to targets
 
 
 def naming(overrides: Sequence[str]) -> list[str]:

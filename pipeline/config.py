@@ -13,12 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from omegaconf.resolvers.oc import env
 
-from pipeline import compatibility
+from pipeline import compatibility, secret
 from pipeline.building import built
 from pipeline.errors import InputError, first_line, nearest
-from pipeline.schema import Config, Plain, leaves
+from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
 
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
 # them, and names that may go unused (study.opening has those that are used).
@@ -85,7 +84,16 @@ class Composed:
     def unknown_key(self, key: str) -> InputError:
         """The error for an override of a key that is not there."""
         names = [*map(str, self._base.node), *(name for name, _ in leaves(self._base.written))]
-        hint = f"`python run.py --cfg job` shows every key; `+{key}=...` adds one that the target takes."
+        hint = "`python run.py --cfg job` shows every key"
+        section = key.rpartition(".")[0]
+        if any(key.startswith(f"{name}.") for name in OPEN):
+            hint += f"; `+{key}=...` adds one that the target takes."
+        elif any(key.startswith(f"{name}.") for name in MAPS):
+            hint += f"; `+{key}=my_package.NAME` adds a name."
+        elif section and isinstance(node := OmegaConf.select(self._base.node, section), DictConfig):
+            hint += f"; those of {section}: {', '.join(map(str, node))}."
+        else:
+            hint += "."
         return InputError(f"{key} is not in the config.{nearest(key, names)}\n{compatibility.GONE.get(key, hint)}")
 
     @property
@@ -128,7 +136,7 @@ class _Base:
         try:
             return _resolved(untyped)
         finally:
-            OmegaConf.register_new_resolver("oc.env", env, replace=True)
+            secret.install()
 
     @cached_property
     def _references(self) -> list[str] | None:

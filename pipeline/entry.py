@@ -2,14 +2,16 @@
 
 import gc
 import os
+import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.errors import InputError
 from pipeline.user_folder import adopt
+from pipeline.yaml_text import MOST_DIGITS, MOST_LEVELS
 
 
 def train_one(config: DictConfig) -> None:
@@ -20,7 +22,8 @@ def train_one(config: DictConfig) -> None:
     from pipeline.search.plan import Plan
     from pipeline.study.start import run
 
-    overrides = [str(line) for line in HydraConfig.get().overrides.task]
+    # Not resolved: what comes from the environment may be a secret, and overrides are written down.
+    overrides = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
     OmegaConf.set_readonly(config, True)
     try:
         for line in overrides:
@@ -28,9 +31,8 @@ def train_one(config: DictConfig) -> None:
             if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
                 raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
         status = run(Plan.of_one(Composed(config), overrides))
-    except InputError as error:  # handled here: Hydra would print a line of its own above it
-        print(error, file=sys.stderr)
-        status = 2
+    except Exception as error:  # handled here: Hydra would print a line of its own above it
+        _refuse(error)
     if status:
         raise SystemExit(status)
 
@@ -45,18 +47,42 @@ def guarded(main: Callable[[], Any]) -> None:
     # Hydra takes overrides on one side of -m only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
+        if any(
+            word.split("=")[0] == "--experimental-rerun" for word in sys.argv[1:]
+        ):  # it would run what a pickle says
+            raise InputError("--experimental-rerun is not offered: `python run.py resume=FOLDER` goes on with a run.")
+        _check_words(sys.argv[1:])
         adopt(sys.argv[1:])
         main()
     except KeyboardInterrupt:
         sys.stdout.flush()
         os._exit(130)  # the second Ctrl-C: not even libraries' own exit handlers are waited for
     except Exception as error:
-        from pipeline.explain import explain
-
-        message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, sys.argv[1:])
-        if message is None:
-            raise
-        print(message, file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
     finally:
         gc.freeze()  # or the interpreter, on its way out, spends a second on what MLflow's import left
+
+
+def _refuse(error: Exception) -> None:
+    """Ends with status 2 and a line if the error is the user's mistake; raises it if not."""
+    from pipeline.explain import explain
+
+    message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, sys.argv[1:])
+    if message is None:
+        raise error
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuses what Hydra's parser would take minutes for, or end in a traceback of its own."""
+    for word in words:
+        depth = deepest = 0
+        for letter in word:
+            depth += (letter in "([{") - (letter in ")]}")
+            deepest = max(deepest, depth)
+        start = word if len(word) < 40 else f"{word[:40]}…"
+        if deepest > MOST_LEVELS:
+            raise InputError(f"{start}: more than {MOST_LEVELS} brackets within each other.")
+        if digits := re.search(rf"\d{{{MOST_DIGITS},}}", word):
+            raise InputError(f"{start}: a number of {len(digits[0])} digits; {MOST_DIGITS} are the most.")

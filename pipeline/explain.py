@@ -24,10 +24,6 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _one_line(reason_of(error)[0])
     if isinstance(error, YAMLError | UnicodeDecodeError):
         return _one_line(f"a YAML file is not understood: {error}")
-    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
-        return "a group is chosen by the name of a file in conf/, not by a number."
-    if isinstance(error, AttributeError) and (null := re.search(r"full_key: (\S+)", str(error))):
-        return f"{null[1]} is null in what the other choices say, and OmegaConf can't give parts to null."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     text = str(error)
@@ -44,7 +40,12 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return f"'{match[1]}' is not understood: write key=value, or group=choice."
         return f"'{match[1]}' is not understood. Quote brackets for the shell: 'key=tag(log, interval(1e-4, 1))'."
     if match := re.match(r"Could not override '(.+?)'\.", text):
-        return str(Composed(_composed(arguments)).unknown_key(match[1]))
+        within = re.match(r"Key '(.+?)' not in ", str(error.__cause__))
+        composed = Composed(_composed(arguments))
+        there = within and composed.kind_of(match[1]) != "nothing"  # the section is, and a key that it was given is not
+        return str(composed.unknown_key(f"{match[1]}.{within[1]}" if within and there else match[1]))
+    if text.startswith("Could not override ''"):
+        return "'=' is not understood: write key=value, or group=choice."
     if (match := re.search(r"full_key: (\S+)", text)) and match[1] in GONE:  # in a file of the user's
         return str(Composed(_composed()).unknown_key(match[1]))
     if match := re.search(r"looks like a config group override, but config group '(.+?)'", text):

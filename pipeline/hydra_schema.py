@@ -9,11 +9,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 
+from pipeline import hydra_loading, secret
 from pipeline.schema import Config, Plain, Target
 
 
 def register() -> None:
-    """Makes the schema known to Hydra under the name that conf/config.yaml starts its defaults with."""
+    """Makes the schema known to Hydra under the name that conf/config.yaml starts its defaults with, and Hydra check
+    what it loads."""
+    hydra_loading.install()
+    secret.install()
     ConfigStore.instance().store(name="schema", node=_node_type(Config))
 
 

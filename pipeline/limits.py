@@ -23,7 +23,10 @@ class Number:
             return self.nullable
         if isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float)):
             return False
-        if not math.isfinite(value):
+        try:
+            if not math.isfinite(value):
+                return False
+        except OverflowError:  # a whole number that no float can hold
             return False
         above = value > self.low if "low" in self.open else value >= self.low
         below = value < self.high if "high" in self.open else value <= self.high
@@ -119,11 +122,16 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
 
 def limit(key: str, value: Any) -> None:
     """Raises InputError if `value` is outside what LIMITS allows for `key`; a list is checked item by item."""
+    rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
     if isinstance(value, list) and value:
         for item in value:
+            if rule and isinstance(item, list | dict):
+                raise InputError(f"{key}={value}: a list of values, not of lists or sections.")
             limit(key, item)
         return
-    rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
+    section = key.rpartition(".")[0]
+    if isinstance(above := LIMITS.get(section), Number):
+        raise InputError(f"{section} must be {above}, not a section with the key '{key.rpartition('.')[2]}'.")
     if isinstance(rule, tuple) and value not in rule:
         words: dict[object, str] = {None: "null", True: "true", False: "false"}
         raise one_of(key, value, [words.get(choice, choice) for choice in rule])

@@ -10,6 +10,8 @@ from typing import Any
 
 Plain = dict[str, Any]  # as YAML and JSON have it: nested, by key
 MISSING = "???"  # OmegaConf's mark of a value that a file of conf/ or the user must give
+MAPS = ("heads", "metrics", "scales", "formats")  # from names to targets
+OPEN = ("dataset", "model", "optimizer", "schedule", "sweep.sampler", "experiment.figure")  # to a target's arguments
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,11 @@ class _Builder:
                 return read(kind, value, key)
         section, hints = _section(value, key), _hints(kind)
         if self.strict and (extra := [name for name in section if name not in hints]):
-            raise InputError(f"{_at(key, extra[0])} is not a key that anything reads.{nearest(str(extra[0]), hints)}")
+            names = [_at(key, name) for name in hints]
+            raise InputError(
+                f"{_at(key, extra[0])} is not a key that anything reads.{nearest(_at(key, extra[0]), names)} "
+                f"{'Those of ' + key if key else 'All'}: {', '.join(hints)}."
+            )
         for f in fields(kind):
             if f.name not in section and f.default is MISSING and f.default_factory is MISSING:
                 raise InputError(f"{_at(key, f.name)} is missing.")

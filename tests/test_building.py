@@ -50,12 +50,16 @@ def test_sections_become_classes_with_their_defaults():
         ("dataset", None, "dataset._target_ is missing: the runner needs it."),
         ("sweep.sampler", {}, "sweep.sampler._target_ is missing: a sweep file names its sampler"),
         ("train.epochs", "many", "train.epochs=many must be a whole number."),
-        ("train.epochz", 3, "train.epochz is not a key that anything reads. Did you mean 'epochs'?"),
+        (
+            "train.epochz",
+            3,
+            "train.epochz is not a key that anything reads. Did you mean 'train.epochs'? Those of train: batch",
+        ),
         ("train.augment", {"flip": "yes"}, "train.augment.flip=yes must be true or false."),
         ("device.visible", 0, "device.visible=0 must be a list."),
         ("model.widths", 4, "model.widths=4 must be a list."),
         ("model.widths", [4], "model.widths=4 must be text."),
-        ("nothing", 1, "nothing is not a key that anything reads."),
+        ("nothing", 1, "nothing is not a key that anything reads. All: dataset, model, "),
     ],
 )
 def test_what_is_no_config_is_refused_by_its_key(key, value, message):

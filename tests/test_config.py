@@ -251,19 +251,36 @@ def test_a_secret_is_in_the_config_and_not_in_its_records(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("key", "suggestion"),
+    ("key", "suggestion", "hint"),
     [
-        ("optimizer.learning_rat", " Did you mean 'optimizer.learning_rate'?"),
-        ("train.learning_rate", " Did you mean 'optimizer.learning_rate'?"),
-        ("trian", " Did you mean 'train'?"),
-        ("sweep.trials", " Did you mean 'sweep.n_trials'?"),
-        ("zebra.crossing", ""),
+        (
+            "optimizer.learning_rat",
+            " Did you mean 'optimizer.learning_rate'?",
+            "; `+optimizer.learning_rat=...` adds one",
+        ),
+        ("sweep.sampler.seed", " Did you mean 'seed'?", "; `+sweep.sampler.seed=...` adds one"),
+        ("scales.sqrt", "", "; `+scales.sqrt=my_package.NAME` adds a name."),
+        # closed: what the config does not have nothing reads, with a + or without
+        ("train.learning_rate", " Did you mean 'optimizer.learning_rate'?", "; those of train: batch_size, epochs, "),
+        ("train.augment.rotate", "", "; those of train.augment: flip, shift."),
+        ("sweep.trials", " Did you mean 'sweep.n_trials'?", "; those of sweep: name, sampler, n_trials, "),
+        ("trian", " Did you mean 'train'?", "."),
+        ("zebra.crossing", "", "."),
     ],
 )
-def test_unknown_key_suggests_the_nearest(key, suggestion):
+def test_an_unknown_key_suggests_the_nearest_and_a_plus_only_where_it_helps(key, suggestion, hint):
     first, second = str(composed().unknown_key(key)).splitlines()
     assert first == f"{key} is not in the config.{suggestion}"
-    assert f"`+{key}=...`" in second
+    assert second.startswith(f"`python run.py --cfg job` shows every key{hint}")
+    assert ("`+" in second) == ("`+" in hint)
+
+
+@pytest.mark.parametrize(
+    "key", ["train.class_weight", "device.foo", "executor.foo", "tracking.foo", "sweep.halving.foo", "foo"]
+)
+def test_a_plus_adds_no_key_where_nothing_would_read_it(key):
+    with pytest.raises(InputError, match=f"^{key} is not a key that anything reads. "):
+        _ = composed(f"+{key}=1").config
 
 
 # --- the YAML files

@@ -92,7 +92,7 @@ def test_a_bad_value_is_named_by_its_key(value, message, key):
 
 EXTRA = [
     ({"part": PART, "rat": 0.1}, "rat is not a key that anything reads. Did you mean 'rate'?"),
-    ({"part": {"width": 3, "zebra": 1}}, "part.zebra is not a key that anything reads."),
+    ({"part": {"width": 3, "zebra": 1}}, "part.zebra is not a key that anything reads. Those of part: width"),
     ({"part": PART, "parts": {"a": {"width": 3, "widht": 3}}}, "parts.a.widht is not a key that anything reads."),
 ]
 

@@ -1,6 +1,6 @@
 """`python run.py -m`: from Hydra's hand-over to the printed result."""
 
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
@@ -8,7 +8,6 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.config import Composed
-from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
@@ -25,9 +24,6 @@ class CaviarSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> int:
         """Runs the sweep; raises SystemExit with its status if that is not 0."""
-        launcher = self.hydra.launcher._target_
-        if not launcher.endswith("BasicLauncher"):
-            raise InputError("hydra/launcher does not apply: trials run where `executor` says. Use executor.workers=N.")
         overrides = parse(arguments, self.loader)
         plan = make_plan([*overrides, *self._of_experiment(overrides)], self._compose, self._arm_values)
         status = run(plan)
@@ -43,7 +39,7 @@ class CaviarSweeper(Sweeper):
         return parse((f"{key}={text}" for key, text in ranges.items() if key not in keys), self.loader)
 
     def _compose(self, overrides: list[str]) -> Composed:
-        hydra = [str(line) for line in self.hydra.overrides.hydra]
+        hydra = cast(list[str], OmegaConf.to_container(self.hydra.overrides.hydra, resolve=False))
         name = self.hydra.job.config_name
         config = self.loader.load_configuration(name, [*hydra, *overrides], run_mode=RunMode.RUN)
         OmegaConf.set_struct(config, False)

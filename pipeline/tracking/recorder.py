@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pipeline.errors import first_line
 from pipeline.records import Event, HandedOut, Trial
+from pipeline.secret import masked
 from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.subscriber import Occurrence
 
@@ -141,4 +142,4 @@ class MlflowRecorder(Recorder):
                 time.sleep(pause)
 
     def _what_failed(self, error: Exception) -> str:
-        return f"{self._writer.uri}: {first_line(error)}"
+        return masked(f"{self._writer.uri}: {first_line(error)}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from pipeline import locks
 from pipeline.errors import InputError
 from pipeline.schema import Config, Tracking
+from pipeline.secret import masked
 
 SQLITE = "sqlite:///"
 
@@ -32,7 +34,8 @@ def absolute(uri: str) -> str:
 def ui(tracking: Tracking) -> str:
     """Where the MLflow UI of the store is: a server shows its own."""
     uri = tracking.uri or ""
-    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else str(tracking.ui)
+    server = re.sub("://…@", "://", masked(uri.rstrip("/")))  # whoever opens it is asked for user and password
+    return server if uri.startswith(("http://", "https://")) else str(tracking.ui)
 
 
 def ui_hint(tracking: Tracking) -> str:
@@ -42,7 +45,7 @@ def ui_hint(tracking: Tracking) -> str:
         return ""
     if uri == "sqlite:///outputs/mlflow.db":
         return "   (after `make ui`)"
-    return f"   (after `mlflow ui --backend-store-uri {uri}`)"
+    return f"   (after `mlflow ui --backend-store-uri {masked(uri)}`)"
 
 
 def check_tracking(config: Config) -> None:
@@ -65,19 +68,19 @@ def check_store(uri: str | None, output_dir: Path) -> None:
     parts = urlsplit(uri or "")
     if parts.scheme not in ("http", "https", "postgresql+psycopg2", "mysql+pymysql") or not parts.hostname:
         raise InputError(
-            f"tracking.uri={uri} is not a tracking store. Allowed: sqlite:///FILE, http://HOST:PORT, https://HOST, "
-            "or tracking=none."
+            f"tracking.uri={masked(str(uri))} is not a tracking store. Allowed: sqlite:///FILE, http://HOST:PORT, "
+            "https://HOST, or tracking=none."
         )
     if parts.scheme in ("http", "https"):
         try:
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         except ValueError as error:
-            raise InputError(f"tracking.uri={uri}: {error}.") from None
+            raise InputError(masked(f"tracking.uri={uri}: {error}.")) from None
         try:
             socket.create_connection((parts.hostname, port), timeout=5).close()
         except OSError as error:
             raise InputError(
-                f"tracking.uri={uri}: no tracking server answers there ({error.strerror or error}). "
+                f"tracking.uri={masked(str(uri))}: no tracking server answers there ({error.strerror or error}). "
                 "Start it, or use tracking=mlflow without a uri for the embedded store, or tracking=none."
             ) from None
     return None
