@@ -20,7 +20,6 @@ from pipeline.cli.views.samples import draw
 from pipeline.cli.views.text import clean, portable, print_json
 from pipeline.cli.views.tree import Tree
 from pipeline.data.examples import Examples
-from pipeline.data.formats.file import reader_keys
 from pipeline.data.formats.hdf5 import read as hdf5_reader
 from pipeline.data.formats.reader import Reader, parts_of, reader_of, readers, survey, takes
 from pipeline.data.splits import Splits
@@ -99,13 +98,14 @@ def _reader(path: Path, words: list[str], label: str | None) -> tuple[Reader, di
         return hdf5_reader, {}  # a model need not wait for the config
     from pipeline.cli.sources.conf import for_file
 
-    config = for_file(str(path), words)
-    formats, keys = config.formats, reader_keys(config.dataset.arguments)
-    read = reader_of(path, formats, config.dataset.arguments["format"]) or hdf5_reader
+    reading = for_file(str(path), words)
+    read = reader_of(path, reading.formats, reading.format) or hdf5_reader
     if label is not None and not takes(read, "label"):
-        tables = [suffix for other in readers(formats).values() if takes(other, "label") for suffix in other.suffixes]
+        tables = [
+            suffix for other in readers(reading.formats).values() if takes(other, "label") for suffix in other.suffixes
+        ]
         raise InputError(f"--labels={label}: names a column of {' or '.join(tables)}, not of {path}.")
-    return read, keys | ({} if label is None else {"label": label})
+    return read, {**reading.keys, **({} if label is None else {"label": label})}
 
 
 def _of_splits(splits: Splits) -> dict[str, Examples]:

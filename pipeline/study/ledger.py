@@ -100,12 +100,15 @@ class Ledger:
 
     def on(self, trial: Trial | None, event: object) -> None:
         """A subscriber's hook: how a trial ended, or that it paused."""
-        if trial is None or not isinstance(event, Ended | Paused):
+        if trial is None:
             return
-        if isinstance(event, Ended):
-            fact = {"record": "ended", "trial": trial.number, "status": event.status, "reason": event.reason}
-        else:
-            fact = {"record": "reached", "trial": trial.number, "epoch": event.epochs}
+        match event:
+            case Ended(status=status, reason=reason):
+                fact = {"record": "ended", "trial": trial.number, "status": status, "reason": reason}
+            case Paused(epochs=epochs):
+                fact = {"record": "reached", "trial": trial.number, "epoch": epochs}
+            case _:
+                return
         self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch})
 
     def of_stage(self, stage: str) -> list[Trial]:

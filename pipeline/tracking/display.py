@@ -67,16 +67,17 @@ class Notes:
     def on(self, event: EpochEnded | records.Undiagnosed) -> None:
         if type(event) in self._said:
             return
-        if isinstance(event, records.Undiagnosed):
-            text = f"training goes on without train.diagnostics, which failed: {event.reason}"
-        elif self._waits(event):
-            text = (
-                f"training waits for data for {event.data_wait:.0%} of an epoch. If they are streamed from a file: "
-                "hold them in memory (dataset.memory=always) where they fit, or store them less compressed; more "
-                "cores help anyway"
-            )
-        else:
-            return
+        match event:
+            case records.Undiagnosed(reason=reason):
+                text = f"training goes on without train.diagnostics, which failed: {reason}"
+            case EpochEnded() if self._waits(event):
+                text = (
+                    f"training waits for data for {event.data_wait:.0%} of an epoch. If they are streamed from a file: "
+                    "hold them in memory (dataset.memory=always) where they fit, or store them less compressed; more "
+                    "cores help anyway"
+                )
+            case _:
+                return
         self._said.add(type(event))
         print_line(text, "yellow")
 

@@ -118,10 +118,11 @@ class MlflowWriter:
             return
         run.pending.append(event)
         run.first_pending = run.first_pending or time.monotonic()
-        if isinstance(event, Started):  # while the trial trains, which leaves less to do at its end
-            self._created(run)
-        elif isinstance(event, Ended | Interrupted):
-            self.flush(run)
+        match event:
+            case Started():  # while the trial trains, which leaves less to do at its end
+                self._created(run)
+            case Ended() | Interrupted():
+                self.flush(run)
 
     def flush_all(self) -> None:
         for run in self.runs.values():

@@ -69,12 +69,13 @@ class MlflowRecorder(Recorder):
         self._thread.start()
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
-        if trial is None or not isinstance(event, Event):
+        if trial is None:
             return
-        if isinstance(event, HandedOut):
-            self.open(self._describe(trial))
-        else:
-            self._queue.put(partial(self._writer.take, trial.number, event))
+        match event:
+            case HandedOut():
+                self.open(self._describe(trial))
+            case Event():
+                self._queue.put(partial(self._writer.take, trial.number, event))
 
     def open(self, run: TrackedRun) -> None:
         self._queue.put(partial(self._writer.open, run))

@@ -1,6 +1,7 @@
 """What commands ask of the user's configuration: data sets by name, the reader of a file, what conf/ calls."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pipeline.checks import MAPS, check, naming
 from pipeline.cli.sources.words import key_of
 from pipeline.config import Composed
+from pipeline.data.formats.file import reader_keys
 from pipeline.data.sources import make_splits
 from pipeline.data.splits import Splits
 from pipeline.errors import InputError
@@ -36,8 +38,23 @@ def chosen(overrides: Sequence[str]) -> tuple[Splits, Mapping[str, Any]]:
     return splits, {key: composed.record[key] for key in ("dataset", "seed")}
 
 
-def for_file(path: str, words: Sequence[str]) -> Config:
-    """The config of `dataset=file` for a file, with words of the command line: what its reader is given."""
+@dataclass(frozen=True)
+class Reading:
+    """How a file is to be read."""
+
+    formats: Mapping[str, str]  # name -> the reader of such files
+    format: str  # one of them, or auto
+    keys: Mapping[str, object]  # what the user gives the reader
+
+
+def for_file(path: str, words: Sequence[str]) -> Reading:
+    """What the config of `dataset=file`, with words of the command line, says of a file."""
+    config = _of_file(path, words)
+    arguments = config.dataset.arguments
+    return Reading(config.formats, arguments["format"], reader_keys(arguments))
+
+
+def _of_file(path: str, words: Sequence[str]) -> Config:
     if "dataset" in _keys(words):
         raise InputError(f"{path} is a file: give dataset.KEY=VALUE for its reader, not dataset=NAME.")
     node = composed_of("dataset=file", *words)
@@ -72,7 +89,7 @@ def maps(words: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The names of heads, metrics, formats and scales in the user's own conf/config.yaml, and in words of the command
     line, and what they call."""
     words = naming(words)
-    own = for_file("", words).plain() if words else _yaml(OURS / "config.yaml")
+    own = _of_file("", words).plain() if words else _yaml(OURS / "config.yaml")
     return {name: own.get(name, {}) for name in MAPS}
 
 

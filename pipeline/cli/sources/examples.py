@@ -12,7 +12,7 @@ from pipeline.cli.sources.saved_model import SavedModel
 from pipeline.cli.views.text import Shape, clean, size, warn
 from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
-from pipeline.data.formats.file import DEFAULTS, reader_keys
+from pipeline.data.formats.file import DEFAULTS
 from pipeline.data.formats.reader import parts_of, read_examples, reader_of, suffixes, takes
 from pipeline.data.parts import NAMES
 from pipeline.errors import InputError, first_of, one_of
@@ -34,9 +34,9 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
         text = f"{model.description.dataset_name()}:test"
     if (part := PART.fullmatch(text)) and not Path(text).exists():
         return _part(text, part, words, model)
-    config = for_file(text, words)
-    path, key = _file(text, suffixes(config.formats))
-    read = reader_of(path, config.formats, config.dataset.arguments["format"])
+    reading = for_file(text, words)
+    path, key = _file(text, suffixes(reading.formats))
+    read = reader_of(path, reading.formats, reading.format)
     if read is None or (labelled and not getattr(read, "labelled", True)):
         forms = "FILE.npz or FILE.h5" if labelled else "FILE.npy, FILE.npz, FILE.h5"
         raise InputError(
@@ -46,15 +46,14 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
         )
     if not path.exists():
         raise InputError(f"{path}: there is no such file.")
-    keys = reader_keys(config.dataset.arguments)
-    if key is None and not keys and "test" in parts_of(read, path):
+    if key is None and not reading.keys and "test" in parts_of(read, path):
         key = "test"
     title = f"{path}:{key}" if key else str(path)
     encoding, signature = model.description.encoding, model.signature
     offered = {**DEFAULTS, "labelled": labelled, "encoding": encoding}
     if takes(read, "size"):
         offered |= _of_images(title, signature.input_shape) | {"bits": model.description.config("dataset", "bits")}
-    examples = read_examples(read, path, keys | ({"key": key} if key else {}), offered)
+    examples = read_examples(read, path, {**reading.keys, **({"key": key} if key else {})}, offered)
     for warning in examples.warnings:
         warn(warning)
     _check_features(title, examples, encoding)
