@@ -71,8 +71,12 @@ def read(
     where no labels are needed."""
     shapes, dtypes = _heads(path)
     if inputs is None and survey:
-        arrays(path, {name: name for name in shapes})  # says of one that can't be read why
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+        objects = [name for name, dtype in dtypes.items() if dtype.hasobject]
+        arrays(path, {name: name for name in shapes if name not in objects})  # says of one that can't be read why
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if name not in objects) or "nothing"
+        if objects:
+            what = f"{first_of(objects)} holds Python objects, not numbers or text; save a plain array"
+            raise InputError(f"{path}: {what}. It holds {listed}, but no inputs with labels beside them.")
         raise InputError(f"{path}: no inputs with labels beside them, such as x and y; it holds {listed}.")
     if inputs is None and labelled:
         inputs, labels = naming.labelled(str(path), list(shapes))

@@ -17,7 +17,7 @@ from pipeline.data.formats.columns import Column, is_numeric, listed, override, 
 from pipeline.data.formats.naming import LABEL_COLUMNS, label_column
 from pipeline.data.formats.reader import reader
 from pipeline.data.formats.summary import table_summary
-from pipeline.data.formats.written import check_label_name, check_names, index_columns
+from pipeline.data.formats.written import check_heading, index_columns
 from pipeline.data.notation import PLAIN, Notation
 from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
@@ -99,11 +99,14 @@ def read(
     _check_list("drop", drop)
     _check_list("categorical", categorical)
     cells = first_cells(path) if not binary and notation.heading == "auto" else []
-    check_names(path, cells)
-    table = load(path, notation, categorical)
+    try:
+        table = load(path, notation, categorical)
+    except InputError:  # the numbers of an example may be twice the same, and as names one too many
+        check_heading(path, cells, None, label)
+        raise
     label = label if label is not None else label_column(table.column_names)
     if cells:
-        check_label_name(path, cells, table, label)
+        check_heading(path, cells, table, label)
     if label is None:
         known = first_of(table.column_names)
         raise InputError(f"{path}: which column holds the labels? dataset.label=NAME. Columns: {known}.")

@@ -12,11 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.formats.columns import kind, listed
+from pipeline.data.formats.columns import is_numeric, kind, listed
 from pipeline.data.notation import PLAIN, Notation, column_names
 from pipeline.errors import InputError
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name, in Parquet
+_NOTHING = ("na", "n/a", "nan", "none", "null")  # what an example may lack
 _NAMELESS = re.compile(r"(Unnamed: 0)?")  # and the first column of a CSV file whose heading is empty
 
 
@@ -66,16 +67,19 @@ def _as_numbers(values: Any, notation: Notation, *, changed: bool) -> Any:
     return compute.replace_substring(texts, notation.decimal, ".").cast(pa.float64())
 
 
-def check_names(path: Path, cells: Sequence[str]) -> None:
-    """Raises InputError if the first line of a CSV file has numbers that are no names of columns."""
+def check_heading(path: Path, cells: Sequence[str], table: Any | None, label: str | None) -> None:
+    """Raises InputError if the first line of a CSV file is an example: it has numbers that count nothing, or the name
+    of the label is one of its classes; but for a line that has a word above a column of numbers. cells: the first
+    line; table: pyarrow's, of what stands below it, None if it can't be read so."""
     numbers = [float(cell) for cell in cells if PLAIN.is_number(cell)]
-    if numbers and not _counting(numbers):
-        raise _no_heading(path, cells)
-
-
-def check_label_name(path: Path, cells: Sequence[str], table: Any, label: str | None) -> None:
-    """Raises InputError if the name of the label is one of its classes: then the first line is an example."""
-    if label in table.column_names and kind(table[label].type) == "text" and label in table[label].unique().to_pylist():
+    example, whole = bool(numbers) and not _counting(numbers), all(number.is_integer() for number in numbers)
+    if table is not None and (whole and len(set(numbers)) == len(numbers)):
+        words = [name for name in table.column_names if name[:1].isalpha() and name.lower() not in _NOTHING]
+        if any(is_numeric(table[name]) for name in words):
+            return
+        if label in table.column_names and kind(table[label].type) == "text":
+            example |= label in table[label].unique().to_pylist()
+    if example:
         raise _no_heading(path, cells)
 
 

@@ -89,3 +89,11 @@ def test_a_quantity_can_not_be_predicted(tmp_path, read):
         path.write_text("a,price\n" + "".join(f"{i % 7},{100 + 13 * i}\n" for i in range(N)))
     with pytest.raises(InputError, match=r"for each of the 40 classes. If it is a quantity: that can't be predicted"):
         read(file=str(path), **keys)
+
+
+def test_an_array_of_python_objects_hides_no_other(tmp_path):
+    np.savez(tmp_path / "t.npz", a=X, meta=np.array([{"a": 1}], object))
+    with pytest.raises(InputError, match=r"meta holds Python objects.*\. It holds a \(40, 2\), but"):
+        npz.read(tmp_path / "t.npz", survey=True)
+    np.savez(tmp_path / "t.npz", x=X, y=Y, meta=np.array([{"a": 1}], object))
+    assert len(npz.read(tmp_path / "t.npz", inputs="x", labels="y", survey=True)) == N
