@@ -131,4 +131,8 @@ def limit(key: str, value: Any) -> None:
     if isinstance(rule, tuple) and value not in rule:
         raise one_of(key, value, rule)
     if isinstance(rule, Number) and not rule.accepts(value):
-        raise InputError(f"{key}={value} must be {rule}.")
+        text = isinstance(value, str) and re.fullmatch(r"[-+\d.eE]+", value)  # as the environment has it
+        hint = (
+            f" This is text; a number of the environment: '{key}=\"${{oc.decode:${{oc.env:NAME}}}}\"'." if text else ""
+        )
+        raise InputError(f"{key}={value} must be {rule}.{hint}")
