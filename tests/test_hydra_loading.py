@@ -5,6 +5,7 @@ from omegaconf import OmegaConf
 
 from pipeline.errors import InputError
 from pipeline.hydra_loading import DEFAULTS
+from pipeline.hydra_schema import register
 from pipeline.search.ranges import distribution, parse
 from pipeline.user_folder import OURS
 from tests.conftest import composed, files, here
@@ -125,6 +126,7 @@ def test_settings_of_hydra_that_are_honoured_pass(tmp_path):
 
 
 def test_a_choice_may_have_null():
+    register()
     (override,) = parse(["optimizer.clipnorm=choice(null, 1.0)"])
     assert distribution(override, {}).values == (None, 1.0)
     assert str(distribution(override, {})) == "choice(null, 1.0)"
