@@ -38,7 +38,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if match := re.match(r"(?:Error parsing override|no viable alternative at input) '(.*?)'", text):
         if "=" not in match[1] and "(" not in match[1]:
             return f"'{match[1]}' is not understood: write key=value, or group=choice."
-        return f"'{match[1]}' is not understood. Quote brackets for the shell: 'key=tag(log, interval(1e-4, 1))'."
+        return _not_parsed(match[1])
+    if re.match(r"(?:mismatched|extraneous) input", text):
+        return _one_line(f"an override is not understood: {text.splitlines()[0]}. Write key=value, or group=choice.")
     if match := re.match(r"Could not override '(.+?)'\.", text):
         within = re.match(r"Key '(.+?)' not in ", str(error.__cause__))
         composed = Composed(_composed(arguments))
@@ -58,6 +60,14 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     if isinstance(cause, OmegaConfBaseException):
         return _one_line(f"{cause.full_key or 'config'}: {first_line(cause)}")
     return _one_line(text)
+
+
+def _not_parsed(override: str) -> str:
+    key, _, value = override.partition("=")
+    if re.match(r"(?:interval|choice|range|tag|int|float|str|bool|sort|shuffle|glob)\(", value) or value[:1] in "[{":
+        return f"'{override}' is not understood. Ranges: tag(log, interval(1e-4, 1)), choice(a, b); lists: [a,b]."
+    quoted = value.replace('"', '\\"')
+    return f"'{override}' is not understood. Text with brackets or signs has quotes of its own: '{key}=\"{quoted}\"'."
 
 
 def _needs_multirun(what: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from hydra._internal import hydra as hydra_internal
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import file_config_source
+from hydra._internal.grammar import grammar_functions
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
@@ -58,6 +59,8 @@ def install() -> None:
     """Makes this process's Hydra load configs by the classes below."""
     hydra_internal.ConfigLoaderImpl = CheckedLoader  # type: ignore[misc]
     SourcesRegistry.instance().types["file"] = FileConfigSource
+    of_choice = grammar_functions.choice.__annotations__  # by which Hydra's parser checks what stands in the brackets
+    of_choice["args"] = of_choice["args"] | None  # choice(null, 1.0): off, or this much
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -80,7 +83,9 @@ class CheckedLoader(ConfigLoaderImpl):
         for key, override in typed.items():
             if key.startswith("hydra.") and not f"{key}.".startswith(tuple(f"{name}." for name in HONOURED)):
                 raise _not_honoured(key.removeprefix("hydra."), override.input_line)
-            if isinstance(override.value(), list) and self.repository.group_exists(key):
+            listed = override.value()
+            one_name = isinstance(listed, list) and len(listed) == 1 and isinstance(listed[0], str)
+            if isinstance(listed, list) and not one_name and self.repository.group_exists(key):
                 raise InputError(f"{override.input_line}: a group is chosen by the name of one file, {key}=NAME.")
         config = self._composed(config_name, overrides, *arguments, **keywords)
         for key, value in _changed(config.hydra):

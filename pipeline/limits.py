@@ -136,4 +136,8 @@ def limit(key: str, value: Any) -> None:
         words: dict[object, str] = {None: "null", True: "true", False: "false"}
         raise one_of(key, value, [words.get(choice, choice) for choice in rule])
     if isinstance(rule, Number) and not rule.accepts(value):
-        raise InputError(f"{key}={value} must be {rule}.")
+        text = isinstance(value, str) and re.fullmatch(r"[-+\d.eE]+", value)  # as the environment has it
+        hint = (
+            f" This is text; a number of the environment: '{key}=\"${{oc.decode:${{oc.env:NAME}}}}\"'." if text else ""
+        )
+        raise InputError(f"{key}={value} must be {rule}.{hint}")

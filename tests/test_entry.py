@@ -41,6 +41,32 @@ MISTAKES = [
     ("~dataset._target_", "dataset._target_ is missing"),
     ("optimizer.learning_rate=inf", "must be a number above 0."),
     ("foo", "'foo' is not understood: write key=value"),
+    ("=", "'=' is not understood: write key=value"),
+    ("-m x=y=z", "write key=value, or group=choice."),
+    ("train={a:1}", "train.a is not in the config.\n`python run.py --cfg job` shows every key; those of train: batch"),
+    ("+train.epoch=3", "train.epoch is not a key that anything reads. Did you mean 'train.epochs'? Those of train: "),
+    ("-m +train.class_weight=balanced", "train.class_weight is not a key that anything reads. Those of train: "),
+    ("hydra.sweep.dir=x", "hydra.sweep.dir=x does not apply: Results go where output_dir and sweep.name say."),
+    # what neither Hydra nor OmegaConf expects
+    ("+experiment.zz=@x", "experiment is null, so it has no keys. Choose one first: experiment=NAME."),
+    ("device=[0.1]", "device=[0.1]: a group is chosen by the name of one file, device=NAME."),
+    ("train=[1]", "train=[1]: a group is chosen by the name of one file, train=NAME."),
+    ("-m train=[1],[2]", "train=[1]: a group is chosen by the name of one file, train=NAME."),
+    ("dataset=[digits,blobs]", "a group is chosen by the name of one file, dataset=NAME."),
+    ("seed=${x}", "seed: Interpolation key 'x' not found"),
+    ("seed=" + 5000 * "1", "a number of 5000 digits; 1000 are the most."),
+    ("model.dropout_rate=" + 900 * "1", "must be a number at least 0 and below 1."),
+    ("+dataset.a=" + 400 * "[" + 400 * "]", "more than 50 brackets within each other."),
+    ("output_dir=" + 400 * "${" + 400 * "}", "more than 50 brackets within each other."),
+    ("model.hidden_units=[[1]]", "model.hidden_units=[[1]]: a list of values, not of lists or sections."),
+    (
+        "model.hidden_units={a:1}",
+        "model.hidden_units must be a whole number at least 1, not a section with the key 'a'.",
+    ),
+    ("-m optimizer=glob(zz*)", "optimizer=glob(zz*) matches nothing"),
+    # names that need quotes of their own
+    ("dataset=csv dataset.label=C6H6(GT)", "has quotes of its own: 'dataset.label=\"C6H6(GT)\"'."),
+    ("-m optimizer.learning_rate=interval(a,b)", "is not understood. Ranges: tag(log, interval(1e-4, 1))"),
     # types and limits
     ("train.epochs=abc", "train.epochs=abc must be a whole number."),
     ("train.epochs=0", "train.epochs=0 must be a whole number at least 1."),
@@ -135,7 +161,7 @@ def test_each_of_those_is_a_mistake():
     assert {line for line, _ in MISTAKES} >= PROCESSES
 
 
-@pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line for line, _ in MISTAKES])
+@pytest.mark.parametrize(("line", "message"), MISTAKES, ids=[line[:60] for line, _ in MISTAKES])
 def test_a_mistake_gets_a_line_that_helps(line, message, tmp_path):
     (tmp_path / "garbage.db").write_bytes(b"not a database " * 99)
     words = line.replace("{CONF}", str(CONF)).split(" ")

@@ -5,6 +5,8 @@ from omegaconf import OmegaConf
 
 from pipeline.errors import InputError
 from pipeline.hydra_loading import DEFAULTS
+from pipeline.hydra_schema import register
+from pipeline.search.ranges import distribution, parse
 from pipeline.user_folder import OURS
 from tests.conftest import composed, files, here
 
@@ -121,3 +123,16 @@ def test_a_setting_of_hydra_that_is_not_honoured_is_refused(line):
 
 def test_settings_of_hydra_that_are_honoured_pass(tmp_path):
     assert composed(f"hydra.searchpath=[file://{tmp_path}]", "hydra.help.header=x").record["seed"] == 0
+
+
+def test_a_choice_may_have_null():
+    register()
+    (override,) = parse(["optimizer.clipnorm=choice(null, 1.0)"])
+    assert distribution(override, {}).values == (None, 1.0)
+    assert str(distribution(override, {})) == "choice(null, 1.0)"
+
+
+def test_a_number_of_the_environment(monkeypatch):
+    monkeypatch.setenv("CAVIAR_NUMBER", "0.25")
+    line = 'dataset.test_fraction="${oc.decode:${oc.env:CAVIAR_NUMBER}}"'
+    assert composed(line).config.dataset.arguments["test_fraction"] == 0.25

@@ -142,7 +142,7 @@ class Choice:
         return Choice(tuple(v for v in self.values if v in values))
 
     def __str__(self) -> str:
-        return f"choice({', '.join(map(str, self.values))})"
+        return f"choice({', '.join('null' if value is None else str(value) for value in self.values)})"
 
 
 Distribution = Interval | Choice

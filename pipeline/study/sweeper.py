@@ -8,6 +8,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.config import Composed
+from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
@@ -49,4 +50,6 @@ class CaviarSweeper(Sweeper):
 
     def _arm_values(self, override: Override) -> list[Any]:
         values = [getattr(value, "text", value) for value in override.sweep_iterator()]  # without its quotes
+        if not values:
+            raise InputError(f"{override.input_line} matches nothing, so there is nothing to compare.")
         return list({to_text(value): value for value in values}.values())  # a value named twice is one arm

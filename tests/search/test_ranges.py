@@ -85,7 +85,7 @@ def test_distribution_refuses(text, message):
     "text",
     [
         "a=choice()",
-        "a=choice(null, 1)",
+        "a=interval(null, 1)",
         "a=tag(log, interval(1e-4, 1)",
         "a=interval(1)",
         "a=interval(x, y)",
