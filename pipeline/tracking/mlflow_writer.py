@@ -79,7 +79,7 @@ class MlflowWriter:
             if run.number is not None and None in self.runs:
                 tags["mlflow.parentRunId"] = self.stored(None)
             # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
-            began = next((int(1000 * (e.time - getattr(e, "seconds", 0.0))) for e in run.pending), None)
+            began = next((int(1000 * (e.time - (getattr(e, "seconds", None) or 0.0))) for e in run.pending), None)
             run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
         return run.run_id
 

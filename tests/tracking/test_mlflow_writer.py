@@ -60,6 +60,15 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
     assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3, 4, 5]
 
 
+def test_a_trial_that_failed_before_it_started_is_stored(store, tmp_path):
+    writer = MlflowWriter(store, "failed", tmp_path)
+    writer.connect()
+    writer.open(TrackedRun("trial", {}, {}, number=0))
+    writer.take(0, Ended(1010.0, "failed", "no such layer", input_error=True))
+    run = MlflowClient(store).get_run(writer.runs[0].run_id)
+    assert (run.info.status, run.info.start_time, run.data.tags["reason"]) == ("FAILED", 1_010_000, "no such layer")
+
+
 def test_layers_of_any_name_are_stored(store, tmp_path):
     """MLflow would refuse all metrics of the trial for one name that it does not take."""
     names = {"a=b(c)+d": "a_b_c__d", "dense: 1.x-y": "dense: 1.x-y", "..": "_", "a\nb\n": "a_b_", "é" * 300: "é" * 200}
