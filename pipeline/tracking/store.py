@@ -120,10 +120,10 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow.tracking import MlflowClient  # takes seconds, for which no other process need wait
 
+    for name in ("alembic", "mlflow"):  # whose levels the import sets
+        logging.getLogger(name).setLevel(logging.ERROR)
     uri = absolute(uri)
     path = sqlite_path(uri)
     with _lock(path):
