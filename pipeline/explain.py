@@ -40,7 +40,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
             return f"'{match[1]}' is not understood: write key=value, or group=choice."
         return _not_parsed(match[1])
     if re.match(r"(?:mismatched|extraneous) input", text):
-        return _one_line(f"an override is not understood: {text.splitlines()[0]}. Write key=value, or group=choice.")
+        return _one_line(f"an override is not understood ({text.splitlines()[0]}): write key=value, or group=choice.")
     if match := re.match(r"Could not override '(.+?)'\.", text):
         within = re.match(r"Key '(.+?)' not in ", str(error.__cause__))
         composed = Composed(_composed(arguments))

@@ -81,7 +81,7 @@ def test_recorded_environment_is_looked_up_where_the_own_yaml_says_so(altered, t
     words = ["allowed_targets=[pipeline.,keras.,my_data.]", "--config-dir", tmp_path / "conf"]
     result = python("evaluate", model, *words, env=os.environ | {"CAVIAR_DATA": "/data"})
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "dataset: my_data.mine: /data/a.csv ${oc.env:HOME}\n"
+    assert result.stderr == f"dataset: my_data.mine: /data/a.csv ${{oc.env:HOME}} ({tmp_path}/my_data.py, line 1)\n"
 
 
 def test_logits_are_not_probabilities(run, altered):
