@@ -38,8 +38,10 @@ class Notation:
         if not isinstance(missing_values, list | tuple) or not all(
             isinstance(value, str | int | float) and not isinstance(value, bool) for value in missing_values
         ):
-            shown = f"dataset.missing_values={missing_values}"
-            raise InputError(f"{shown} must be a list of texts or numbers: 'dataset.missing_values=[\"?\",-999]'.")
+            raise InputError(
+                f"dataset.missing_values={missing_values} must be a list of texts or numbers: "
+                "'dataset.missing_values=[\"?\",-999]'."
+            )
         return cls(heading, decimal, thousands or "", tuple(str(value).strip() for value in missing_values))
 
     @cached_property

@@ -109,14 +109,14 @@ def index_columns(table: Any, used: Collection[str]) -> dict[str, str]:
     indexes: Any = []
     with contextlib.suppress(LookupError, TypeError, ValueError):  # anybody may have written it
         indexes = list(json.loads((table.schema.metadata or {})[b"pandas"])["index_columns"])
-    found = {name: "the index that pandas stored" for name in indexes if isinstance(name, str)}
-    found = {name: what for name, what in found.items() if _PANDAS_INDEX.fullmatch(name) and name in table.column_names}
+    named = {name for name in indexes if isinstance(name, str) and _PANDAS_INDEX.fullmatch(name)}
+    columns = {name: "the index that pandas stored" for name in table.column_names if name in named}
     first = table.column_names[0] if table.num_columns else None
     if first is not None and _NAMELESS.fullmatch(first) and pa.types.is_integer(table[first].type):
         values = table[first]
         if not values.null_count and len(values.unique()) == len(values):
-            found[first] = "it has no name and numbers the rows"
-    return {name: what for name, what in found.items() if name not in used}
+            columns[first] = "it has no name and numbers the rows"
+    return {name: what for name, what in columns.items() if name not in used}
 
 
 def without_empty(table: Any) -> Any:
