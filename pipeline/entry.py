@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,10 +47,6 @@ def guarded(main: Callable[[], Any]) -> None:
     # Hydra takes overrides on one side of -m only.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
-        if any(
-            word.split("=")[0] == "--experimental-rerun" for word in sys.argv[1:]
-        ):  # it would run what a pickle says
-            raise InputError("--experimental-rerun is not offered: `python run.py resume=FOLDER` goes on with a run.")
         _check_words(sys.argv[1:])
         adopt(sys.argv[1:])
         main()
@@ -63,7 +59,7 @@ def guarded(main: Callable[[], Any]) -> None:
         gc.freeze()  # or the interpreter, on its way out, spends a second on what MLflow's import left
 
 
-def _refuse(error: Exception) -> None:
+def _refuse(error: Exception) -> NoReturn:
     """Ends with status 2 and a line if the error is the user's mistake; raises it if not."""
     from pipeline.explain import explain
 
@@ -75,8 +71,10 @@ def _refuse(error: Exception) -> None:
 
 
 def _check_words(words: Sequence[str]) -> None:
-    """Refuses what Hydra's parser would take minutes for, or end in a traceback of its own."""
+    """Refuses what Hydra's parser would take minutes for, or end in a traceback of its own, and what runs a pickle."""
     for word in words:
+        if word.split("=")[0] == "--experimental-rerun":
+            raise InputError("--experimental-rerun is not offered: `python run.py resume=FOLDER` goes on with a run.")
         depth = deepest = 0
         for letter in word:
             depth += (letter in "([{") - (letter in ")]}")

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pipeline.typed import build
 
-Layers = Mapping[str, Mapping[str, float | None]]  # layer -> measure -> value; None: not finite
+Measures = Mapping[str, float | None]  # by name; None: not finite
+Layers = Mapping[str, Measures]  # by layer
 KINDS: dict[str, type["Event"]] = {}  # those that stand in events.jsonl, by what they are called there
 
 

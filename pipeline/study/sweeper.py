@@ -22,6 +22,7 @@ class CaviarSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader = hydra_context.config_loader
         self.hydra = config.hydra
+        self.composed: dict[tuple[str, ...], Composed] = {}  # by its overrides: composing takes a tenth of a second
 
     def sweep(self, arguments: list[str]) -> int:
         """Runs the sweep; raises SystemExit with its status if that is not 0."""
@@ -40,6 +41,11 @@ class CaviarSweeper(Sweeper):
         return parse((f"{key}={text}" for key, text in ranges.items() if key not in keys), self.loader)
 
     def _compose(self, overrides: list[str]) -> Composed:
+        if (key := tuple(overrides)) not in self.composed:
+            self.composed[key] = self._load(overrides)
+        return self.composed[key]
+
+    def _load(self, overrides: list[str]) -> Composed:
         hydra = cast(list[str], OmegaConf.to_container(self.hydra.overrides.hydra, resolve=False))
         name = self.hydra.job.config_name
         config = self.loader.load_configuration(name, [*hydra, *overrides], run_mode=RunMode.RUN)

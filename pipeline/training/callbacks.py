@@ -9,12 +9,10 @@ import numpy as np
 
 from pipeline.data.splits import Split
 from pipeline.errors import InputError
-from pipeline.heads.lookup import METRIC_NAME, NAMES_ALLOWED, TAKEN
+from pipeline.events import NOT_METRICS, Layers, Measures
+from pipeline.heads.lookup import METRIC_NAME, NAMES_ALLOWED
 from pipeline.schema import Config
 
-OWN = {"probe_loss"}  # of the runner's names, what the runner's own callback, diagnostics, records
-Measures = Mapping[str, float | None]  # by name; None: not finite
-Layers = Mapping[str, Measures]  # by layer
 Weights = Callable[[], list[np.ndarray]]  # what predicting needs, in the order of model.weights; fetched when called
 
 
@@ -75,7 +73,7 @@ class Watch:
 
     def at_start(self, weights: Weights) -> Observation:
         observed = together(checked(hook, hook.at_start(moment)) for hook, moment in self._each(0, {}, weights))
-        if unrecorded := sorted(set(observed.metrics) - OWN):
+        if unrecorded := sorted(set(observed.metrics) - {"probe_loss"}):  # which diagnostics record
             raise InputError(f"train.callbacks: {unrecorded[0]} is a metric of no epoch; at_start records layers only.")
         return observed
 
@@ -86,7 +84,7 @@ class Watch:
     def after_epoch(self, epoch: int, metrics: Mapping[str, float], weights: Weights) -> Observation:
         seen = self._each(epoch, metrics, weights)
         observed = together(checked(hook, hook.after_epoch(moment)) for hook, moment in seen)
-        if reserved := sorted(set(observed.metrics) & ({*metrics, *TAKEN} - OWN)):
+        if reserved := sorted(set(observed.metrics) & {*metrics, *NOT_METRICS}):
             raise InputError(f"train.callbacks: the runner itself records {reserved[0]}; give the metric another name.")
         return observed
 
