@@ -5,11 +5,14 @@ import gc
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -31,8 +34,8 @@ gc.disable()  # until all is imported: a million objects, that live as long as t
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "pipeline/plugins"))  # Hydra looks for plugins once a process, whoever is the first to ask
-# Seconds instead of minutes: 900 points in the plane, a narrow net, large batches.
-TINY = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=2")
+# Seconds instead of minutes: 900 points in the plane, a narrow net, large batches. To trace layers is what takes long.
+TINY = ("dataset=blobs", "model.hidden_units=8", "model.hidden_layers=1", "train.batch_size=128", "train.epochs=2")
 PATIENCE = 1200.0  # seconds after which something hangs, on however slow a machine: no test measures one
 MAPS = {key: dict(OmegaConf.load(ROOT / "conf/config.yaml")[key]) for key in ("heads", "metrics")}
 
@@ -107,6 +110,25 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         except SystemExit as ended:
             status = ended.code
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def interrupting(condition: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C in this process once `condition()` is true, of what is run in here() meanwhile."""
+    left = threading.Event()
+
+    def interrupt() -> None:
+        wait_for(lambda: left.is_set() or condition())
+        if not left.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        interrupted = pool.submit(interrupt)
+        try:
+            yield
+        finally:
+            left.set()
+            interrupted.result()
 
 
 def files(folder: Path) -> Sequence[str]:

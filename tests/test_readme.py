@@ -93,7 +93,6 @@ def test_the_table_has_the_commands_worth_knowing():
 )
 def test_a_command_works(line, clone, serve):
     of_data = line.startswith("python -m pipeline") and "outputs/digits.h5" in line  # TensorFlow is not imported
-    alone = line == "python run.py" or of_data
     if "<name>" in line:
         line = line.replace("<name>/<trial>", "first/0")
     elif "<time>" in line:
@@ -104,7 +103,7 @@ def test_a_command_works(line, clone, serve):
         if "coarse_to_fine" in line or "halving" in line:  # their stages have epochs of their own
             extra = ["sweep.n_trials=3"]
         line = " ".join([line, *extra])
-    result = run(line, clone) if alone else serve(line)
+    result = run(line, clone) if of_data else serve(line)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout
 

@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.yaml_text import MOST_DIGITS, MOST_LEVELS, MOST_VALUES, check_text
 from tests.conftest import here
 
+LIMIT = 20.0  # seconds, of which they take a tenth of one, and what never ends would take hours
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
 )
@@ -34,7 +35,7 @@ def test_what_would_never_be_built_is_refused_at_once(text, message):
         check_text(text, "f")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < LIMIT
 
 
 @pytest.mark.parametrize(
@@ -64,4 +65,4 @@ def test_a_run_with_such_a_file_ends_at_once(name, text, tmp_path):
     assert result.returncode == 2
     assert result.stderr.startswith(f"{path}, line ")
     assert len(result.stderr.splitlines()) == 1
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < LIMIT

@@ -13,10 +13,10 @@ import pytest
 from pipeline import hdf5
 from pipeline.__main__ import main
 from pipeline.data.stream.stored import Stored
-from tests.conftest import here
+from tests.conftest import TINY, here
 
 POINTS = np.array([[1, 0], [-0.5, 0.866], [-0.5, -0.866]], np.float32)
-TRAIN = ("dataset=blobs", "model.hidden_units=8", "train.batch_size=128", "train.epochs=1")
+TRAIN = (*TINY[:-1], "train.epochs=1")
 
 
 @pytest.fixture(scope="session")

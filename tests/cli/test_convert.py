@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline import hdf5
+from pipeline.__main__ import main
 from pipeline.cli.sources.conf import chosen
 from pipeline.cli.sources.words import is_override
 from pipeline.data import converted
@@ -21,7 +23,7 @@ from pipeline.data.splits import Split, Splits
 from pipeline.data.stream.stored import Stored
 from pipeline.errors import InputError
 from tests.cli.conftest import wrong
-from tests.conftest import PATIENCE, ROOT, here
+from tests.conftest import PATIENCE, ROOT, TINY, here
 
 
 def load(path, *overrides):
@@ -51,7 +53,7 @@ def test_the_printed_command_trains_as_the_data_set_itself(run, tmp_path):
     done = run("convert", "dataset=blobs", out)
     words = shlex.split(done.out.splitlines()[-1].partition("train on it:")[2])
     assert words[:3] == ["python", "run.py", "dataset=hdf5"]
-    short = ("model.hidden_units=8", "train.epochs=1", "tracking=none", "executor=inline")
+    short = (*TINY[1:-1], "train.epochs=1", "tracking=none", "executor=inline")
     results = [here(*data, *short, cwd=tmp_path) for data in (words[2:], ["dataset=blobs"])]
     ends = [[line for line in r.stdout.splitlines() if line.startswith("best epoch")] for r in results]
     assert ends[0] == ends[1] != [], results[0].stderr
@@ -157,9 +159,8 @@ def test_data_larger_than_the_memory_that_is_used(tmp_path):
     same(load(tmp_path / "out.h5", "dataset.memory=never"), splits)
 
 
-def test_a_converted_file_is_converted_again_in_place(run, tmp_path):
-    out = tmp_path / "out.h5"
-    run("convert", "dataset=digits", out)
+def test_a_converted_file_is_converted_again_in_place(run, digits, tmp_path):
+    out = shutil.copy(digits["gzip"], tmp_path / "out.h5")
     before = load(out)
     done = run(
         "convert", "dataset=hdf5", f"dataset.file={out}", "dataset.memory=never", out, "--force", "--compression=lzf"
@@ -168,26 +169,33 @@ def test_a_converted_file_is_converted_again_in_place(run, tmp_path):
     same(load(out), before)
 
 
-def test_one_part_may_come_from_another_file(run, tmp_path):
-    run("convert", "dataset=digits", tmp_path / "a.h5")
+def test_one_part_may_come_from_another_file(run, digits, tmp_path):
     run("convert", "dataset=digits", "seed=5", tmp_path / "b.h5")
-    found = load(tmp_path / "a.h5", f"dataset.test.file={tmp_path / 'b.h5'}")
+    found = load(digits["gzip"], f"dataset.test.file={tmp_path / 'b.h5'}")
     other = load(tmp_path / "b.h5")
     np.testing.assert_array_equal(found.test.inputs, other.test.inputs)
-    np.testing.assert_array_equal(found.train.inputs, load(tmp_path / "a.h5").train.inputs)
+    np.testing.assert_array_equal(found.train.inputs, load(digits["gzip"]).train.inputs)
 
 
-def test_named_keys_are_split_by_seed(run, tmp_path):
-    run("convert", "dataset=digits", tmp_path / "a.h5")
+def test_named_keys_are_split_by_seed(digits):
     keys = ("dataset.inputs=train/inputs", "dataset.labels=train/labels")
-    assert sum(map(len, load(tmp_path / "a.h5", *keys).parts.values())) == 1437
+    assert sum(map(len, load(digits["gzip"], *keys).parts.values())) == 1437
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The digits as a file, by its compression."""
+    folder = tmp_path_factory.mktemp("digits")
+    files = {compression: folder / f"{compression}.h5" for compression in ("gzip", "none")}
+    for compression, path in files.items():
+        assert main(["convert", "dataset=digits", "--compression", compression, str(path)]) == 0
+    return files
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("compression", ["gzip", "none"])
-def test_flipped_bits_are_noticed_before_training(run, tmp_path, share, compression):
-    out = tmp_path / "out.h5"
-    run("convert", "dataset=digits", "--compression", compression, out)
+def test_flipped_bits_are_noticed_before_training(digits, tmp_path, share, compression):
+    out = shutil.copy(digits[compression], tmp_path / "out.h5")
     with h5py.File(out) as file:
         chunk = file["train/inputs"].id.get_chunk_info(0)
     with out.open("r+b") as file:
@@ -202,10 +210,9 @@ def test_flipped_bits_are_noticed_before_training(run, tmp_path, share, compress
     assert not (tmp_path / "outputs/runs").exists()
 
 
-def test_a_checked_file_is_not_checked_again(run, tmp_path):
+def test_a_checked_file_is_not_checked_again(digits, tmp_path):
     """Until its time, size or place says that it is another: a pixel that changed behind their back is not noticed."""
-    out = tmp_path / "out.h5"
-    run("convert", "dataset=digits", out, "--compression=none")
+    out = shutil.copy(digits["none"], tmp_path / "out.h5")
     load(out)
     before = out.stat()
     with h5py.File(out, "r+") as file:
@@ -249,23 +256,27 @@ def test_wrong_input_leaves_nothing(run, tmp_path, monkeypatch, words, message):
     assert (tmp_path / "there.h5").read_text() == "old"
 
 
-@pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("limit", [1000, 60_000])
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, limit, old):
-    """A limit on the size of files fails writes as a full disk does."""
-    out = tmp_path / "out.h5"
-    if old:
-        out.write_text("old")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    """A limit on the size of files fails writes as a full disk does: of a new file, and of one to be replaced."""
     script = (
-        "import resource, sys\nfrom pipeline.__main__ import main\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        f"sys.exit(main(['convert', 'dataset=digits', '--force', {str(out)!r}]))"
+        "import resource, sys\nfrom pathlib import Path\nfrom pipeline.__main__ import main\n"
+        "for limit in (1000, 60_000):\n"
+        "    for out in sys.argv[1:]:\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "        print(main(['convert', 'dataset=digits', '--force', out]), *Path(out).parent.iterdir())\n"
     )
-    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"{out}: can't be written (") and len(result.stderr.splitlines()) == 1
-    assert (out.read_text() == "old") if old else not out.exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["out.h5"] * old
+    new, old = tmp_path / "new/out.h5", tmp_path / "old/out.h5"
+    for out in (new, old):
+        out.parent.mkdir()
+    old.write_text("old")
+    line = [sys.executable, "-c", script, str(new), str(old)]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["2", f"2 {old}"] * 2
+    said = result.stderr.splitlines()
+    assert [line.startswith(f"{out}: can't be written (") for line, out in zip(said, (new, old) * 2, strict=True)] == [
+        True
+    ] * 4
+    assert old.read_text() == "old"
 
 
 @pytest.mark.parametrize("old", [False, True])

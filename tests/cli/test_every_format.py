@@ -1,5 +1,7 @@
 """Every command takes every format: the same examples, whatever kind of file they lie in, give the same answers."""
 
+import contextlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from pipeline.__main__ import main
 from pipeline.cli.sources.conf import chosen
 from pipeline.saving import model_attributes
 from tests.cli.conftest import wrong
@@ -132,6 +135,19 @@ def model(tmp_path_factory):
     return next((folder / "outputs/runs").iterdir()) / "model.h5"
 
 
+@pytest.fixture(scope="module")
+def expected(model):
+    """What the model says of the examples as arrays: its predictions, and its evaluation."""
+    answers = []
+    for command, write in (("predict", npy), ("evaluate", npz)):
+        path, out = model.with_name(f"same.{write.__name__}"), io.StringIO()
+        write(path)
+        with contextlib.redirect_stdout(out):
+            assert main([command, str(model), str(path), "--json"]) == 0
+        answers.append(json.loads(out.getvalue()))
+    return answers[0]["predictions"], answers[1]
+
+
 def ask(run, command, *words):
     done = run(command, *words, "--json")
     assert (done.status, done.err) == (0, "")
@@ -145,26 +161,22 @@ def in_order(rows, format):
 
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f.predicts], ids=[f.name for f in FORMATS if f.predicts])
-def test_predict(run, model, tmp_path, user, format):
+def test_predict(run, model, expected, tmp_path, user, format):
     format.write(tmp_path / format.name)
-    npy(tmp_path / "same.npy")
     answer = ask(run, "predict", model, tmp_path / format.name, *format.words, "--config-dir", user)
-    expected = ask(run, "predict", model, tmp_path / "same.npy")["predictions"]
     rows = in_order(answer["predictions"], format)
-    np.testing.assert_allclose([r["probabilities"] for r in rows], [r["probabilities"] for r in expected], rtol=1e-5)
+    np.testing.assert_allclose([r["probabilities"] for r in rows], [r["probabilities"] for r in expected[0]], rtol=1e-5)
     if format.by_class:
         assert [row["true"] for row in rows] == [str(label) for label in LABELS]
         assert [row["file"] for row in rows] == [f"{label}/{i:02}.png" for i, label in enumerate(LABELS)]
 
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f.labelled], ids=[f.name for f in FORMATS if f.labelled])
-def test_evaluate(run, model, tmp_path, user, format):
+def test_evaluate(run, model, expected, tmp_path, user, format):
     format.write(tmp_path / format.name)
-    npz(tmp_path / "same.npz")
     answer = ask(run, "evaluate", model, tmp_path / format.name, *format.words, "--config-dir", user)
-    expected = ask(run, "evaluate", model, tmp_path / "same.npz")
-    assert (answer["confusion"], answer["n"]) == (expected["confusion"], N)
-    assert answer["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert (answer["confusion"], answer["n"]) == (expected[1]["confusion"], N)
+    assert answer["loss"] == pytest.approx(expected[1]["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=IDS)
@@ -196,13 +208,11 @@ def test_convert_and_train(run, tmp_path, user, format):
     np.testing.assert_array_equal(both[np.lexsort(both.T)], expected[np.lexsort(expected.T)])
 
 
-def test_one_image(run, model, tmp_path):
+def test_one_image(run, model, expected, tmp_path):
     Image.fromarray(PIXELS[5, :, :, 0]).save(tmp_path / "five.png")
-    npy(tmp_path / "same.npy")
-    expected = ask(run, "predict", model, tmp_path / "same.npy")["predictions"][5]
     (row,) = ask(run, "predict", model, tmp_path / "five.png")["predictions"]
-    assert (row["file"], row["class"]) == ("five.png", expected["class"])
-    np.testing.assert_allclose(row["probabilities"], expected["probabilities"], rtol=1e-5)
+    assert (row["file"], row["class"]) == ("five.png", expected[0][5]["class"])
+    np.testing.assert_allclose(row["probabilities"], expected[0][5]["probabilities"], rtol=1e-5)
     assert run("predict", model, tmp_path / "five.png").out.startswith("five.png: ")
 
 
@@ -286,11 +296,18 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), WRONG)
-def test_wrong_input(run, model, tmp_path, monkeypatch, words, message):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def every(tmp_path_factory):
+    """A folder with a file of each format."""
+    folder = tmp_path_factory.mktemp("every")
     for format in FORMATS:
-        format.write(tmp_path / format.name)
+        format.write(folder / format.name)
+    return folder
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG)
+def test_wrong_input(run, model, every, monkeypatch, words, message):
+    monkeypatch.chdir(every)
     wrong(run(*(str(model) if word == "MODEL" else word for word in words)), message)
 
 

@@ -115,7 +115,7 @@ def package(tmp_path_factory):
 
 
 def with_own(*lines) -> Composed:
-    return composed(*TINY, "model.hidden_layers=1", *ADDED, "device=cpu", *lines)
+    return composed(*TINY, *ADDED, "device=cpu", *lines)
 
 
 def train(folder: Path, configs, **conditions):

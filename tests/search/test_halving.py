@@ -17,7 +17,7 @@ from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import Halving
 from pipeline.search.halving import pruned, rungs
-from tests.conftest import PATIENCE, TINY, command, here, wait_for
+from tests.conftest import PATIENCE, TINY, command, here, interrupting, wait_for
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ INLINE = "executor=inline"
 @pytest.fixture(scope="module")
 def halved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("halving")
-    line = ["-m", "sweep=halving", "sweep.name=h", "sweep.n_trials=9", "sweep.max_tier=1", *TINY[:3]]
+    line = ["-m", "sweep=halving", "sweep.name=h", "sweep.n_trials=9", "sweep.max_tier=1", *TINY[:-1]]
     line += ["sweep.halving.min_epochs=1", "sweep.stages.halving.epochs=5", "train.early_stopping=null", *QUICK]
     result = here(*line, INLINE, cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -181,15 +181,16 @@ def test_a_crash_between_two_ends_at_a_rung_loses_neither_a_trial_nor_its_run(ha
 def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturbed_one(halved, tmp_path):
     undisturbed, _, line = halved
     folder = tmp_path / "outputs/sweeps/h"
-    for epoch, signum, status in [(1, signal.SIGINT, 130), (3, signal.SIGKILL, -signal.SIGKILL)]:
-        process = subprocess.Popen(
-            command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        wait_for(lambda rung=f"pruned after {epoch} epochs": ends(folder)["pruned", rung] > 0, process)
-        os.killpg(process.pid, signum)  # as a terminal does: to the workers, too
-        assert process.wait(PATIENCE) == status
-        if signum == signal.SIGINT:
-            assert sorted(status for _, status, _ in runs(tmp_path)) == ["FINISHED"] * 6 + ["KILLED"] * 3
+    with interrupting(lambda: ends(folder)["pruned", "pruned after 1 epochs"] > 0):
+        stopped = here(*line, INLINE, cwd=tmp_path)
+    assert stopped.returncode == 130, stopped.stdout + stopped.stderr
+    assert sorted(status for _, status, _ in runs(tmp_path)) == ["FINISHED"] * 6 + ["KILLED"] * 3
+    process = subprocess.Popen(
+        command(*line), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(lambda: ends(folder)["pruned", "pruned after 3 epochs"] > 0, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(PATIENCE) == -signal.SIGKILL
     result = here(*line, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert ends(folder) == ends(undisturbed)
@@ -205,7 +206,7 @@ def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(
     line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 tracking=none"
     halving = ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "train.early_stopping=null"]
     epochs = [f"sweep.stages.{stage}.epochs={n}" for stage, n in zip(STAGES, (3, 4, 5), strict=True)]
-    result = here(*line.split(), *TINY[:3], *halving, *epochs, *QUICK, INLINE, cwd=tmp_path)
+    result = here(*line.split(), *TINY[:-1], *halving, *epochs, *QUICK, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     folder = tmp_path / "outputs/sweeps/s"
     rows = list(csv.DictReader((folder / "leaderboard.csv").open()))

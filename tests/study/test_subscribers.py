@@ -76,7 +76,7 @@ def test_it_hears_of_every_event_of_a_run(heard, tmp_path):
 
 
 SWEEP = [
-    "-m", "sweep=halving", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", *TINY[:3],
+    "-m", "sweep=halving", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", *TINY[:-1],
     "train.early_stopping=null", "sweep.halving.min_epochs=1", "sweep.halving.factor=2",
     "sweep.stages.halving.epochs=3",
 ]  # fmt: skip
@@ -118,14 +118,6 @@ def cohorts_after(events):
     return groups
 
 
-def test_a_resumed_sweep_tells_of_what_is_new(heard, tmp_path):
-    run(tmp_path, *SWEEP, SUBSCRIBED)
-    heard.clear()
-    run(tmp_path, *SWEEP, SUBSCRIBED)
-    ((_, trial, stage),) = heard
-    assert (trial, stage.total, stage.ended) == (None, 4, 4)
-
-
 def test_there_may_be_several_in_their_order(heard, tmp_path):
     two = [f"{{_target_:own_listener.Listener,name:{name}}}" for name in ("a", "b")]
     run(tmp_path, *TINY, f"tracking.subscribers=[{','.join(two)}]")
@@ -133,11 +125,13 @@ def test_there_may_be_several_in_their_order(heard, tmp_path):
     assert [event for name, _, event in heard if name == "a"] == [event for name, _, event in heard if name == "b"]
 
 
-def test_to_subscribe_changes_nothing_of_what_is_resumed(heard, tmp_path):
+def test_to_subscribe_changes_nothing_of_what_is_resumed_and_tells_of_what_is_new(heard, tmp_path):
     run(tmp_path, *SWEEP)
     assert heard == []
     again = run(tmp_path, *SWEEP, SUBSCRIBED)
     assert "4 already ended" in again.stdout
+    ((_, trial, stage),) = heard
+    assert (trial, stage.total, stage.ended) == (None, 4, 4)
 
 
 @pytest.mark.parametrize(("mode", "where"), [(TINY, "runs/*"), (SWEEP, "sweeps/s/?")], ids=["run", "sweep"])

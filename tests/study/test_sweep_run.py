@@ -4,8 +4,6 @@ import csv
 import json
 import shlex
 import shutil
-import signal
-import subprocess
 
 import pytest
 import yaml
@@ -16,7 +14,7 @@ from pipeline.jsonl import read
 from pipeline.search.samplers.random import draw
 from pipeline.search.scales import LOG
 from pipeline.search.space import Interval
-from tests.conftest import PATIENCE, TINY, caviar, command, here, wait_for
+from tests.conftest import TINY, here, interrupting
 
 # Nothing is recorded, probed, compiled by XLA, or begun in a second worker: for tests of what a sweep asks and writes.
 QUICK = ("tracking=none", "executor.workers=1", "executor.fuse=always", "executor.xla=never")
@@ -42,9 +40,8 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def sweep(tmp_path, *arguments, status=0, run=here):
-    executor = ["executor=inline"] if run is here else []
-    result = run("-m", "sweep.name=s", *executor, *arguments, cwd=tmp_path)
+def sweep(tmp_path, *arguments, status=0, executor="inline"):
+    result = here("-m", "sweep.name=s", f"executor={executor}", *arguments, cwd=tmp_path)
     assert result.returncode == status, result.stdout + result.stderr
     return result, tmp_path / "outputs/sweeps/s"
 
@@ -60,6 +57,7 @@ def arms(tmp_path_factory):
     return folder, *sweep(folder, *ARMS)
 
 
+@pytest.mark.slow
 def test_arms_are_tried_on_the_same_draws(arms):
     trials = asked(arms[2])
     assert [r["trial"] for r in trials] == list(range(10))
@@ -70,6 +68,7 @@ def test_arms_are_tried_on_the_same_draws(arms):
         assert ratio == pytest.approx(10, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_leaderboard_has_a_row_a_trial_best_first(arms):
     table = rows(arms[2])
     assert list(table[0]) == ["trial", "status", "stage", "val_accuracy", "optimizer", "optimizer.learning_rate"]
@@ -78,6 +77,7 @@ def test_the_leaderboard_has_a_row_a_trial_best_first(arms):
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 def test_best_yaml_names_the_winner_and_its_test_result(arms):
     best = yaml.safe_load((arms[2] / "best.yaml").read_text())
     assert best["trial"] == int(rows(arms[2])[0]["trial"])
@@ -86,6 +86,7 @@ def test_best_yaml_names_the_winner_and_its_test_result(arms):
     assert best["command"] in arms[1].stdout
 
 
+@pytest.mark.slow
 def test_the_printed_command_trains_the_winner_again(arms):
     best = yaml.safe_load((arms[2] / "best.yaml").read_text())
     words = shlex.split(best["command"])
@@ -99,6 +100,7 @@ def test_the_printed_command_trains_the_winner_again(arms):
         assert a == pytest.approx(b, rel=0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_mlflow_nests_children_that_compare(arms):
     client = MlflowClient(f"sqlite:///{arms[0]}/outputs/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
@@ -115,6 +117,7 @@ def test_mlflow_nests_children_that_compare(arms):
     assert "http://127.0.0.1:5000/#/experiments/" in arms[1].stdout
 
 
+@pytest.mark.slow
 def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
     before = ledger(arms[2])
     result, folder = sweep(arms[0], *ARMS)
@@ -129,7 +132,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
 @pytest.mark.slow
 def test_coarse_to_fine_narrows_the_region_and_a_control_searches_the_whole_space_by_each_seed(tmp_path):
     line = [
-        *TINY[:3], *QUICK, "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
+        *TINY[:-1], *QUICK, "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
         "sweep.halving=null",
         "sweep.stages.coarse.epochs=1", "sweep.stages.medium.epochs=2", "sweep.stages.fine.epochs=3",
         "sweep.stages.fine.refine=false",
@@ -200,14 +203,11 @@ def model_line(output):
 def stopped(tmp_path_factory):
     """A sweep that Ctrl-C ended after its first trial: where it was started, its folder and its output."""
     base = tmp_path_factory.mktemp("stopped")
-    line = ["-m", "sweep.name=s", *PLAIN, "sweep.n_trials=100", "sweep.max_tier=1", "executor.fuse=never"]
-    folder = base / "outputs/sweeps/s"
-    process = subprocess.Popen(command(*line), cwd=base, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: any(record["record"] == "ended" for record in read(folder / "ledger")), process)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=PATIENCE)[0]
-    assert process.returncode == 130, output
-    return base, folder, output
+    line = [*PLAIN, "sweep.n_trials=100", "sweep.max_tier=1", "executor.fuse=never"]
+    path = base / "outputs/sweeps/s/ledger"
+    with interrupting(lambda: any(record["record"] == "ended" for record in read(path))):
+        result, folder = sweep(base, *line, status=130)
+    return base, folder, result.stdout
 
 
 @pytest.mark.slow
@@ -238,7 +238,8 @@ def grown(begun, tmp_path_factory):
     """The same sweep with two trials more, by two workers."""
     folder = tmp_path_factory.mktemp("grown")
     shutil.copytree(begun[0], folder, dirs_exist_ok=True)
-    return folder, *sweep(folder, *BEGUN, "sweep.n_trials=4", "executor.workers=2", "executor.fuse=never", run=caviar)
+    more = "sweep.n_trials=4", "executor.workers=2", "executor.fuse=never"
+    return folder, *sweep(folder, *BEGUN, *more, executor="local")
 
 
 @pytest.mark.slow

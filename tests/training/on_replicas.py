@@ -1,5 +1,5 @@
-"""`python -m tests.training.on_replicas N FOLDER [CASE...]`: trains on N logical CPUs and on one, and prints in JSON
-how far apart the two are; of all cases, and of whole jobs, unless some are named.
+"""`python -m tests.training.on_replicas N FOLDER CASE...`: trains on N logical CPUs and on one, and prints in JSON
+how far apart the two are, of the cases that are named.
 
 A process of its own, for devices can't be added later, and its collectives are for one number of them.
 """
@@ -211,11 +211,13 @@ def main() -> None:
     distributed.gpus = lambda: [device.name for device in tf.config.list_logical_devices("CPU")]
     strategy = distributed.make_strategy("multi_gpu")
     assert strategy and strategy.num_replicas_in_sync == n
-    found: dict[str, Any] = {name: compare(name, strategy) for name in sys.argv[3:] or CASES}
-    if not sys.argv[3:]:
-        found["handed over"] = handed_over("adam after activation, dropout, l2", strategy)
-        found["overflow"], found["overflow on one"] = overflow(strategy), overflow(None)
-        found["jobs"] = jobs(folder)
+    others: dict[str, Callable[[], Any]] = {
+        "handed over": lambda: handed_over("adam after activation, dropout, l2", strategy),
+        "overflow": lambda: overflow(strategy),
+        "overflow on one": lambda: overflow(None),
+        "jobs": lambda: jobs(folder),
+    }
+    found = {name: others[name]() if name in others else compare(name, strategy) for name in sys.argv[3:]}
     print(json.dumps(found), flush=True)
     os._exit(0)
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.conftest import PATIENCE, command, files, here, wait_for
+from tests.conftest import TINY, files, here, wait_for
 
 N = 600
-SMALL = ("model.hidden_units=8", "train.batch_size=64", "tracking=none", "dataset=hdf5", "dataset.file=data.h5")
+SMALL = (*TINY[1:3], "train.batch_size=64", "tracking=none", "dataset=hdf5", "dataset.file=data.h5")
 STREAMED = (*SMALL, "dataset.memory=never")
 
 
@@ -128,22 +126,35 @@ def test_every_trial_of_a_cohort_says_that_its_data_was_replaced(tmp_path):
     assert "Traceback" not in output
 
 
+CALLBACK = """
+import os
+import signal
+
+from pipeline.training.callbacks import Callback
+
+
+class Interrupts(Callback):
+    def after_epoch(self, moment):
+        if moment.epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
+def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path, monkeypatch):
     """Of the same content: a copy of the file is as good."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/interrupts_for_tests.py").write_text(CALLBACK)
+    monkeypatch.syspath_prepend(tmp_path / "own")
     write(tmp_path / "data.h5")
-    line = [*STREAMED, "train.epochs=3000", "train.early_stopping=null"]
-    with subprocess.Popen(command(*line), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        for text in process.stdout:
-            if text.split()[:1] == ["3"]:
-                break
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+    line = [*STREAMED, "train.epochs=6", "train.early_stopping=null", "executor=inline"]
+    allowed = "allowed_targets=[pipeline.,keras.optimizers.,interrupts_for_tests.]"
+    begun = here(*line, allowed, "train.callbacks=[{_target_:interrupts_for_tests.Interrupts}]", cwd=tmp_path)
+    assert begun.returncode == 130, begun.stderr
     folder = run_folder(tmp_path)
     before = files(folder)
     write(tmp_path / "data.h5", seed=1)
-    refused = here(*line, f"resume={folder}", "executor=inline", cwd=tmp_path)
+    refused = here(*line, f"resume={folder}", cwd=tmp_path)
     assert refused.returncode == 2
     assert re.fullmatch(
         rf"resume={folder}: the data has changed since it was begun \(its fingerprint was \w{{16}}, is \w{{16}}\)\.\n"
@@ -153,13 +164,10 @@ def test_an_interrupted_run_goes_on_with_its_data_only(tmp_path):
     assert refused.stdout == ""
     assert files(folder) == before
     write(tmp_path / "data.h5")
-    with subprocess.Popen(
-        command(*line, f"resume={folder}"), cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as process:
-        told = next(text for text in process.stdout if "going on after epoch" in text)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-    assert int(re.search(r"after epoch (\d+)", told)[1]) >= 3
+    resumed = here(*line, f"resume={folder}", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert int(re.search(r"going on after epoch (\d+)", resumed.stdout)[1]) >= 3
+    assert [e["epoch"] for e in events(folder) if e["event"] == "epoch"] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.slow

@@ -255,9 +255,9 @@ WIDTHS = [
 ]
 
 
-@pytest.mark.parametrize("resident", [True, False])
-def test_a_restored_cohort_goes_on_to_the_bit(splits, resident):
-    data, options = [splits] * 3, {"resident": resident, "xla": False}
+@pytest.mark.parametrize(("resident", "xla"), [(True, False), (True, True), (False, False)])
+def test_a_restored_cohort_goes_on_to_the_bit(splits, resident, xla):
+    data, options = [splits] * 3, {"resident": resident, "xla": xla}
     whole = fused(WIDTHS, data, **options)
     curve = train(whole, WIDTHS, data, 4)
     first = fused(WIDTHS, data, **options)

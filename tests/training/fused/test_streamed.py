@@ -19,6 +19,7 @@ from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.solo import SoloTrainer
 from tests.conftest import head
 from tests.data.conftest import order
+from tests.training.conftest import plain
 from tests.training.fused.test_fused import assert_states_equal, beginning, model_of, rates_of, trial
 
 BATCH_SIZE = 16
@@ -96,7 +97,7 @@ def test_a_streamed_trial_learns_what_it_learns_from_memory_in_that_order(in_fil
 
     signature = (tf.TensorSpec([None, 2], tf.float32), tf.TensorSpec([None], tf.int32))
     streamed = solo(one, in_file)
-    held = solo(one, whole, tf.data.Dataset.from_generator(batches, output_signature=signature))
+    held = solo(one, whole, plain(tf.data.Dataset.from_generator(batches, output_signature=signature)))
     assert train(streamed, [one], in_file) == train(held, [one], whole)
     assert_states_equal(streamed.state(), held.state())
 
