@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
@@ -91,6 +93,14 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | Non
         time.sleep(0.02)
 
 
+_get_mode = Hydra.get_mode
+
+
+def mode_of(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+    """Hydra composes every config twice, first for its hydra.mode alone, which nobody says but by that name."""
+    return _get_mode(hydra, config_name, overrides) if any("hydra" in line for line in overrides) else None
+
+
 def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """What caviar() gives, of run.py executed in this process: for what a process of its own adds nothing to.
 
@@ -102,6 +112,7 @@ def here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         stack.enter_context(mock.patch.dict(os.environ))
         stack.enter_context(mock.patch.object(sys, "argv", command(*arguments)[1:]))
         stack.enter_context(mock.patch.object(sys, "path", [*sys.path]))
+        stack.enter_context(mock.patch.object(Hydra, "get_mode", mode_of))
         stack.enter_context(contextlib.chdir(cwd))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))

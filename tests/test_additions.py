@@ -6,7 +6,6 @@ Each addition is its code, and a line on the command line or a YAML file; `--con
 import csv
 import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 
 from pipeline.__main__ import main
 from pipeline.checks import naming
-from tests.conftest import PATIENCE, ROOT, TINY, here
+from tests.conftest import ROOT, TINY, caviar, here
 
 ALLOWED = "allowed_targets=[pipeline.,keras.optimizers.,mine.]"
 QUICK = ("executor=inline", "executor.xla=never", "tracking=none")
@@ -199,6 +198,7 @@ def epochs(folder: Path) -> list[dict]:
     return [line for line in lines if line["event"] == "epoch"]
 
 
+@pytest.mark.slow
 def test_a_sampler_is_its_file_and_its_yaml(folder, tmp_path):
     defaults = yaml.safe_load((ROOT / "conf/sweep/random.yaml").read_text())
     own = {**defaults, "n_trials": 6, "sampler": {"_target_": "mine.follow.Follow", "step": 0.2}}
@@ -212,6 +212,7 @@ def test_a_sampler_is_its_file_and_its_yaml(folder, tmp_path):
     assert (rates[2] + rates[3]) / 2 == pytest.approx(rates[best], abs=1e-4)  # and then around the better of them
 
 
+@pytest.mark.slow
 def test_a_metric_is_its_file_and_a_line(folder, tmp_path, capsys, monkeypatch):
     add(folder, {"confidence": METRIC})
     line = ["+metrics.confidence=mine.confidence.Confidence", "sweep.metric=val_confidence", "sweep.name=s"]
@@ -251,6 +252,7 @@ def test_a_head_is_its_file_and_a_line(folder, tmp_path, capsys, monkeypatch):
     assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-5)  # the logits', not the probabilities'
 
 
+@pytest.mark.slow
 def test_a_callback_is_its_file_and_a_line(folder, tmp_path):
     add(folder, {"norm": CALLBACK})
     (tmp_path / "notes").mkdir()
@@ -263,6 +265,7 @@ def test_a_callback_is_its_file_and_a_line(folder, tmp_path):
         assert (tmp_path / f"notes/{n}.txt").read_text() == "completed after 2 epochs"
 
 
+@pytest.mark.slow
 def test_a_model_is_its_function_and_its_yaml(folder, tmp_path):
     ranges = {"units": {"tier": 2, "range": "tag(log, int(interval(5, 50)))"}}
     conf = {"_target_": "mine.wide.wide", "units": 30, "widths": ["units"], "head": "softmax", "search": ranges}
@@ -288,6 +291,7 @@ def test_a_file_format_is_its_file_and_a_line(folder, tmp_path):
     assert "80 + 10 + 10 examples (train, validation, test) of 2 float32, 2 classes" in printed
 
 
+@pytest.mark.slow
 def test_a_scale_is_its_file_and_a_line(folder, tmp_path):
     add(folder, {"roots": SCALE})
     line = ["+scales.sqrt=mine.roots.SQRT", "optimizer.momentum=tag(sqrt, interval(0, 0.81))", "optimizer=momentum"]
@@ -300,13 +304,15 @@ def test_a_scale_is_its_file_and_a_line(folder, tmp_path):
 
 @pytest.mark.slow
 def test_workers_import_what_the_parent_does(folder, tmp_path):
-    """In processes of their own, as without executor=inline."""
-    conf = {"_target_": "mine.wide.wide", "units": 5, "head": "softmax", "search": {}}
-    add(folder, {"wide": MODEL}, {"model/wide": conf})
+    """In processes of their own, as without executor=inline: the one that reads the config has no TensorFlow, and
+    neither has the code when that imports it."""
+    conf = {"_target_": "mine.wide.wide", "units": 5, "head": "one_versus_rest", "search": {}}
+    add(folder, {"wide": MODEL, "rest": HEAD, "confidence": METRIC}, {"model/wide": conf})
     line = ["--config-dir", str(folder / "conf"), ALLOWED, "model=wide", "dataset=blobs", "train.epochs=1"]
-    command = [sys.executable, str(ROOT / "run.py"), *line, "tracking=none"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    line += ["+heads.one_versus_rest=mine.rest.OneVersusRest", "+metrics.confidence=mine.confidence.Confidence"]
+    done = caviar(*line, "train.metrics=[confidence]", "tracking=none", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "val_confidence" in done.stdout
 
 
 @pytest.mark.parametrize(

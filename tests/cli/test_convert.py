@@ -137,6 +137,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path, dtype, value):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_data_larger_than_the_memory_that_is_used(tmp_path):
     rows = 4000
     with h5py.File(tmp_path / "large.h5", "w") as file:
@@ -279,6 +280,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     assert old.read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True])
 def test_killed_on_the_way_it_leaves_the_old_file_or_none(tmp_path, old):
     large, out = tmp_path / "large.h5", tmp_path / "out.h5"

@@ -49,8 +49,8 @@ def test_model_json(run, model):
     layers = {layer["name"]: layer for layer in found["layers"]}
     assert (found["kind"], found["checksum"]) == ("model", "intact")
     assert found["description"]["caviar_config"]["dataset"]["_target_"] == "pipeline.data.sets.planar.blobs"
-    # 2 -> 8 -> 8 -> 3: kernels, batch norms of 4 x 8, the last bias, normalisation of 2 + 2 + a count
-    assert found["parameters"] == 2 * 8 + 8 * 8 + 8 * 3 + 2 * 4 * 8 + 3 + 5
+    # 2 -> 8 -> 3: kernels, a batch norm of 4 x 8, the last bias, normalisation of 2 + 2 + a count
+    assert found["parameters"] == 2 * 8 + 8 * 3 + 4 * 8 + 3 + 5
     assert [layers[name]["output_shape"] for name in ("inputs", "dense", "logits", "probabilities")] == [
         [2],
         [8],

@@ -177,23 +177,23 @@ class Deadly(Callback):
 """
 
 
-def test_a_trial_that_always_kills_its_worker_fails_after_its_restarts(tmp_path, monkeypatch):
+def test_a_trial_that_always_kills_its_worker_fails_by_itself(tmp_path, monkeypatch):
     """The memory limit is the kind of death that a restart does not mend."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own/deadly_for_tests.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path / "own")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
     own = ["allowed_targets=[pipeline.,keras.optimizers.,deadly_for_tests.]"]
-    own += ["train.callbacks=[{_target_:deadly_for_tests.Deadly}]", "train.epochs=1", "executor.max_restarts=1"]
+    own += ["train.callbacks=[{_target_:deadly_for_tests.Deadly}]", "train.epochs=1", "executor.max_restarts=0"]
     done = here(*LINE, *own, "executor.workers=1", "tracking=none", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "outputs/sweeps/s"
     events = [json.loads(line) for line in (folder / "0/events.jsonl").read_text().splitlines()]
-    # in its cohort, in half of it, and twice alone
-    assert len({e["pid"] for e in events if e["event"] == "started"}) == 4
+    # in its cohort, in half of it, and alone
+    assert len({e["pid"] for e in events if e["event"] == "started"}) == 3
     ended = [e for e in events if e["event"] == "ended"]
     assert [e["status"] for e in ended] == ["failed"]
-    assert ended[0]["reason"].endswith("2 times")
+    assert ended[0]["reason"].startswith("its worker process was killed by SIGKILL")
     assert (folder / "leaderboard.csv").read_text().count("completed") == 3
 
 

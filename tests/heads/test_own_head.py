@@ -172,15 +172,6 @@ def test_a_run_shows_and_a_sweep_ranks_by_them(tmp_path):
     assert all(line.split("=")[0] in again for line in ADDED)  # it runs as it is printed
 
 
-@pytest.mark.slow
-def test_workers_of_their_own_train_them(tmp_path):
-    """The process that reads the config has no TensorFlow, and neither has the code when that imports it."""
-    line = [*TINY, *ADDED, *DISTANCE, "tracking=none"]
-    done = subprocess.run(command(*line), cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "val_distance" in done.stdout
-
-
 def test_code_that_imports_keras_at_once_is_refused(tmp_path):
     line = [*TINY, *ADDED, "heads.softmax=eager_for_tests.Focal", "allowed_targets=[pipeline.,keras.,eager,own]"]
     done = subprocess.run(command(*line), cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)

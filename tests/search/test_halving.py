@@ -107,6 +107,7 @@ def events(folder, number):
     return [json.loads(line) for line in (folder / str(number) / "events.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_third_goes_on_at_each_rung_without_starting_again(halved):
     folder = halved[0]
     with (folder / "leaderboard.csv").open() as file:
@@ -119,6 +120,7 @@ def test_a_third_goes_on_at_each_rung_without_starting_again(halved):
     assert (folder / rows[0]["trial"] / "model.h5").exists()
 
 
+@pytest.mark.slow
 def test_stopped_trials_were_the_worst_and_keep_curve_and_weights(halved):
     folder = halved[0]
     score = {n: Objective().score(next(e for e in events(folder, n) if e["event"] == "epoch")) for n in range(9)}
@@ -130,6 +132,7 @@ def test_stopped_trials_were_the_worst_and_keep_curve_and_weights(halved):
         assert (folder / str(n) / "state.h5").exists()
 
 
+@pytest.mark.slow
 def test_the_same_command_again_runs_nothing(halved):
     folder, _, line = halved
     before = {n: events(folder, n) for n in range(9)}
@@ -148,6 +151,7 @@ def runs(folder):
     )
 
 
+@pytest.mark.slow
 def test_mlflow_has_one_run_a_trial_with_every_epoch_once(halved):
     folder = halved[0]
     epochs = {n: [e["epoch"] for e in events(folder, n) if e["event"] == "epoch"] for n in range(9)}

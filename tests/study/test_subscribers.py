@@ -82,6 +82,7 @@ SWEEP = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_hears_of_every_event_of_a_sweep(heard, tmp_path):
     run(tmp_path, *SWEEP, SUBSCRIBED)
     events = [(trial, event) for _, trial, event in heard]
@@ -125,6 +126,7 @@ def test_there_may_be_several_in_their_order(heard, tmp_path):
     assert [event for name, _, event in heard if name == "a"] == [event for name, _, event in heard if name == "b"]
 
 
+@pytest.mark.slow
 def test_to_subscribe_changes_nothing_of_what_is_resumed_and_tells_of_what_is_new(heard, tmp_path):
     run(tmp_path, *SWEEP)
     assert heard == []

@@ -90,6 +90,7 @@ def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_pa
     assert kinds(events) == [Started, Restarting, Started, Ended]
     last = events[-1]
     assert (last.status, last.reason.split(" (")[0]) == ("failed", "its worker process was killed by SIGKILL")
+    assert last.reason.endswith(", 2 times")
     assert events_of(messages, 1)[-1].status == "completed"
 
 

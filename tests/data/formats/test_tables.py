@@ -330,6 +330,7 @@ def test_a_run_prints_the_columns_once_and_keeps_them_with_the_model(tmp_path):
     assert len(found["columns"]) == 2505
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_of_data_once_however_many_arms(tmp_path):
     (tmp_path / "table.csv").write_text(text(COLUMNS))
     data = ("dataset=csv", "dataset.file=table.csv", "dataset.label=species")

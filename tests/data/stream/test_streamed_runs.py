@@ -43,6 +43,7 @@ def runs(folder):
     return sorted((folder / "outputs/runs").iterdir())
 
 
+@pytest.mark.slow
 def test_a_streamed_run_records_its_wait_and_its_data(folder):
     done = here(*STREAMED, "train.epochs=2", "executor=inline", cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -80,6 +80,7 @@ def test_what_is_no_sampler_is_refused(own, target, message):
         make_sampler(Target(target), Search((SPACE,), (0,), 0, 5))
 
 
+@pytest.mark.slow
 def test_a_sweep_with_both_learns_and_is_resumed_amid_a_generation(own, tmp_path):
     line = [
         "-m", "sweep.name=s", *TINY, "tracking=none", "executor=inline", "executor.fuse=always", "executor.xla=never",

@@ -283,9 +283,8 @@ SOLO = Conditions(fuse="never", xla="never")
 DROPOUT = ("model.dropout_rate=0.2",)
 
 
-@pytest.mark.parametrize(
-    "settings", [SOLO, FUSED, pytest.param(XLA, marks=pytest.mark.slow)], ids=["solo", "fused", "XLA"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [SOLO, FUSED, XLA], ids=["solo", "fused", "XLA"])
 def test_training_is_the_same_to_the_bit_with_it(settings, tmp_path):
     states = []
     for on in ("false", "true"):

@@ -22,6 +22,7 @@ from tests.data.conftest import order
 from tests.training.conftest import plain
 from tests.training.fused.test_fused import assert_states_equal, beginning, model_of, rates_of, trial
 
+pytestmark = pytest.mark.slow
 BATCH_SIZE = 16
 EPOCHS = 2
 SMALL = Sizes(block=64, window=256, largest_window=256)  # several windows of several blocks in some kilobytes
