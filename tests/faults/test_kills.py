@@ -19,7 +19,7 @@ from tests.conftest import PATIENCE, ROOT, children, command, here, wait_for
 
 pytestmark = pytest.mark.slow
 SEED = 20
-EPOCHS = 60  # some seconds: time for four ends on the way, on a machine that is slow to send them
+EPOCHS = 120  # some seconds: time for four ends on the way, on a machine that is slow to send them
 LINE = [
     "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", f"train.epochs={EPOCHS}",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=64",
