@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from pipeline.keras_import import OPTIONAL
 from tests.conftest import PATIENCE, ROOT
 
@@ -19,12 +21,14 @@ model.fit(sklearn.datasets.load_iris().data[:, :2], pandas.DataFrame({{"a": rang
 """
 
 
+@pytest.mark.slow
 def test_keras_is_imported_without_what_it_does_not_need_and_others_find_that():
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert set(done.stdout.split()) == {"keras", "tensorflow"}, done.stderr
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_already_there_stays():
     script = "from pipeline.keras_import import import_keras\nimport_keras()\nassert sys.modules['pandas'] is pandas"
     line = [sys.executable, "-c", f"import pandas, sys\n{script}"]

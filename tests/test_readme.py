@@ -99,9 +99,10 @@ def test_a_command_works(line, clone, serve):
         line = line.replace("<time>", max((clone / "outputs/runs").iterdir()).name)
     elif line.startswith("python run.py"):
         mode = SWEEP if " -m " in line else "python run.py"
-        extra = [] if "dry_run" in line else SHORTER[mode]
+        extra = [] if "dry_run" in line else [*SHORTER[mode]]
         if "coarse_to_fine" in line or "halving" in line:  # their stages have epochs of their own
             extra = ["sweep.n_trials=3"]
+        extra += [] if "dry_run" in line or "model=" in line else ["model.hidden_layers=1"]
         line = " ".join([line, *extra])
     result = run(line, clone) if of_data else serve(line)
     assert result.returncode == 0, result.stdout + result.stderr

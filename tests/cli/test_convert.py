@@ -48,6 +48,7 @@ def test_the_file_gives_back_the_same_parts(run, tmp_path, words, memory):
     same(load(tmp_path / "out.h5", f"dataset.memory={memory}"), chosen(words)[0])
 
 
+@pytest.mark.slow
 def test_the_printed_command_trains_as_the_data_set_itself(run, tmp_path):
     out = tmp_path / "a b's.h5"
     done = run("convert", "dataset=blobs", out)

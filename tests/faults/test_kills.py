@@ -19,23 +19,58 @@ from tests.conftest import PATIENCE, ROOT, children, command, here, wait_for
 
 pytestmark = pytest.mark.slow
 SEED = 20
-EPOCHS = 120  # some seconds: time for four ends on the way, on a machine that is slow to send them
+EPOCHS = 40
 LINE = [
     "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", f"train.epochs={EPOCHS}",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=64",
     "executor.fuse=always", "executor.xla=never",
 ]  # fmt: skip
+# What is killed waits for it: a machine may be slow to send the signal, or to tell that it is time.
+WAITS = """
+import time
+from pathlib import Path
+
+from pipeline.training.callbacks import Callback
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*LINE, *more),
+class Waits(Callback):
+    def __init__(self, *, file):
+        self.file = Path(file)
+
+    def after_epoch(self, moment):
+        while self.file.exists() and self.file.read_text() == str(moment.epoch):
+            time.sleep(0.01)
+"""
+
+
+def start(folder: Path, epoch: int, *more: str) -> subprocess.Popen[str]:
+    """A sweep that waits at the end of `epoch`, before it is recorded, until go_on(); returns once it does."""
+    (folder / "waits_for_tests.py").write_text(WAITS)
+    (folder / "epoch").write_text(str(epoch))
+    own = ["allowed_targets=[pipeline.,keras.optimizers.,waits_for_tests.]"]
+    own += [f"train.callbacks=[{{_target_:waits_for_tests.Waits,file:{folder}/epoch}}]"]
+    process = subprocess.Popen(
+        command(*LINE, *own, *more),
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+    wait_until(folder, epoch, process)
+    return process
+
+
+def wait_until(folder: Path, epoch: int, process: subprocess.Popen[str]) -> None:
+    """Until all trials have recorded the epoch before, that is."""
+    logs = [folder / f"outputs/sweeps/s/{n}/events.jsonl" for n in range(4)]
+    recorded = f'"epoch": {epoch - 1},'
+    wait_for(lambda: all(path.exists() and recorded in path.read_text() for path in logs), process)
+
+
+def go_on(folder: Path) -> None:
+    (folder / "epoch").unlink()
 
 
 def alive(pid: int) -> bool:
@@ -43,11 +78,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def n_events(folder: Path) -> int:
-    """Of all trials together; asked every few milliseconds while they train, so that nothing is parsed."""
-    return sum(path.read_bytes().count(b"\n") for path in folder.glob("*/events.jsonl"))
 
 
 def result(folder: Path) -> dict:
@@ -83,13 +113,15 @@ def mlflow_rows(folder: Path) -> list[tuple[int, str, int]]:
 
 
 def test_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
-    process = start(tmp_path)
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
-    for _ in range(2):
-        seen = n_events(folder)
-        wait_for(lambda seen=seen: n_events(folder) > seen + 20)
-        os.kill(rng.choice(children(process.pid)), signal.SIGKILL)
+    first, second = (rng.randrange(low, low + 6) for low in (4, 12))
+    process = start(tmp_path, first)
+    os.kill(rng.choice(children(process.pid)), signal.SIGKILL)
+    (tmp_path / "epoch").write_text(str(second))  # at which the next worker waits
+    wait_until(tmp_path, second, process)
+    os.kill(rng.choice(children(process.pid)), signal.SIGKILL)
+    go_on(tmp_path)
     output = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, output
     assert "starts again: its worker process was killed by SIGKILL" in output
@@ -103,23 +135,16 @@ def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(t
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
 
-    def begun(epochs: int) -> subprocess.Popen[str]:
-        """The sweep once it has trained so many epochs, of all trials together."""
-        process = start(tmp_path)
-        seen = n_events(folder)
-        wait_for(lambda: n_events(folder) >= seen + epochs)
-        return process
-
     def gone(process: subprocess.Popen[str], workers: list[int]) -> None:
         process.communicate()
         wait_for(lambda: not any(map(alive, workers)))
 
-    process = begun(rng.randrange(1, 30))
+    process = start(tmp_path, rng.randrange(2, 6))
     workers = children(process.pid)
     process.kill()
     gone(process, workers)
 
-    process = begun(rng.randrange(1, 30))
+    process = start(tmp_path, rng.randrange(6, 10))
     os.killpg(process.pid, signal.SIGSTOP)  # or it is done before the second has begun
     second = here(*LINE, "executor=inline", cwd=tmp_path)
     assert second.returncode == 2
@@ -128,11 +153,13 @@ def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(t
     os.killpg(process.pid, signal.SIGKILL)
     gone(process, workers)
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        process = begun(20)
+    for signum, low in ((signal.SIGINT, 10), (signal.SIGTERM, 14)):
+        process = start(tmp_path, rng.randrange(low, low + 4))
         workers = children(process.pid)
         os.kill(process.pid, signum)
-        output = process.communicate(timeout=PATIENCE)[0]
+        output = next(line for line in process.stdout if line.startswith("stopping:"))
+        go_on(tmp_path)
+        output += process.communicate(timeout=PATIENCE)[0]
         assert process.returncode == 130, output
         assert not any(map(alive, workers))
         assert "the same command with sweep.name=s goes on" in output
@@ -149,9 +176,7 @@ def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(t
 
 
 def test_ctrl_c_twice_does_not_wait_for_a_worker(tmp_path):
-    process = start(tmp_path, "tracking=none")
-    folder = tmp_path / "outputs/sweeps/s"
-    wait_for(lambda: n_events(folder) > 5, process)
+    process = start(tmp_path, 3, "tracking=none")
     workers = children(process.pid)
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)  # one that takes for ever to save its state

@@ -46,6 +46,7 @@ def weight(folder: Path) -> float:
     return float(load_model(folder / "model.h5")(np.array([[0, 1, 0]], np.float32))[0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_by_one_word_reaches_the_minimum(tmp_path, optimizer):
     (events,), _ = run(tmp_path, [config_of(f"optimizer={optimizer}")])
@@ -60,7 +61,7 @@ def test_other_coefficients_have_another_minimum(tmp_path):
     assert events[-2].metrics["val_loss"] == pytest.approx(-17, abs=1e-3)  # a cost may be below 0
 
 
-RATES = [0.01, 0.05, 0.6]
+RATES = [0.05, 0.6]
 
 
 @pytest.fixture(scope="module", params=OPTIMIZERS)
@@ -74,10 +75,11 @@ def learned(tmp_path_factory, request):
         modes["fused_xla"] = "always"
     for mode, xla in modes.items():
         results[mode], cohorts = run(folder / mode, trials, Conditions("always", xla))
-        assert [(c.summary.mode, c.trials) for c in cohorts] == [(mode, (0, 1, 2))]
+        assert [(c.summary.mode, c.trials) for c in cohorts] == [(mode, (0, 1))]
     return results
 
 
+@pytest.mark.slow
 def test_learning_rates_fuse_and_give_what_each_gives_alone(learned):
     """The steps are compared up to the minimum; about it Lion turns on the sign of what rounding left."""
     for mode in learned.keys() - {"alone"}:
@@ -89,6 +91,7 @@ def test_learning_rates_fuse_and_give_what_each_gives_alone(learned):
                     assert a.metrics[name] == expected, (mode, number, a.epoch, name)
 
 
+@pytest.mark.slow
 def test_its_metrics_are_losses_only(learned):
     for trial in itertools.chain(*learned.values()):
         for event in trial:

@@ -27,6 +27,7 @@ def keras_loss(head, label_smoothing, n_classes):
     return loss, accuracy, lambda x, y: (x, tf.one_hot(y, n_classes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head", "label_smoothing"),
     [

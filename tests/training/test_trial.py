@@ -19,6 +19,7 @@ def trained(folder, number, changes=None):
     return events
 
 
+@pytest.mark.slow
 def test_a_trial_leaves_no_graph_behind(tmp_path):
     def graphs():
         gc.collect()
