@@ -188,7 +188,8 @@ def add(folder: Path, code: dict[str, str], conf: dict[str, dict] | None = None)
 
 
 def run(folder: Path, cwd: Path, *line: str):
-    done = here("--config-dir", str(folder / "conf"), ALLOWED, *QUICK, *line, cwd=cwd)
+    sweep = ["sweep.keep_models=1"] if "-m" in line else []
+    done = here("--config-dir", str(folder / "conf"), ALLOWED, *QUICK, *line, *sweep, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -19,6 +19,7 @@ FILES = sorted((ROOT / "conf/experiment").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
 # In this process, where TensorFlow is imported once; and no program is used long enough to be worth XLA.
 INLINE = ("executor=inline", "executor.xla=never", "tracking=none")
+ONE_MODEL = "sweep.keep_models=1"  # to write the others takes a fifth of the time
 SHALLOW = "model.hidden_layers=1"  # of the default's two: to trace layers is what takes long
 # What makes each of them short.
 SMALL = {
@@ -66,7 +67,7 @@ def test_the_readme_lists_every_experiment():
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
     line = ["-m", f"experiment={name}", "sweep.name=s", *SMALL.get(name, ["sweep.points=3", "train.epochs=2", SHALLOW])]
-    result = here(*line, *INLINE, cwd=tmp_path)
+    result = here(*line, *INLINE, ONE_MODEL, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     (found,) = re.findall(r"^found:    (.+)$", result.stdout, re.MULTILINE)
     assert re.search(r"\d", found)
@@ -128,7 +129,7 @@ def test_a_figure_that_fails_costs_a_line_and_not_the_sweep(tmp_path):
     """That of another experiment looks for a key that no trial of this one has."""
     other = "experiment.figure._target_=pipeline.experiments.coarse_to_fine.figure"
     small = [*SMALL["decay"], "schedule=constant,cosine", "sweep.name=s"]
-    result = here("-m", "experiment=decay", other, *small, *INLINE, cwd=tmp_path)
+    result = here("-m", "experiment=decay", other, *small, *INLINE, ONE_MODEL, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "figure: not drawn, KeyError: " in result.stdout
     assert "best: trial" in result.stdout and "Traceback" not in result.stdout + result.stderr

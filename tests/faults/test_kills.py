@@ -23,7 +23,7 @@ EPOCHS = 40
 LINE = [
     "-m", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", "dataset=spirals", f"train.epochs={EPOCHS}",
     "train.early_stopping=null", "train.checkpoint_seconds=0.2", "train.batch_size=64",
-    "executor.fuse=always", "executor.xla=never",
+    "executor.fuse=always", "executor.xla=never", "sweep.keep_models=1",
 ]  # fmt: skip
 # What is killed waits for it: a machine may be slow to send the signal, or to tell that it is time.
 WAITS = """

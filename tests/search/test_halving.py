@@ -89,7 +89,7 @@ def test_a_rung_asked_again_after_a_resume_stops_who_was_to_stop(accuracies, wri
     assert [t.number for t, _ in again] == [t.number for t in first[written:]]
 
 
-QUICK = ("executor.workers=1", "executor.fuse=always", "executor.xla=never")  # nothing is probed
+QUICK = ("executor.workers=1", "executor.fuse=always", "executor.xla=never", "sweep.keep_models=1")  # nothing is probed
 INLINE = "executor=inline"
 
 

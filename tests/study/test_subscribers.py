@@ -78,7 +78,7 @@ def test_it_hears_of_every_event_of_a_run(heard, tmp_path):
 SWEEP = [
     "-m", "sweep=halving", "sweep.name=s", "sweep.n_trials=4", "sweep.max_tier=1", *TINY[:-1],
     "train.early_stopping=null", "sweep.halving.min_epochs=1", "sweep.halving.factor=2",
-    "sweep.stages.halving.epochs=3",
+    "sweep.stages.halving.epochs=3", "sweep.keep_models=1",
 ]  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def rows(folder):
 
 
 def sweep(tmp_path, *arguments, status=0, executor="inline"):
-    result = here("-m", "sweep.name=s", f"executor={executor}", *arguments, cwd=tmp_path)
+    result = here("-m", "sweep.name=s", "sweep.keep_models=1", f"executor={executor}", *arguments, cwd=tmp_path)
     assert result.returncode == status, result.stdout + result.stderr
     return result, tmp_path / "outputs/sweeps/s"
 

@@ -86,7 +86,7 @@ def test_a_sweep_with_both_learns_and_is_resumed_amid_a_generation(own, tmp_path
         "-m", "sweep.name=s", *TINY, "tracking=none", "executor=inline", "executor.fuse=always", "executor.xla=never",
         f"allowed_targets=[pipeline.,keras.optimizers.,{own}.]", f"sweep.sampler._target_={own}.Bisecting",
         f"+scales.sqrt={own}.SQRT", "sweep.max_tier=0", "optimizer.beta_1=tag(sqrt, interval(0, 0.81))",
-        "sweep.n_trials=6",
+        "sweep.n_trials=6", "sweep.keep_models=1",
     ]  # fmt: skip
     result = here(*line, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
