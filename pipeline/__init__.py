@@ -14,7 +14,8 @@ secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
 targets, objective        calling what a `_target_` names; what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
-study/                    start walks the line; study, ledger, cohorts, forecast, results, the Hydra sweeper
+study/                    start walks the line; study, ledger, cohorts, forecast, results, the Hydra sweeper; repeating
+                          trains a trial again to the bit
 workers/                  executors (local, inline), the worker process, which device each worker gets
 tracking/                 subscribers: the terminal, MLflow; the leaderboard, pictures
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo

@@ -22,8 +22,9 @@ from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
 # them, and names that may go unused (study.opening has those that are used).
 _MAPS = ("heads", "metrics", "scales", "formats")
-_FREE = (*_MAPS, "executor", "tracking", "output_dir", "allowed_targets", "resume", "experiment")
+_FREE = (*_MAPS, "executor", "tracking", "output_dir", "allowed_targets", "resume", "repeat", "experiment")
 _FREE_OF_TRAIN = ("diagnostics", "callbacks")
+_OF_THE_START = ("executor", "tracking", "output_dir", "allowed_targets", "resume", "repeat")
 _ABSENT = object()
 
 
@@ -42,6 +43,13 @@ class Composed:
         except Exception as error:
             raise InputError(f"{path} can't be read: {first_line(error)}") from None
         return cls(DictConfig(compatibility.completed(node)))
+
+    def with_settings_of(self, other: "Composed") -> "Composed":
+        """The same, run and recorded as `other` says: what a trial computes is not among it."""
+        node, written = self._node.copy(), other._node
+        for key in _OF_THE_START:
+            OmegaConf.update(node, key, written[key], merge=False, force_add=True)
+        return Composed(node)
 
     def with_values(self, values: Mapping[str, Any]) -> "Composed":
         """The same with parameters, by dotted key, set: no need to compose it again."""

@@ -19,7 +19,7 @@ def train_one(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from pipeline.config import Composed
-    from pipeline.search.plan import Plan
+    from pipeline.study.repeating import plan_of
     from pipeline.study.start import run
 
     # Not resolved: what comes from the environment may be a secret, and overrides are written down.
@@ -30,7 +30,7 @@ def train_one(config: DictConfig) -> None:
             key = line.split("=")[0].lstrip("+~")
             if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
                 raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
-        status = run(Plan.of_one(Composed(config), overrides))
+        status = run(plan_of(Composed(config), overrides))
     except Exception as error:  # handled here: Hydra would print a line of its own above it
         _refuse(error)
     if status:

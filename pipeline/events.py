@@ -44,6 +44,17 @@ class Started(Event, kind="started"):
 
 
 @dataclass(frozen=True)
+class Grouped(Event, kind="grouped"):
+    """From the next epoch on the trial is fused with these, until another event says otherwise. Rounding follows from
+    their number and their widths, so that whoever repeats the trial to the bit needs to know them."""
+
+    epoch: int  # done before
+    trials: list[int]  # their numbers, its own among them
+    places: int  # of the computation; those left over have the first trial again
+    mode: str | None = None  # fused_xla or fused; None: as before
+
+
+@dataclass(frozen=True)
 class EpochEnded(Event, kind="epoch"):
     epoch: int  # from 1
     metrics: Mapping[str, float | None]  # None: not finite

@@ -14,6 +14,7 @@ from pipeline.events import (
     Ended,
     EpochEnded,
     Event,
+    Grouped,
     HandedOut,
     Interrupted,
     Paused,
@@ -72,6 +73,26 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class FormerCohort:
+    """A cohort that a trial was part of, for some of its epochs."""
+
+    epoch: int  # done before
+    configs: tuple[Config, ...]  # of its trials
+    place: int  # of the trial itself, among them
+    places: int  # of the computation
+    mode: str  # fused_xla, fused or solo
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A trial that is to be trained again, as it was."""
+
+    folder: str
+    fingerprint: str  # of the data it was trained on
+    cohorts: tuple[FormerCohort, ...]  # by epoch
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """Trials to be trained, together where they can."""
 
@@ -81,6 +102,7 @@ class TrainJob:
     until: int | None = None  # pause after this epoch
     export: bool = False  # write model.h5 of each
     conditions: Conditions = field(default_factory=Conditions)
+    repeat: Repeat | None = None  # of its only trial
     deaths: int = 0  # workers that have died of it
     halved: bool = False  # their number may be what a worker died of
 

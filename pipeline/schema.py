@@ -180,6 +180,7 @@ class Config:
     seed: int = 0
     output_dir: str = "outputs"
     resume: str | None = None
+    repeat: str | None = None
     allowed_targets: list[str] = field(default_factory=list)
     heads: dict[str, str] = field(default_factory=dict)  # name -> target, as in the maps that follow
     metrics: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ and `allowed_targets=[...]`.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli.sources.words import parted
@@ -39,7 +40,7 @@ def task(folder: Path, words: Sequence[str] = ()) -> TrialTask:
     """What training.trial.export takes. words: what the user's command adds to the maps of names. Raises InputError if
     `folder` is no trial's, has no weights, or its config calls what no file of conf/ does: it may be a stranger's."""
     from pipeline.checks import check
-    from pipeline.cli.sources.conf import maps, targets
+    from pipeline.cli.sources.conf import allowed_targets, maps, targets
     from pipeline.config import Composed
 
     path = folder / ".hydra/config.yaml"
@@ -58,7 +59,7 @@ def task(folder: Path, words: Sequence[str] = ()) -> TrialTask:
                     raise InputError(
                         f"{path}: {kind}.{name}={target}: the map `{kind}` of conf/config.yaml does not say so."
                     )
-        check(config)
+        check(replace(config, allowed_targets=allowed_targets(words)))  # not what a stranger's folder allows
     except InputError:
         raise
     except Exception as error:

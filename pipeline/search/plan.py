@@ -13,7 +13,7 @@ from pipeline.checks import MAPS, check, check_value
 from pipeline.config import Composed
 from pipeline.errors import InputError
 from pipeline.overrides import to_text
-from pipeline.records import Trial
+from pipeline.records import Repeat, Trial
 from pipeline.schema import Config, Sweep, Target
 from pipeline.search.halving import rungs
 from pipeline.search.ranges import declared, distribution, is_arm
@@ -21,7 +21,17 @@ from pipeline.search.samplers.sampler import Search, blamed, make_sampler
 from pipeline.search.space import Interval, Params, Space
 
 Compose = Callable[[list[str]], Composed]
-NOT_SEARCHED = ("sweep", "executor", "tracking", "hydra", "output_dir", "allowed_targets", "resume", "experiment")
+NOT_SEARCHED = (
+    "sweep",
+    "executor",
+    "tracking",
+    "hydra",
+    "output_dir",
+    "allowed_targets",
+    "resume",
+    "repeat",
+    "experiment",
+)
 RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
@@ -58,11 +68,13 @@ class Plan:
     pins: list[str]  # the overrides that every trial has in common, as typed
     sampler: Target
     single: bool = False  # one trial by itself, `python run.py`
+    repeat: Repeat | None = None  # what the one trial repeats
 
     @classmethod
-    def of_one(cls, composed: Composed, overrides: list[str]) -> "Plan":
+    def of_one(cls, composed: Composed, overrides: list[str], repeat: Repeat | None = None) -> "Plan":
         """The plan of one trial."""
-        return cls([Arm({}, composed, {})], [Stage("run", 1, None, True)], overrides, RANDOM, single=True)
+        stages = [Stage("run", 1, None, True)]
+        return cls([Arm({}, composed, {})], stages, overrides, RANDOM, single=True, repeat=repeat)
 
     @property
     def config(self) -> Config:

@@ -17,7 +17,7 @@ COHORT_SIZE = 64
 
 # Settings that differ freely within a cohort: they are numbers by trial, or nothing of the graph at all.
 _FREE_GROUPS = ("schedule", "sweep", "executor", "tracking", "scales")
-_FREE = ("seed", "output_dir", "resume", "allowed_targets", "train.label_smoothing", "train.early_stopping",
+_FREE = ("seed", "output_dir", "resume", "repeat", "allowed_targets", "train.label_smoothing", "train.early_stopping",
     "train.diagnostics", "train.callbacks")  # fmt: skip
 
 

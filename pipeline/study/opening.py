@@ -110,6 +110,7 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
             }
             for s in plan.stages
         },
+        **({"repeat": plan.config.repeat} if plan.config.repeat else {}),
         "arms": arms,
         "order": list(arms),  # a trial knows its arm by its place
     }

@@ -16,6 +16,7 @@ from pipeline.schema import Config, leaves
 from pipeline.search.space import averaging_steps
 from pipeline.study import compare, folders
 from pipeline.study.figure import draw_figure
+from pipeline.study.repeating import applies, comparison, groups_of
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import leaderboard, store
@@ -58,6 +59,9 @@ def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
         print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
     if problem:
         print_line(f"tracking: not all was recorded, {problem}", "yellow")
+    if study.plan.repeat:
+        line, equal = comparison(folder, study.plan.repeat)
+        print_line(line, None if equal else "yellow")
     return 130 if trial.status is None else 0 if trial.status == "completed" else 1
 
 
@@ -122,10 +126,13 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
 
 def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:
     folder = study.trial_folder(winner)
-    model, command = folder / "model.h5", shlex.join(["python", "run.py", *option(), *study.plan.overrides(winner)])
+    model, pins = folder / "model.h5", filter(applies, study.plan.pins)
+    command = shlex.join(["python", "run.py", *option(), f"repeat={folder}", *pins])
+    alone = shlex.join(["python", "run.py", *option(), *study.plan.overrides(winner)])
     best = {
         "trial": winner.number,
         "command": command,
+        "overrides": alone,
         "params": dict(winner.params),
         "best_epoch": winner.best_epoch,
         "metrics": {**winner.metrics, **{k: v for k, v in summary.items() if k.startswith("test_")}},
@@ -139,6 +146,9 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
     # It is not there after Ctrl-C, or when it could not be written.
     print_line(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
     print_line("again:    " + command)
+    fused = any(group.mode != "solo" for group in groups_of(folder))
+    near = "   (alone it rounds otherwise: on the default model 0.02 of val_accuracy at most)"
+    print_line(f"nearly:   {alone}{near}" if fused else f"or:       {alone}")
 
 
 def _command(study: Study, name: str, path: Path) -> str:

@@ -17,6 +17,7 @@ from pipeline.study.forecast import describe
 from pipeline.study.interruption import stopping
 from pipeline.study.listeners import Listener, make_listeners
 from pipeline.study.opening import open_study
+from pipeline.study.repeating import check_same_data
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line
@@ -38,6 +39,9 @@ def run(plan: Plan) -> int:
     config = plan.config
     check(config)
     check_tracking(config)
+    for key in ("resume", "repeat"):
+        if (folder := getattr(config, key)) and not plan.single:
+            raise InputError(f"{key}={folder} is for one trial, python run.py {key}={folder}, not for a sweep.")
     if config.experiment and not plan.single:
         check_figure(config.experiment.figure)
     if config.sweep.dry_run and not plan.single:
@@ -45,6 +49,8 @@ def run(plan: Plan) -> int:
     executor = make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))
     try:
         data = load_data(plan, executor)
+        if plan.repeat:
+            check_same_data(plan.repeat, data[0].fingerprint)
         listeners = make_listeners(config)
         study = open_study(plan, data)
         try:

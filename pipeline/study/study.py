@@ -102,6 +102,7 @@ class Study:
                 until=rung,
                 export=self.plan.single,
                 conditions=common,
+                repeat=self.plan.repeat,
             )
 
     def _hand_out(self, trials: Sequence[Trial]) -> None:

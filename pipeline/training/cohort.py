@@ -12,12 +12,23 @@ import keras
 import numpy as np
 
 from pipeline.errors import out_of_memory
-from pipeline.records import CohortPlanned, Interrupted, MeasureJob, Measurement, Report, Requeued, TrainJob, TrialTask
+from pipeline.records import (
+    CohortPlanned,
+    Grouped,
+    Interrupted,
+    MeasureJob,
+    Measurement,
+    Repeat,
+    Report,
+    Requeued,
+    TrainJob,
+    TrialTask,
+)
 from pipeline.saving import check_savable
 from pipeline.training import modes
 from pipeline.training.fused import stacking
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
-from pipeline.training.trainers import fused_trainer, obstacle, solo_trainer
+from pipeline.training.trainers import fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
 
 Send = Callable[[Report], None]
@@ -48,6 +59,9 @@ class _Work:
             for trial in self._trials:
                 with self._failing([trial]):
                     trial.build(models)
+            if self._job.repeat:
+                with self._failing(self._trials):
+                    self._train_again(self._job.repeat, models)
             for group in _groups(list(self._open.values())):
                 with self._failing(group):
                     self._train_group(group)
@@ -72,6 +86,8 @@ class _Work:
                     trial.failed(cause)
 
     def _finished(self, member: Member, outcome: Outcome) -> None:
+        if self._job.repeat and outcome.status == "paused":
+            return  # it goes on in the next of its cohorts
         trial = self._open[member.number]
         with self._failing([trial]):
             if self._job.export and member.best and not outcome.error:
@@ -80,6 +96,16 @@ class _Work:
                 outcome = dataclasses.replace(outcome, error=unread)
             trial.ended(member, outcome)
             del self._open[member.number]
+
+    def _train_again(self, repeat: Repeat, models: dict[str, keras.Model]) -> None:
+        """The one trial, in cohorts like those that it was part of."""
+        (trial,) = self._trials
+        for i, cohort in enumerate(repeat.cohorts):
+            until = repeat.cohorts[i + 1].epoch if i + 1 < len(repeat.cohorts) else None
+            if trial.number in self._open and (until is None or trial.progress.epoch < until):
+                trainer = repeated_trainer(trial, cohort, models, self._job.conditions)
+                self._train(trainer, [trial], cohort.mode, until=until)
+                trial.build(models)  # from its state.h5
 
     def _train_group(self, trials: list[TrainedTrial]) -> None:
         """Trains trials of one group: fused, in as many cohorts as memory asks for; or hands them back, to be trained
@@ -107,7 +133,7 @@ class _Work:
             for number in numbers:
                 del self._open[number]
         else:
-            self._train(solo_trainer(trials[0]), trials)
+            self._train(solo_trainer(trials[0]), trials, plan.mode)
 
     def _train_fused(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> None:
         """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; where its graph fails, the
@@ -140,22 +166,32 @@ class _Work:
             began = time.perf_counter()
             # Compiles the graph: where that fails, no trial has begun.
             trainer.rehearse(np.zeros((trainer.size, trials[0].steps), np.float32), 0)
-            self._train(trainer, trials, compiling=time.perf_counter() - began)
+            self._train(trainer, trials, plan.mode, compiling=time.perf_counter() - began)
         except StopRequested:
             raise
         except Exception as error:
             return error.with_traceback(None)
         return None
 
-    def _train(self, trainer: Trainer, trials: list[TrainedTrial], compiling: float = 0.0) -> None:
-        config = trials[0].config
+    def _train(
+        self,
+        trainer: Trainer,
+        trials: list[TrainedTrial],
+        mode: str,
+        *,
+        compiling: float = 0.0,
+        until: int | None = None,
+    ) -> None:
+        config, numbers = trials[0].config, [trial.number for trial in trials]
         for trial in trials:
             trial.started(cohort=len(trials))
+            if mode != "solo" and not self._job.repeat:
+                trial.emit(Grouped(time.time(), trial.progress.epoch, numbers, trainer.size, mode))
         loop = EpochLoop(
             trainer,
             [trial.member() for trial in trials],
             epochs=config.train.epochs,
-            until=self._job.until,
+            until=until or self._job.until,
             objective=trials[0].objective(),
             checkpoint_seconds=config.train.checkpoint_seconds,
             finished=self._finished,

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.objective import Objective
-from pipeline.records import Diagnosed, EpochEnded, Event
+from pipeline.records import Diagnosed, EpochEnded, Event, Grouped
 from pipeline.training import checkpoint
 from pipeline.training.callbacks import Observation, Watch
 from pipeline.training.progress import Progress, not_finite
@@ -239,3 +239,5 @@ class EpochLoop:
             self.trainer.keep([self._places[member.number] for member in self._running])
             self._places = {member.number: i for i, member in enumerate(self._running)}
             self._began_with, self._slowest = n, 0.0
+            for member in self._running:
+                member.emit(Grouped(time.time(), member.progress.epoch, list(self._places), n))

@@ -1,18 +1,23 @@
 """From trials to the trainer that trains them, each as far as its state.h5 goes."""
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import keras
+import numpy as np
 
 from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
 from pipeline.limits import MULTI_DEVICE
+from pipeline.records import Conditions, FormerCohort, TrialTask
 from pipeline.targets import call
 from pipeline.training import distributed
 from pipeline.training.distributed import DistributedTrainer
 from pipeline.training.fused import updates
 from pipeline.training.fused.trainer import FusedTrainer
-from pipeline.training.modes import FusionPlan
+from pipeline.training.loop import Trainer
+from pipeline.training.modes import FusionPlan, plan_fusion
 from pipeline.training.solo import SoloTrainer
 from pipeline.training.trial import TrainedTrial, build_model
 
@@ -48,6 +53,49 @@ def fused_trainer(trials: list[TrainedTrial], plan: FusionPlan, at_least: int = 
         if trial.state is not None:
             trainer.restore(i, trial.state)
     return trainer
+
+
+@dataclass
+class OneOfCohort:
+    """The trainer of a cohort as that of one of its trials. The others train along at its learning rates, for their
+    numbers change nothing of it, and nothing of them is kept."""
+
+    cohort: FusedTrainer
+    place: int  # of the trial
+    size: int = 1
+    waited: float = 0.0
+
+    def epoch(self, rates: np.ndarray, should_stop: Callable[[], bool]) -> list[dict[str, float]] | None:
+        results = self.cohort.epoch(np.repeat(rates, self.cohort.size, axis=0), should_stop)
+        self.waited = self.cohort.waited
+        return results and [results[self.place]]
+
+    def weights(self, i: int) -> list[np.ndarray]:
+        return self.cohort.weights(self.place)
+
+    def state(self, i: int) -> dict[str, np.ndarray]:
+        return self.cohort.state(self.place)
+
+    def keep(self, indices: list[int]) -> None:
+        """The one trial goes on."""
+
+
+def repeated_trainer(
+    trial: TrainedTrial, cohort: FormerCohort, models: dict[str, keras.Model], conditions: Conditions
+) -> Trainer:
+    """The trainer of one trial in a cohort as it was: the same graph, and so the same rounding."""
+    if cohort.mode == "solo":
+        return solo_trainer(trial)
+    trials = [
+        TrainedTrial(TrialTask(place, config, {}, "/nonexistent"), lambda event: None)
+        for place, config in enumerate(cohort.configs)
+    ]
+    for other in trials:
+        other.build(models)
+        other.progress = trial.progress
+    trials[cohort.place] = trial
+    plan = replace(plan_fusion(trials, len(trials), None, conditions), mode=cohort.mode)
+    return OneOfCohort(fused_trainer(trials, plan, cohort.places), cohort.place)
 
 
 def solo_trainer(trial: TrainedTrial) -> SoloTrainer:

@@ -96,6 +96,13 @@ BAD = {
         changed("softmax: pipeline.heads.softmax.Softmax", "softmax: pipeline.heads.cost.Cost"),
         "heads.softmax=pipeline.heads.cost.Cost: the map `heads` of conf/config.yaml does not say so",
     ),
+    "another target that it allows itself": (
+        lambda trial: [
+            changed("_target_: keras.optimizers.Adam", "_target_: os.system")(trial),
+            changed("- keras.optimizers.\n", "- keras.optimizers.\n- os.\n")(trial),
+        ],
+        "is not allowed",
+    ),
     "another target": (changed("_target_: keras.optimizers.Adam", "_target_: os.system"), "is not allowed"),
 }
 

@@ -168,8 +168,11 @@ def test_a_run_shows_and_a_sweep_ranks_by_them(tmp_path):
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert "best: trial" in swept.stdout and ", val_recall " in swept.stdout
     assert "test: recall " in swept.stdout
-    again = next(line for line in swept.stdout.splitlines() if line.startswith("again:"))
-    assert all(line.split("=")[0] in again for line in ADDED)  # it runs as it is printed
+    again, nearly = (
+        next(line for line in swept.stdout.splitlines() if line.startswith(label)) for label in ("again:", "nearly:")
+    )
+    assert all(line.split("=")[0] in nearly for line in ADDED)  # it runs as it is printed
+    assert "allowed_targets=" in again  # which no trial's own folder may say; names stand in its config
 
 
 def test_code_that_imports_keras_at_once_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import reason_of
 from pipeline.objective import Objective
-from pipeline.records import EpochEnded
+from pipeline.records import EpochEnded, Grouped
 from pipeline.training import checkpoint, loop
 from pipeline.training.callbacks import Callback, Watch
 from pipeline.training.progress import Progress
@@ -319,7 +319,7 @@ def test_a_cohort_is_compacted_where_that_saves_time(running, size, left, quicke
 def test_places_that_were_filled_up_stay_filled(tmp_path, size, kept):
     """Four trials, three of which end early: the last one goes on alone, unless only four of eight places were taken
     when it was resumed, for another size would round otherwise."""
-    keeping = []
+    keeping, told = [], []
 
     class Cohort(Scripted):
         def epoch(self, rates, should_stop):
@@ -338,7 +338,7 @@ def test_places_that_were_filled_up_stay_filled(tmp_path, size, kept):
             None if n == 0 else 1,
             tmp_path / f"{n}.h5",
             "",
-            lambda e: None,
+            told.append,
             Progress(),
         )
         for n in range(4 if size == 4 else 1)
@@ -353,3 +353,5 @@ def test_places_that_were_filled_up_stay_filled(tmp_path, size, kept):
         compacts=lambda running, size, *rest: running < size,
     ).run()
     assert keeping == kept
+    groups = [(e.epoch, e.trials, e.places) for e in told if isinstance(e, Grouped)]
+    assert groups == [(2, kept, len(kept))] * len(kept)  # who repeats it needs to know

@@ -88,9 +88,18 @@ def targets(group: str) -> set[str]:
 def maps(words: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The names of heads, metrics, formats and scales in the user's own conf/config.yaml, and in words of the command
     line, and what they call."""
-    words = naming(words)
-    own = _of_file("", words).plain() if words else _yaml(OURS / "config.yaml")
+    own = _own(words)
     return {name: own.get(name, {}) for name in MAPS}
+
+
+def allowed_targets(words: Sequence[str] = ()) -> list[str]:
+    """What may run by the user's own conf/config.yaml and words of the command line."""
+    return list(_own(words)["allowed_targets"])
+
+
+def _own(words: Sequence[str]) -> Mapping[str, Any]:
+    words = naming(words)
+    return _of_file("", words).plain() if words else _yaml(OURS / "config.yaml")
 
 
 def as_written(name: str) -> dict[str, Any]:

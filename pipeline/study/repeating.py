@@ -1,0 +1,117 @@
+"""`python run.py repeat=FOLDER`: a trial once more, with the bits it had: in cohorts like those it trained in.
+
+A sum that is split otherwise rounds otherwise, and training makes the difference grow: at a learning rate of 0.04 a
+trial that trains alone may end a percent away from itself in a cohort. What decides how sums are split is the mode of
+the computation, the number of its trials and the widest layers among them; events.jsonl has the trials by number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.checks import check
+from pipeline.config import Composed
+from pipeline.errors import InputError
+from pipeline.eventlog import epochs_of, events_of
+from pipeline.events import Grouped, Started
+from pipeline.records import FormerCohort, Repeat
+from pipeline.search.plan import Plan
+from pipeline.study import folders
+
+ALONE: list[int] = []  # in the place of a cohort's trials: there was no cohort
+UNKNOWN: list[int] = [-1]  # there was one, and an earlier version did not write down which
+# What a command may say besides: where and how the trial runs and is recorded.
+_FREE = ("repeat", "resume", "output_dir", "allowed_targets", "executor", "executor.max_restarts", "tracking")
+
+
+def plan_of(now: Composed, overrides: Sequence[str]) -> Plan:
+    """The plan of what `python run.py` composed and was told: of one trial, or of an earlier one again.
+
+    Raises InputError for overrides that a repeated trial can't honour, and for a folder without such a trial.
+    """
+    if now.config.repeat is None:
+        return Plan.of_one(now, list(overrides))
+    folder = Path(now.config.repeat)
+    for line in overrides:
+        if not applies(line):
+            raise InputError(
+                f"{line} does not apply: repeat={folder} trains what {folders.config_file(folder)} says.\n"
+                f"To change it, take the overrides in {folders.config_file(folder).with_name('overrides.yaml')}."
+            )
+    composed = _of_folder(folder, now)
+    if first := Composed.from_file(folders.config_file(folder)).config.repeat:  # it repeats another one itself
+        return plan_of(now.with_values({"repeat": first}), overrides)
+    groups = groups_of(folder)
+    if not groups:
+        raise InputError(f"repeat={folder}: this trial never began.")
+    if any(group.trials == UNKNOWN for group in groups):
+        raise InputError(
+            f"repeat={folder}: its events.jsonl does not say with which trials it trained; an earlier version wrote it."
+            f"\nNearly the same is what {folders.config_file(folder).with_name('overrides.yaml')} says."
+        )
+    cohorts = tuple(_cohort(folder, group, now) for group in groups)
+    fingerprint = next(event.data_fingerprint for event in events_of(folder) if isinstance(event, Started))
+    return Plan.of_one(composed, list(overrides), Repeat(str(folder), fingerprint, cohorts))
+
+
+def applies(override: str) -> bool:
+    """Whether an override changes nothing of what a repeated trial computes."""
+    key = override.lstrip("+~").partition("=")[0]
+    return key in _FREE or key.startswith("tracking.")
+
+
+def groups_of(folder: Path) -> list[Grouped]:
+    """With which trials the trial of a folder trained, each time for the epochs until the next; a restart repeats what
+    followed its checkpoint."""
+    groups: list[Grouped] = []
+    for event in events_of(folder):
+        match event:
+            case Started(time=time, resumed_after=epoch, cohort=n):
+                group = Grouped(time, epoch, ALONE, 1, "solo") if n == 1 else Grouped(time, epoch, UNKNOWN, 0, "fused")
+            case Grouped(mode=mode):
+                group = replace(event, mode=mode or groups[-1].mode)
+            case _:
+                continue
+        groups = [*(earlier for earlier in groups if earlier.epoch < group.epoch), group]
+    return groups
+
+
+def check_same_data(repeat: Repeat, fingerprint: str) -> None:
+    if fingerprint != repeat.fingerprint:
+        raise InputError(
+            f"repeat={repeat.folder}: the data has changed since (its fingerprint was {repeat.fingerprint}, is "
+            f"{fingerprint}).\nBring back the data as it was."
+        )
+
+
+def comparison(folder: Path, repeat: Repeat) -> tuple[str, bool]:
+    """A line that says whether the trial in `folder` was the one that it repeats, to the bit; and whether it was."""
+    pairs = list(zip(epochs_of(folder), epochs_of(Path(repeat.folder))))
+    differing = [now.epoch for now, before in pairs if now.metrics != before.metrics]
+    if differing:
+        cause = "other versions, another machine or other settings of one round otherwise"
+        return f"repeats {repeat.folder}, but differs from epoch {differing[0]} on: {cause}", False
+    return f"repeats {repeat.folder}: its {len(pairs)} epochs are equal to the bit", True
+
+
+def _cohort(folder: Path, group: Grouped, now: Composed) -> FormerCohort:
+    if group.trials == ALONE:
+        return FormerCohort(group.epoch, (), 0, 1, str(group.mode))
+    own = int(folder.name) if folder.name.isdigit() else -1
+    if own not in group.trials:
+        raise InputError(f"repeat={folder}: the folder was renamed; in its sweep it is called by its trial's number.")
+    paths = [folder if number == own else folder.parent / str(number) for number in group.trials]
+    configs = tuple(_of_folder(path, now).config for path in paths)
+    return FormerCohort(group.epoch, configs, group.trials.index(own), group.places, str(group.mode))
+
+
+def _of_folder(folder: Path, now: Composed) -> Composed:
+    path = folders.config_file(folder)
+    if not path.is_file():
+        raise InputError(
+            f"repeat={now.config.repeat}: {path} is missing. Give the folder of a trial, outputs/sweeps/NAME/N, "
+            "beside those of the trials that it trained with."
+        )
+    composed = Composed.from_file(path).with_settings_of(now)
+    check(composed.config)
+    return composed
