@@ -49,8 +49,7 @@ class Grouped(Event, kind="grouped"):
     their number and their widths, so that whoever repeats the trial to the bit needs to know them."""
 
     epoch: int  # done before
-    trials: list[int]  # their numbers, its own among them
-    places: int  # of the computation; those left over have the first trial again
+    trials: list[int]  # their numbers, its own among them; one that fills several places stands there as often
     mode: str | None = None  # fused_xla or fused; None: as before
 
 

@@ -77,9 +77,8 @@ class FormerCohort:
     """A cohort that a trial was part of, for some of its epochs."""
 
     epoch: int  # done before
-    configs: tuple[Config, ...]  # of its trials
+    configs: tuple[Config, ...]  # of its trials, a place each
     place: int  # of the trial itself, among them
-    places: int  # of the computation
     mode: str  # fused_xla, fused or solo
 
 
@@ -99,6 +98,7 @@ class TrainJob:
     number: int
     trials: tuple[TrialTask, ...]
     planned: int = 1  # trials that the cohort had when it was planned, which decides its mode
+    ended: Mapping[int, Config] = field(default_factory=dict)  # those of them that have, by number
     until: int | None = None  # pause after this epoch
     export: bool = False  # write model.h5 of each
     conditions: Conditions = field(default_factory=Conditions)

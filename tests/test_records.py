@@ -38,10 +38,10 @@ LINES = [
         | {"data_fingerprint": "e58d", "data_attributes": {"source": "x"}, "cohort": 3},
     ),
     (
-        Grouped(1.5, 2, [0, 3], 4, "fused_xla"),
-        {"time": 1.5, "event": "grouped", "epoch": 2, "trials": [0, 3], "places": 4, "mode": "fused_xla"},
+        Grouped(1.5, 2, [0, 3], "fused_xla"),
+        {"time": 1.5, "event": "grouped", "epoch": 2, "trials": [0, 3], "mode": "fused_xla"},
     ),
-    (Grouped(1.5, 3, [3], 1), {"time": 1.5, "event": "grouped", "epoch": 3, "trials": [3], "places": 1}),
+    (Grouped(1.5, 3, [3]), {"time": 1.5, "event": "grouped", "epoch": 3, "trials": [3]}),
     (
         EpochEnded(2.0, 1, BEST, 0.1, 0.25, 0.5),
         {"time": 2.0, "event": "epoch", "epoch": 1, "loss": 0.2, "val_loss": 0.3}
@@ -127,7 +127,7 @@ def test_a_line_of_a_kind_that_is_not_known_is_no_event(line):
 # Keys of a whole line that its kind can't do without.
 NEEDED = {
     "started": {"pid": 7},
-    "grouped": {"epoch": 2, "trials": [0], "places": 1},
+    "grouped": {"epoch": 2, "trials": [0]},
     "epoch": {"epoch": 1},
     "diagnosed": {"epoch": 0},
     "undiagnosed": {"reason": "why"},
@@ -138,7 +138,7 @@ NEEDED = {
 }
 BAD = [
     ({"event": "started", "pid": "seven"}, "event started.pid=seven must be a whole number."),
-    ({"event": "grouped", "epoch": 1, "trials": "03", "places": 1}, "event grouped.trials=03 must be a list."),
+    ({"event": "grouped", "epoch": 1, "trials": "03"}, "event grouped.trials=03 must be a list."),
     ({"event": "epoch", "epoch": 1.5}, "event epoch.epoch=1.5 must be a whole number."),
     ({"event": "epoch", "epoch": 1, "loss": "low"}, "event epoch.metrics.loss=low must be a number."),
     ({"event": "ended", "status": None}, "event ended.status=None must be text."),

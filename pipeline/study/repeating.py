@@ -67,7 +67,7 @@ def groups_of(folder: Path) -> list[Grouped]:
     for event in events_of(folder):
         match event:
             case Started(time=time, resumed_after=epoch, cohort=n):
-                group = Grouped(time, epoch, ALONE, 1, "solo") if n == 1 else Grouped(time, epoch, UNKNOWN, 0, "fused")
+                group = Grouped(time, epoch, ALONE if n == 1 else UNKNOWN, "solo" if n == 1 else "fused")
             case Grouped(mode=mode):
                 group = replace(event, mode=mode or groups[-1].mode)
             case _:
@@ -96,13 +96,14 @@ def comparison(folder: Path, repeat: Repeat) -> tuple[str, bool]:
 
 def _cohort(folder: Path, group: Grouped, now: Composed) -> FormerCohort:
     if group.trials == ALONE:
-        return FormerCohort(group.epoch, (), 0, 1, str(group.mode))
+        return FormerCohort(group.epoch, (), 0, str(group.mode))
     own = int(folder.name) if folder.name.isdigit() else -1
     if own not in group.trials:
         raise InputError(f"repeat={folder}: the folder was renamed; in its sweep it is called by its trial's number.")
-    paths = [folder if number == own else folder.parent / str(number) for number in group.trials]
-    configs = tuple(_of_folder(path, now).config for path in paths)
-    return FormerCohort(group.epoch, configs, group.trials.index(own), group.places, str(group.mode))
+    paths = {number: folder if number == own else folder.parent / str(number) for number in group.trials}
+    configs = {number: _of_folder(path, now).config for number, path in paths.items()}
+    places = tuple(configs[number] for number in group.trials)
+    return FormerCohort(group.epoch, places, group.trials.index(own), str(group.mode))
 
 
 def _of_folder(folder: Path, now: Composed) -> Composed:

@@ -99,6 +99,7 @@ class Study:
                 trials[missing[0]].number,
                 tuple(tasks[place] for place in missing),
                 planned=len(cohort),
+                ended={trials[place].number: tasks[place].config for place in cohort if place not in missing},
                 until=rung,
                 export=self.plan.single,
                 conditions=common,

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipeline.saving import check_savable
 from pipeline.training import modes
 from pipeline.training.fused import stacking
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
-from pipeline.training.trainers import fused_trainer, obstacle, repeated_trainer, solo_trainer
+from pipeline.training.trainers import along, fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
 
 Send = Callable[[Report], None]
@@ -103,8 +103,8 @@ class _Work:
         for i, cohort in enumerate(repeat.cohorts):
             until = repeat.cohorts[i + 1].epoch if i + 1 < len(repeat.cohorts) else None
             if trial.number in self._open and (until is None or trial.progress.epoch < until):
-                trainer = repeated_trainer(trial, cohort, models, self._job.conditions)
-                self._train(trainer, [trial], cohort.mode, until=until)
+                trainer, places = repeated_trainer(trial, cohort, models, self._job.conditions)
+                self._train(trainer, [trial], cohort.mode, places, until=until)
                 trial.build(models)  # from its state.h5
 
     def _train_group(self, trials: list[TrainedTrial]) -> None:
@@ -120,9 +120,19 @@ class _Work:
         size = plan.largest(len(trials))
         for start in range(0, len(trials), size):
             part = trials[start : start + size]
-            # A product of another number of trials may round otherwise: one that goes on does so among as many.
-            before = min(self._planned, max(trial.progress.cohort for trial in part))
-            self._train_fused(part, 0 if self._job.halved else before, plan)
+            self._train_fused(part, part if self._job.halved else self._filled(part), plan)
+
+    def _filled(self, trials: list[TrainedTrial]) -> list[TrainedTrial]:
+        """The places of a cohort that goes on, each with its trial. Among another number of trials, beside narrower
+        ones or in another order, products may round otherwise: so those that have ended train along where they did,
+        and the first of `trials` stands in for those that nobody knows."""
+        size = max(len(trials), min(self._planned, max(trial.progress.cohort for trial in trials)))
+        progress, own = trials[0].progress, {trial.number: trial for trial in trials}
+        for number in progress.members:
+            if number not in own and number in self._job.ended:
+                own[number] = along(number, self._job.ended[number], progress, {})
+        order = [*filter(own.__contains__, progress.members), *(n for n in own if n not in progress.members)]
+        return [*(own[number] for number in order), *[trials[0]] * (size - len(own))]
 
     def _train_unfused(self, trials: list[TrainedTrial], plan: modes.FusionPlan) -> None:
         numbers = tuple(trial.number for trial in trials)
@@ -135,10 +145,10 @@ class _Work:
         else:
             self._train(solo_trainer(trials[0]), trials, plan.mode)
 
-    def _train_fused(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> None:
-        """One cohort, filled up to `at_least` places. Out of memory, its halves are tried; where its graph fails, the
-        next mode; for any other error its trials train alone, where the error belongs to the trial that has it."""
-        error = self._attempt(trials, at_least, plan)
+    def _train_fused(self, trials: list[TrainedTrial], places: list[TrainedTrial], plan: modes.FusionPlan) -> None:
+        """One cohort; `places` has who trains along, too. Out of memory, its halves are tried; where its graph fails,
+        the next mode; for any other error its trials train alone, where the error belongs to the trial that has it."""
+        error = self._attempt(trials, places, plan)
         unended = [trial for trial in trials if trial.number in self._open]
         if error is None or not unended:
             return
@@ -149,7 +159,7 @@ class _Work:
         if out_of_memory(error) and len(unended) > 1:
             half = len(unended) // 2
             for part in (unended[:half], unended[half:]):
-                self._train_fused(part, 0, plan)
+                self._train_fused(part, part, plan)
             return
         fresh = all(trial.state is None for trial in unended) and not isinstance(error, OSError)
         if fresh and not out_of_memory(error):  # not of a full disk, nor of what was saved
@@ -158,15 +168,17 @@ class _Work:
         else:
             self._train_unfused(unended, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
 
-    def _attempt(self, trials: list[TrainedTrial], at_least: int, plan: modes.FusionPlan) -> Exception | None:
+    def _attempt(
+        self, trials: list[TrainedTrial], places: list[TrainedTrial], plan: modes.FusionPlan
+    ) -> Exception | None:
         """Trains a cohort; the error if it fails, without what it holds in memory."""
         try:
-            trainer = fused_trainer(trials, plan, at_least)
+            trainer = fused_trainer(places, plan)
             self._send(CohortPlanned(tuple(t.number for t in trials), plan.summary(len(trials))))
             began = time.perf_counter()
             # Compiles the graph: where that fails, no trial has begun.
             trainer.rehearse(np.zeros((trainer.size, trials[0].steps), np.float32), 0)
-            self._train(trainer, trials, plan.mode, compiling=time.perf_counter() - began)
+            self._train(trainer, trials, plan.mode, places, compiling=time.perf_counter() - began)
         except StopRequested:
             raise
         except Exception as error:
@@ -178,18 +190,22 @@ class _Work:
         trainer: Trainer,
         trials: list[TrainedTrial],
         mode: str,
+        places: Sequence[TrainedTrial] = (),
         *,
         compiling: float = 0.0,
         until: int | None = None,
     ) -> None:
-        config, numbers = trials[0].config, [trial.number for trial in trials]
+        """places: a trial for each place of the trainer; none: `trials` are they."""
+        config, numbers = trials[0].config, [trial.number for trial in places or trials]
         for trial in trials:
+            trial.progress.members = list(dict.fromkeys(numbers))
             trial.started(cohort=len(trials))
             if mode != "solo" and not self._job.repeat:
-                trial.emit(Grouped(time.time(), trial.progress.epoch, numbers, trainer.size, mode))
+                trial.emit(Grouped(time.time(), trial.progress.epoch, numbers, mode))
         loop = EpochLoop(
             trainer,
             [trial.member() for trial in trials],
+            [numbers.index(trial.number) for trial in trials],
             epochs=config.train.epochs,
             until=until or self._job.until,
             objective=trials[0].objective(),
@@ -234,7 +250,7 @@ def measure(job: MeasureJob) -> Measurement:
         plan = modes.plan_fusion([trial], job.planned, obstacle(trial), job.conditions)
         at_once = 1 if plan.mode == "solo" else plan.largest(job.planned)
         n = min(at_once, modes.TIMED_TRIALS)
-        make = partial(solo_trainer, trial) if plan.mode == "solo" else partial(fused_trainer, [trial], plan, n)
+        make = partial(solo_trainer, trial) if plan.mode == "solo" else partial(fused_trainer, [trial] * n, plan)
         try:
             start, step = modes.timed(make, trial)
             return Measurement(plan.summary(at_once), start, trial.steps * step)

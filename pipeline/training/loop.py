@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -88,6 +88,7 @@ class EpochLoop:
 
     trainer: Trainer
     members: list[Member]
+    places: Sequence[int] = ()  # of the members in the trainer, who may not be alone there; none: 0, 1, 2 …
     _: KW_ONLY
     epochs: int
     objective: Objective
@@ -100,7 +101,7 @@ class EpochLoop:
 
     def __post_init__(self) -> None:
         self._running = list(self.members)
-        self._places = {member.number: i for i, member in enumerate(self.members)}  # in the trainer
+        self._places = {m.number: place for m, place in zip(self.members, self.places or range(len(self.members)))}
         self._began_with = len(self.members)
         self._slowest = self._quickest = 0.0  # epochs since the trainer was last compiled, in seconds
 
@@ -240,4 +241,5 @@ class EpochLoop:
             self._places = {member.number: i for i, member in enumerate(self._running)}
             self._began_with, self._slowest = n, 0.0
             for member in self._running:
-                member.emit(Grouped(time.time(), member.progress.epoch, list(self._places), n))
+                member.progress.members = list(self._places)
+                member.emit(Grouped(time.time(), member.progress.epoch, list(self._places)))

@@ -13,6 +13,7 @@ class Progress:
     best_metrics: dict[str, float] = field(default_factory=dict)  # of that epoch
     seconds: float = 0.0
     cohort: int = 1  # trials in the computation that did the last epoch
+    members: list[int] = field(default_factory=list)  # their numbers, of those too that have ended and fill a place
     last_metrics: dict[str, float] = field(default_factory=dict)  # of the last epoch
 
     def update(self, metrics: dict[str, float], objective: Objective) -> bool:

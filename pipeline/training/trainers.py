@@ -1,16 +1,16 @@
 """From trials to the trainer that trains them, each as far as its state.h5 goes."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import keras
-import numpy as np
 
 from pipeline.data.input_pipeline import evaluation_batches, evaluation_steps, training_batches
 from pipeline.limits import MULTI_DEVICE
 from pipeline.records import Conditions, FormerCohort, TrialTask
+from pipeline.schema import Config
 from pipeline.targets import call
 from pipeline.training import distributed
 from pipeline.training.distributed import DistributedTrainer
@@ -18,8 +18,11 @@ from pipeline.training.fused import updates
 from pipeline.training.fused.trainer import FusedTrainer
 from pipeline.training.loop import Trainer
 from pipeline.training.modes import FusionPlan, plan_fusion
+from pipeline.training.progress import Progress
 from pipeline.training.solo import SoloTrainer
 from pipeline.training.trial import TrainedTrial, build_model
+
+OTHERS = -1  # the number of trials that train along, of whom nobody asks which they are
 
 
 def obstacle(trial: TrainedTrial) -> str | None:
@@ -33,16 +36,15 @@ def obstacle(trial: TrainedTrial) -> str | None:
     return updates.obstacle(trial.optimizer)
 
 
-def fused_trainer(trials: list[TrainedTrial], plan: FusionPlan, at_least: int = 0) -> FusedTrainer:
-    """The trainer of a cohort, each trial as far as its state.h5 goes; the first one again in places left over."""
-    filled = [*trials, *[trials[0]] * (at_least - len(trials))]
+def fused_trainer(trials: Sequence[TrainedTrial], plan: FusionPlan) -> FusedTrainer:
+    """The trainer of a cohort, a trial a place, each as far as its state.h5 goes."""
     trainer = FusedTrainer(
-        [trial.model for trial in filled],
-        [trial.optimizer for trial in filled],
-        [trial.splits for trial in filled],
-        seeds=[trial.config.seed for trial in filled],
+        [trial.model for trial in trials],
+        [trial.optimizer for trial in trials],
+        [trial.splits for trial in trials],
+        seeds=[trial.config.seed for trial in trials],
         batch_size=trials[0].config.train.batch_size,
-        label_smoothing=[trial.config.train.label_smoothing for trial in filled],
+        label_smoothing=[trial.config.train.label_smoothing for trial in trials],
         head=trials[0].head,
         epoch=trials[0].progress.epoch,
         resident=plan.resident,
@@ -55,47 +57,25 @@ def fused_trainer(trials: list[TrainedTrial], plan: FusionPlan, at_least: int = 
     return trainer
 
 
-@dataclass
-class OneOfCohort:
-    """The trainer of a cohort as that of one of its trials. The others train along at its learning rates, for their
-    numbers change nothing of it, and nothing of them is kept."""
-
-    cohort: FusedTrainer
-    place: int  # of the trial
-    size: int = 1
-    waited: float = 0.0
-
-    def epoch(self, rates: np.ndarray, should_stop: Callable[[], bool]) -> list[dict[str, float]] | None:
-        results = self.cohort.epoch(np.repeat(rates, self.cohort.size, axis=0), should_stop)
-        self.waited = self.cohort.waited
-        return results and [results[self.place]]
-
-    def weights(self, i: int) -> list[np.ndarray]:
-        return self.cohort.weights(self.place)
-
-    def state(self, i: int) -> dict[str, np.ndarray]:
-        return self.cohort.state(self.place)
-
-    def keep(self, indices: list[int]) -> None:
-        """The one trial goes on."""
-
-
 def repeated_trainer(
     trial: TrainedTrial, cohort: FormerCohort, models: dict[str, keras.Model], conditions: Conditions
-) -> Trainer:
-    """The trainer of one trial in a cohort as it was: the same graph, and so the same rounding."""
+) -> tuple[Trainer, list[TrainedTrial]]:
+    """The trainer of one trial in a cohort as it was: the same graph, and so the same rounding. And the trial of each
+    place."""
     if cohort.mode == "solo":
-        return solo_trainer(trial)
-    trials = [
-        TrainedTrial(TrialTask(place, config, {}, "/nonexistent"), lambda event: None)
-        for place, config in enumerate(cohort.configs)
-    ]
-    for other in trials:
-        other.build(models)
-        other.progress = trial.progress
+        return solo_trainer(trial), [trial]
+    trials = [along(OTHERS, config, trial.progress, models) for config in cohort.configs]
     trials[cohort.place] = trial
     plan = replace(plan_fusion(trials, len(trials), None, conditions), mode=cohort.mode)
-    return OneOfCohort(fused_trainer(trials, plan, cohort.places), cohort.place)
+    return fused_trainer(trials, plan), trials
+
+
+def along(number: int, config: Config, progress: Progress, models: dict[str, keras.Model]) -> TrainedTrial:
+    """A trial that only trains along in a cohort that has come as far as `progress`: it leaves nothing anywhere."""
+    trial = TrainedTrial(TrialTask(number, config, {}, "/nonexistent"), lambda event: None)
+    trial.build(models)
+    trial.progress = progress
+    return trial
 
 
 def solo_trainer(trial: TrainedTrial) -> SoloTrainer:

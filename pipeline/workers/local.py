@@ -105,7 +105,8 @@ class LocalExecutor:
         if not isinstance(event, Restarting) or not trials:
             return []
         if len(trials) == 1 or (worker.trained and deaths <= self._max_restarts):
-            return [replace(job, trials=trials, deaths=deaths)]
+            ended = {task.number: task.config for task in job.trials if task not in trials}
+            return [replace(job, trials=trials, ended={**job.ended, **ended}, deaths=deaths)]
         half = -(-len(trials) // 2)
         parts = trials[:half], trials[half:]
         return [replace(job, number=p[0].number, trials=p, deaths=0, halved=True) for p in parts]
