@@ -53,7 +53,7 @@ def test_it_says_how_the_trials_train_and_why(fused):
 def test_every_trial_has_its_events_and_its_state(fused):
     for number in TRIALS:
         found = events(fused[1] / str(number))
-        assert [event["event"] for event in found] == ["started", "epoch", "epoch", "ended"]
+        assert [event["event"] for event in found] == ["started", "grouped", "epoch", "epoch", "ended"]
         assert (found[0]["cohort"], found[-1]["status"]) == (4, "completed")
         assert (fused[1] / str(number) / "state.h5").exists()
 
