@@ -108,7 +108,7 @@ def test_costs_and_classes_of_one_structure_do_not_share_a_program(tmp_path):
     for head in ("sigmoid", "cost"):
         trials = [config_of(*common, f"model.head={head}", f"optimizer.learning_rate={r}") for r in (1e-3, 1e-2)]
         events, _ = run(tmp_path / head, trials, Conditions("always", "never"))
-        results[head] = [trial[1].metrics for trial in events]
+        results[head] = [trial[2].metrics for trial in events]
     assert all("accuracy" in metrics for metrics in results["sigmoid"])
     assert all("accuracy" not in metrics for metrics in results["cost"])
     assert results["sigmoid"][0]["val_loss"] > 0
