@@ -1,5 +1,6 @@
 """events.jsonl of a trial: what happened to it, oldest first."""
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ def events_of(folder: Path) -> Iterator[Event]:
             raise InputError(f"{folder / NAME}: line {number}: {error}") from None
         if event is not None:
             yield event
+
+
+def last_event(folder: Path) -> Event | None:
+    """None if nothing has happened yet."""
+    return next(iter(deque(events_of(folder), maxlen=1)), None)
 
 
 def append_event(folder: Path, event: Event) -> None:

@@ -16,12 +16,14 @@ from urllib.parse import quote, urlencode
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import store
+from pipeline.tracking.names import stored_name
 from pipeline.tracking.recorder import Recorder
 
 TAG = "mlflow.sharedViewState."
 # The workflow: without it the UI opens in its mode for agents. CHART: charts, with the list of runs beside them.
 PAGE = "#/experiments/{experiment}/runs?{query}&workflowType=machine_learning"
 VIEW = "viewStateShareKey={key}&compareRunsMode=CHART"
+RUNS_OF_A_PAGE = 100  # that the UI loads at once
 View = Mapping[str, object]  # MLflow's JSON, or a part of it
 
 
@@ -44,6 +46,12 @@ def publish(study: Study, runs: TrackedRuns, recorder: Recorder, pack: Callable[
     page = PAGE.format(experiment=experiment, query=VIEW.format(key=parent))
     # The note's link has no host: it holds wherever the UI is served.
     note = f"[Compare the trials of this sweep]({page})"
+    if (trials := len(study.ledger.trials)) > RUNS_OF_A_PAGE:
+        note += (
+            f"\n\nThe page draws the {RUNS_OF_A_PAGE} best of the {trials} trials, though a chart says “Showing all "
+            "runs”: its axes span what is best. “Load more”, below the list of runs, adds others; leaderboard.csv, "
+            "among the artifacts, has all."
+        )
     if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", state(study, runs, parent)), note):
         # In the order of creation, which is the default, the UI would fold the trials under their parent.
         order = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _order(study).items()}
@@ -57,7 +65,7 @@ def _children(parent: str) -> str:
 
 
 def _best(study: Study) -> str:
-    return f"best_{study.objective.metric}"
+    return stored_name(f"best_{study.objective.metric}")
 
 
 def _order(study: Study) -> dict[str, str | bool]:
@@ -68,7 +76,7 @@ def state(study: Study, runs: TrackedRuns, parent: str) -> View:
     """What the page shows: which runs in which order, which columns, which charts."""
     names = {
         "metrics": list(dict.fromkeys((_best(study), "best_val_loss", "best_epoch"))),
-        "params": study.plan.columns(),
+        "params": list(map(stored_name, study.plan.columns())),
         "tags": ["stage", "status"] if len(study.plan.stages) > 1 else ["status"],
     }
     columns = {f"{kind}.`{name}`": name for kind, group in names.items() for name in group}
@@ -124,15 +132,17 @@ def _parallel_axes(study: Study, runs: TrackedRuns) -> list[tuple[str, list[str]
     trials with parameters of their own, as optimizer=adam,momentum makes them, are drawn once more with those.
     """
     arms = study.plan.arms
-    axes_of = [[runs.axis(i, key) for key in arm.space if _drawn(study, key)] for i, arm in enumerate(arms)]
+    axes_of = [
+        [stored_name(runs.axis(i, key)) for key in arm.space if _drawn(study, key)] for i, arm in enumerate(arms)
+    ]
     shared = [axis for axis in axes_of[0] if all(axis in axes for axes in axes_of)]
     crossed = [key for key in arms[0].crossed if _drawn(study, key)]
-    charts = [("All trials", shared + crossed)]
+    charts = [("All trials", shared + list(map(stored_name, crossed)))]
     for axes in dict.fromkeys(map(tuple, axes_of)):
         if own := [axis for axis in axes if axis not in shared]:
             alike = [arm for arm, its in zip(arms, axes_of) if set(axes) <= set(its)]
             varied = [key for key in crossed if len({str(arm.crossed[key]) for arm in alike}) > 1]
-            charts.append((f"Trials with {', '.join(own)}", [*axes, *varied]))
+            charts.append((f"Trials with {', '.join(own)}", [*axes, *map(stored_name, varied)]))
     return charts
 
 

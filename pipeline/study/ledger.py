@@ -3,6 +3,7 @@
 One JSON line a fact, fsynced before the next step. What is not in the ledger did not happen; what is stays.
 """
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from pipeline import locks
 from pipeline.errors import InputError
 from pipeline.jsonl import JsonLines, read
-from pipeline.records import Ended, Paused, Trial
+from pipeline.records import Ended, Paused, TestResult, Trial
 
 
 class Ledger:
@@ -26,13 +27,16 @@ class Ledger:
         self, folder: Path, *, what: str, otherwise: str = "Wait for it.", file: str | None = "ledger"
     ) -> None:
         self.header: Mapping[str, object] | None = None
+        self.identity: str | None = None  # which tells the sweep from any other, of the same name or folder
         self.parent_run: str | None = None
+        self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
         self.regions: dict[str, Sequence[Mapping[str, str]]] = {}
         self.trials: dict[int, Trial] = {}
         try:
             self._lock = locks.exclusive(folder / ".lock", wait=False)
         except BlockingIOError:
             raise InputError(f"{what} is running in another process. {otherwise}") from None
+        self._adding = threading.Lock()  # the recorder's thread notes what it has stored
         self._file: JsonLines | None = None
         if file:
             self._replay(folder / file)
@@ -49,8 +53,14 @@ class Ledger:
         match record["record"]:
             case "study":
                 self.header = record["header"]
+            case "identity":
+                self.identity = record["id"]
             case "tracking":
+                if record["run_id"] != self.parent_run:  # a new one has no runs yet
+                    self.trials = {number: replace(trial, run_id=None) for number, trial in self.trials.items()}
                 self.parent_run = record["run_id"]
+            case "tested":
+                self.tested[record["trial"]] = TestResult(record["metrics"], record["n"])
             case "region":
                 self.regions[record["stage"]] = record["arms"]
             case "asked":
@@ -71,16 +81,25 @@ class Ledger:
 
     def _add(self, *facts: dict[str, object]) -> None:
         """Appends facts durably, then takes them as true."""
-        if self._file:
-            self._file.append(*facts)
-        for fact in facts:
-            self._apply(fact)
+        with self._adding:
+            if self._file:
+                self._file.append(*facts)
+            for fact in facts:
+                self._apply(fact)
 
     def begin(self, header: Mapping[str, object]) -> None:
         self._add({"record": "study", "header": header})
 
+    def identify(self, identity: str) -> None:
+        """Before the tracking store has it: whoever finds it there may be killed before noting its parent run."""
+        self._add({"record": "identity", "id": identity})
+
     def note_parent_run(self, run_id: str) -> None:
         self._add({"record": "tracking", "run_id": run_id})
+
+    def note_tested(self, number: int, result: TestResult) -> None:
+        """The test split was read for a trial, which is not done again."""
+        self._add({"record": "tested", "trial": number, "metrics": result.metrics, "n": result.n})
 
     def note_region(self, stage: str, arms: Sequence[Mapping[str, str]]) -> None:
         """Where the stage after `stage` looks, so that a reader sees why."""

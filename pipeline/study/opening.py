@@ -1,5 +1,6 @@
 """A study in its folder, new or as an earlier start left it: one that was begun otherwise is not gone on with."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 from pipeline import compatibility
 from pipeline.config import Composed, differences
 from pipeline.errors import InputError
-from pipeline.eventlog import events_of
+from pipeline.eventlog import events_of, last_event
 from pipeline.heads.lookup import head_of
-from pipeline.records import DataFacts, Ended, Started
+from pipeline.records import DataFacts, Ended, Started, Trial
 from pipeline.search.plan import Arm, Plan
 from pipeline.search.space import Interval
 from pipeline.study import folders
@@ -35,15 +36,46 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
         what, anew = f"sweep.name={folder.name}", "give this sweep another name"
         ledger = Ledger(folder, what=what, otherwise="Use another name.")
     try:
-        before = _of_run(folder, what, fingerprint, plan) if plan.single else compatibility.current(ledger.header)
+        before = _of_run(folder, fingerprint, plan) if plan.single else compatibility.current(ledger.header)
         if before is None:
             ledger.begin(now)
         else:
             _check_same(what, anew, compatibility.with_entries(before, now), now)
+        if not plan.single and ledger.identity is None:
+            ledger.identify(uuid.uuid4().hex)
     except BaseException:
         ledger.close()
         raise
-    return Study(plan, folder, ledger)
+    study = Study(plan, folder, ledger)
+    _take_ends(study)
+    return study
+
+
+def _take_ends(study: Study) -> None:
+    """Has the ledger know of every end that stands in a trial's events: a kill may have come between the two."""
+    ledger = study.ledger
+    begun = [trial for trial in ledger.trials.values() if trial.started and trial.status is None]
+    if study.plan.single:
+        begun = [Trial(0, study.plan.stages[0].name, 0, {})]
+    for trial in begun:
+        last = last_event(study.trial_folder(trial))
+        if isinstance(last, Ended):
+            if trial.number not in ledger.trials:
+                ledger.ask([trial])
+            ledger.on(trial, last)
+
+
+def open_ended(plan: Plan) -> tuple[Study, DataFacts] | None:
+    """The run that is to be resumed, if it has ended, with what its events say of its data: all that may be left to do
+    is to record it. Raises InputError if it was begun otherwise."""
+    folder = Path(str(plan.config.resume))
+    if not folders.config_file(folder).is_file() or not isinstance(last_event(folder), Ended):
+        return None
+    facts = DataFacts("", "", {}, {})
+    for event in events_of(folder):
+        if isinstance(event, Started):
+            facts = DataFacts(event.data_fingerprint or facts.fingerprint, "", {}, event.data_attributes)
+    return open_study(plan, [facts]), facts
 
 
 def _check_same(what: str, anew: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -68,13 +100,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [line.removeprefix(f"{arms[0]}config.").removeprefix(arms[0]) for line in lines]
 
 
-def _of_run(folder: Path, what: str, fingerprint: str, now: Plan) -> Mapping[str, object]:
-    """The header of a run that was interrupted; its events may lack the fingerprint of its data. Raises InputError if
-    it has ended."""
-    for event in reversed(events := list(events_of(folder))):
-        if isinstance(event, Ended):
-            raise InputError(f"{what}: this run has ended ({event.status}); start a new one.")
-    fingerprints = (event.data_fingerprint for event in events if isinstance(event, Started))
+def _of_run(folder: Path, fingerprint: str, now: Plan) -> Mapping[str, object]:
+    """The header of a run that was begun; its events may lack the fingerprint of its data."""
+    fingerprints = (event.data_fingerprint for event in events_of(folder) if isinstance(event, Started))
     composed = Composed.from_file(folders.config_file(folder))
     return header(Plan.of_one(composed, []), next(filter(None, fingerprints), fingerprint), now)
 

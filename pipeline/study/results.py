@@ -58,7 +58,7 @@ def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
         page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
         print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
     if problem:
-        print_line(f"tracking: not all was recorded, {problem}", "yellow")
+        print_line(f"tracking: not all was recorded, {problem}; resume={folder} forwards it", "yellow")
     if study.plan.repeat:
         line, equal = comparison(folder, study.plan.repeat)
         print_line(line, None if equal else "yellow")
@@ -90,7 +90,7 @@ def conclude_sweep(
         print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
     for trial in trials:
         # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
-        if trial.started and not trial.run_id:
+        if trial.started:
             recorder.open(runs.trial(trial))
     status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
     recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
@@ -113,15 +113,18 @@ def _export(study: Study, executor: Executor) -> None:
 
 
 def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
-    """The winner's metrics on the test split, which is read here and nowhere else in a sweep."""
-    answer = ask(executor, TestJob(winner.number, study.task(winner)))
-    if isinstance(answer, Failure):
-        print_line(f"test: not evaluated, {answer.reason}", "yellow")
-        return {}
-    assert isinstance(answer, TestResult)
-    values = ", ".join(f"{name} {number(value)}" for name, value in answer.metrics.items())
-    print_line(f"test: {values} on {answer.n} example{'' if answer.n == 1 else 's'}")
-    return {f"test_{name}": value for name, value in answer.metrics.items()}
+    """The winner's metrics on the test split, which is read here and nowhere else in a sweep, and once."""
+    if winner.number not in study.ledger.tested:
+        answer = ask(executor, TestJob(winner.number, study.task(winner)))
+        if isinstance(answer, Failure):
+            print_line(f"test: not evaluated, {answer.reason}", "yellow")
+            return {}
+        assert isinstance(answer, TestResult)
+        study.ledger.note_tested(winner.number, answer)
+    result = study.ledger.tested[winner.number]
+    values = ", ".join(f"{name} {number(value)}" for name, value in result.metrics.items())
+    print_line(f"test: {values} on {result.n} example{'' if result.n == 1 else 's'}")
+    return {f"test_{name}": value for name, value in result.metrics.items()}
 
 
 def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:

@@ -16,23 +16,24 @@ from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
 from pipeline.study.interruption import stopping
 from pipeline.study.listeners import Listener, make_listeners
-from pipeline.study.opening import open_study
+from pipeline.study.opening import open_ended, open_study
 from pipeline.study.repeating import check_same_data
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line
+from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, Recorder
-from pipeline.tracking.store import check_tracking
+from pipeline.tracking.store_checks import check_tracking
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor, ask
 from pipeline.workers.inline import InlineExecutor
 from pipeline.workers.local import LocalExecutor
 
 
-def run(plan: Plan) -> int:
+def run(plan: Plan, executor: Executor | None = None) -> int:
     """Runs or resumes what is planned; returns the exit status: 0 done, 1 the trial failed, or none of a sweep
-    completed, 130 interrupted.
+    completed, 130 interrupted. executor: another than that of the config.
 
     Raises InputError, with nothing left behind, for what can't be trained.
     """
@@ -42,11 +43,13 @@ def run(plan: Plan) -> int:
     for key in ("resume", "repeat"):
         if (folder := getattr(config, key)) and not plan.single:
             raise InputError(f"{key}={folder} is for one trial, python run.py {key}={folder}, not for a sweep.")
+    if plan.single and config.resume and (ended := open_ended(plan)):
+        return _record(*ended)
     if config.experiment and not plan.single:
         check_figure(config.experiment.figure)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
-    executor = make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))
+    executor = executor or make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))
     try:
         data = load_data(plan, executor)
         if plan.repeat:
@@ -96,10 +99,11 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
         results.print_averages(config)
         display = TrialDisplay(config.train.epochs, list(head_of(config).axes()))
     else:
-        recorder.open(runs.parent())
+        assert ledger.identity
+        recorder.open(runs.parent(ledger.identity))
         for trial in ledger.trials.values():
-            if trial.status and not trial.run_id:
-                recorder.open(runs.trial(trial))  # ended, but the store never heard all of it
+            if trial.status:
+                recorder.open(runs.trial(trial))  # forwarded, if the store has not all of it
         display = SweepDisplay(study.objective.metric)
         print_line(f"sweep {study.folder.name} in {study.folder}")
     study.subscribers += [display, recorder, *listeners]
@@ -125,23 +129,38 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
         display.close()
 
 
+def _record(study: Study, facts: DataFacts) -> int:
+    """Records a run that has ended, of which the store did not hear, or was lost since; returns the exit status."""
+    (trial,) = study.ledger.trials.values()
+    runs = TrackedRuns(study.plan, study.folder, [facts])
+    recorder = _recorder(study, runs)
+    try:
+        if study.config.tracking.kind == "none" or recorder.has_all_of(trial.number):
+            raise InputError(f"resume={study.folder}: this run has ended ({trial.status}); start a new one.")
+        recorder.open(runs.trial(trial))
+        status = results.conclude_run(study, recorder, interrupted=False)
+        return 1 if recorder.close() else status
+    finally:
+        study.ledger.close()
+
+
 def _recorder(study: Study, runs: TrackedRuns) -> Recorder:
     config, ledger = study.config, study.ledger
     uri, experiment = config.tracking.uri, config.tracking.experiment
     if config.tracking.kind == "none" or not uri or not experiment:
         return Recorder()
-    stale = None
+    earlier = None
     if study.plan.single and config.resume:
-        stale = f"tags.folder = '{study.folder.resolve()}'"
-    elif ledger.parent_run:
-        stale = f"tags.`mlflow.parentRunId` = '{ledger.parent_run}'"
+        ended = any(trial.status for trial in ledger.trials.values())
+        earlier = EarlierStart(folder=str(study.folder.resolve()), ended=ended)
+    elif not study.plan.single:
+        recorded = frozenset(t.number for t in ledger.trials.values() if t.run_id and t.status)
+        earlier = EarlierStart(ledger.identity, ledger.parent_run, recorded)
     writer = MlflowWriter(
         uri,
         experiment,
         Path(config.output_dir) / "mlartifacts",  # a run has its own folder there, by its id
-        parent_id=ledger.parent_run,
-        stale=stale,
-        recorded=frozenset(t.number for t in ledger.trials.values() if t.run_id),
+        earlier=earlier,
         on_parent=ledger.note_parent_run,
         on_recorded=ledger.note_recorded,
     )

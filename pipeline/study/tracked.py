@@ -23,12 +23,12 @@ class TrackedRuns:
     def __init__(self, plan: Plan, folder: Path, data: Sequence[DataFacts]) -> None:
         self._plan, self._folder, self._data = plan, folder, data
 
-    def parent(self) -> TrackedRun:
-        """The run of a sweep as a whole."""
+    def parent(self, identity: str) -> TrackedRun:
+        """The run of a sweep as a whole. identity: tells it from a sweep of the same name that was there before."""
         sweep = self._plan.config.sweep
         params: dict[str, object] = {f"sweep.{key}": getattr(sweep, key) for key in ("n_trials", "metric", "max_tier")}
         params["sweep.sampler"] = self._plan.sampler.target.rpartition(".")[2]
-        tags = {"kind": "sweep", "folder": str(self._folder), **self._data_tags()}
+        tags = {"kind": "sweep", "folder": str(self._folder), "sweep_id": identity, **self._data_tags()}
         return TrackedRun(f"sweep {self._folder.name}", params, tags)
 
     def trial(self, trial: Trial) -> TrackedRun:
@@ -43,7 +43,8 @@ class TrackedRuns:
         folder = str(self._folder.resolve())
         tags = {"kind": "run", "folder": folder, "data_fingerprint": self._data[0].fingerprint, **self._data_tags()}
         tags |= {f"version.{name}": version for name, version in library_versions().items()}
-        return TrackedRun(f"run {self._folder.name}", params, tags, number=trial.number, folder=self._folder)
+        name, has_ended = f"run {self._folder.name}", trial.status is not None
+        return TrackedRun(name, params, tags, number=trial.number, folder=self._folder, has_ended=has_ended)
 
     def _of_sweep(self, trial: Trial) -> TrackedRun:
         """Only what was searched or crossed, with its coordinate where its scale is not linear, and the window in steps
@@ -63,7 +64,8 @@ class TrackedRuns:
         name += f" {trial.stage}" if len(self._plan.stages) > 1 else ""
         for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key
             name += f" {key.rsplit('.', 1)[-1]}={to_text(value)}" if "." in key else f" {value}"
-        return TrackedRun(name, params, tags, number=trial.number, folder=folder)
+        has_ended = trial.status is not None
+        return TrackedRun(name, params, tags, number=trial.number, folder=folder, has_ended=has_ended)
 
     def axis(self, arm: int, key: str) -> str:
         """The parameter of an arm's runs over which `key` spreads evenly on a linear axis, the only kind that MLflow's

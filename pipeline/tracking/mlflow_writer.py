@@ -1,5 +1,6 @@
 """All that talks to MLflow: runs, their parameters, metrics, tags and artifacts. Used by the recorder's thread only."""
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,10 +10,13 @@ from typing import Any
 
 from pipeline.eventlog import events_of
 from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
-from pipeline.tracking import store
+from pipeline.tracking import owner, store
+from pipeline.tracking.earlier import EarlierStart, Kept, close_abandoned
+from pipeline.tracking.names import LONGEST_NAME, LONGEST_PARAM, by_stored_name, stored_value
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
-LONGEST_NAME, LONGEST_LAYER = 250, 200  # characters that MLflow takes, and how many of them name the layer
+NOTE = "mlflow.note.content"  # the tag that the UI shows as a run's description
+LONGEST_LAYER = 200  # characters that name it, of those of a metric's name
 
 
 @dataclass
@@ -24,6 +28,7 @@ class TrackedRun:
     tags: Mapping[str, str]
     number: int | None = None  # None: the sweep's parent run
     folder: Path | None = None
+    has_ended: bool = False  # whether an end that its events tell is not from before another start
     run_id: str | None = None
     pending: list[Event] = field(default_factory=list)
     first_pending: float | None = None
@@ -40,26 +45,23 @@ class MlflowWriter:
     experiment: str
     artifacts: Path  # of an experiment that is made
     _: KW_ONLY
-    parent_id: str | None = None  # the parent run of a sweep that is resumed
-    # A filter for runs that an earlier process began: those whose trial is not among `recorded` are deleted, and their
-    # trials forwarded afresh.
-    stale: str | None = None
-    recorded: frozenset[int] = frozenset()
-    on_parent: Callable[[str], None] = lambda run_id: None  # called once the parent run is stored
+    earlier: EarlierStart | None = None  # None: the study is new
+    on_parent: Callable[[str], None] = lambda run_id: None  # called once a parent run is stored that was not noted
     on_recorded: Callable[[int, str], None] = lambda number, run_id: None  # called once a whole trial is
 
     runs: dict[int | None, TrackedRun] = field(default_factory=dict, init=False)
     experiment_id: str | None = field(default=None, init=False)
+    kept: Kept = field(default_factory=Kept, init=False)
     _client: Any = field(default=None, init=False)
 
     def connect(self) -> None:
-        """Imports MLflow, makes the database and the experiment if need be, clears what a crash left."""
-        self._client, self.experiment_id = store.connect(self.uri, self.experiment, self.artifacts)
-        if self.stale:
-            for run in self._client.search_runs([self.experiment_id], self.stale, max_results=50_000):
-                if int(run.data.tags.get("trial", -1)) not in self.recorded:
-                    self._client.set_terminated(run.info.run_id, "KILLED")  # for who looks at deleted runs
-                    self._client.delete_run(run.info.run_id)
+        """Imports MLflow, makes the database and the experiment if need be, sees to what earlier processes left."""
+        self._client, experiment_id = store.connect(self.uri, self.experiment, self.artifacts)
+        with contextlib.suppress(Exception):  # other studies' runs: the next start tries again
+            close_abandoned(self._client)
+        if self.earlier:
+            self.kept = self.earlier.settle(self._client, experiment_id)
+        self.experiment_id = experiment_id
 
     def stored(self, number: int | None) -> str:
         """The id of a run, which is created with its parameters when it is first asked for."""
@@ -74,12 +76,14 @@ class MlflowWriter:
                 "mlflow.runName": run.name,
                 "mlflow.source.name": "run.py",
                 "mlflow.source.type": "LOCAL",
-                **run.tags,
+                owner.TAG: owner.mark(),
+                **by_stored_name(run.tags.items()),
             }
             if run.number is not None and None in self.runs:
                 tags["mlflow.parentRunId"] = self.stored(None)
             # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
             began = next((int(1000 * (e.time - (getattr(e, "seconds", None) or 0.0))) for e in run.pending), None)
+            tags = {name: stored_value(value) for name, value in tags.items()}
             run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
         return run.run_id
 
@@ -87,7 +91,10 @@ class MlflowWriter:
         """In as few calls as MLflow's limits allow, for each costs milliseconds; the first brings the parameters."""
         from mlflow.entities import Param
 
-        params = [] if run.has_params else [Param(key, str(value)[:6000]) for key, value in run.params.items()]
+        params = []
+        if not run.has_params:
+            named = by_stored_name(run.params.items())
+            params = [Param(name, stored_value(value, LONGEST_PARAM)) for name, value in named.items()]
         while metrics or tags or params:
             self._client.log_batch(run.run_id, metrics=metrics[:800], tags=tags, params=params[:100])
             metrics, tags, params = metrics[800:], [], params[100:]
@@ -98,18 +105,31 @@ class MlflowWriter:
 
         A trial that goes on after a rung of its sweep is opened once more: it keeps the run it has.
         """
-        if self.runs.setdefault(run.number, run) is not run:
+        if run.number in self.kept.recorded or self.runs.setdefault(run.number, run) is not run:
             return
         if run.number is None:
-            if run.run_id is None and self.parent_id:
-                run.run_id, run.has_params = self.parent_id, True
-            run_id = self.stored(None)
-            self._client.update_run(run_id, status="RUNNING")
-            self.on_parent(run_id)
+            self._open_parent(run)
         elif run.folder is not None:
-            for event in events_of(run.folder):
-                if isinstance(event, Diagnosed | EpochEnded | Ended):
+            events = list(events_of(run.folder))
+            last = next((event for event in reversed(events) if isinstance(event, Ended)), None)
+            for event in events:
+                if isinstance(event, Diagnosed | EpochEnded):
                     self.take(run.number, event)
+            if run.has_ended and last:  # once, though a crash had it said twice
+                self.take(run.number, last)
+
+    def _open_parent(self, run: TrackedRun) -> None:
+        from mlflow.entities import RunTag
+
+        if self.kept.parent_id:
+            run.run_id = self.kept.parent_id
+            run.has_params = bool(self._client.get_run(run.run_id).data.params)
+            tags = {**by_stored_name(run.tags.items()), owner.TAG: owner.mark()}
+            self._log(run, [], [RunTag(name, stored_value(value)) for name, value in tags.items()])
+            self._client.update_run(run.run_id, status="RUNNING")
+        run_id = self.stored(None)
+        if self.earlier is None or run_id != self.earlier.parent_id:
+            self.on_parent(run_id)
 
     def take(self, number: int, event: Event) -> None:
         """One more event; the end of a trial is stored with all that came before it."""
@@ -144,16 +164,15 @@ class MlflowWriter:
         for event in run.pending:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
-                metrics += [Metric(name, value, int(event.time * 1000), event.epoch) for name, value in _values(event)]
+                at, values = int(event.time * 1000), by_stored_name(_values(event))
+                metrics += [Metric(name, value, at, event.epoch) for name, value in values.items()]
         ended = next((event for event in reversed(run.pending) if isinstance(event, Ended)), None)
         if ended:
             if ended.status in SCORED:
-                best = {
-                    **{f"best_{name}": value for name, value in ended.metrics.items()},
-                    "best_epoch": ended.best_epoch,
-                }
+                best = by_stored_name((f"best_{name}", value) for name, value in ended.metrics.items())
+                best["best_epoch"] = ended.best_epoch
                 metrics += [Metric(name, value, int(ended.time * 1000), 0) for name, value in best.items()]
-            tags = [RunTag("status", ended.status), RunTag("reason", (ended.reason or "")[:5000])]
+            tags = [RunTag("status", ended.status), RunTag("reason", stored_value(ended.reason or ""))]
         elif any(isinstance(event, Interrupted) for event in run.pending):
             tags = [RunTag("status", "interrupted")]
         self._log(run, metrics, tags)
@@ -177,9 +196,11 @@ class MlflowWriter:
                 if number is not None and (run.run_id or run.pending) and not run.terminated:
                     self.take(number, Interrupted(time.time()))
         run_id, at = self.stored(None), int(time.time() * 1000)
+        named, before = by_stored_name(metrics.items()), self._client.get_run(run_id).data.metrics
         self._client.log_batch(
             run_id,
-            metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+            # What an earlier start has said already would be one more point of a curve.
+            metrics=[Metric(name, value, at, 0) for name, value in named.items() if before.get(name) != value],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
         self._client.set_terminated(run_id, status)
@@ -189,8 +210,10 @@ class MlflowWriter:
         try:
             self._client.set_experiment_tag(self.experiment_id, key, value)
             parent = self.stored(None)
-            if "mlflow.note.content" not in self._client.get_run(parent).data.tags:  # it may be the user's by now
-                self._client.set_tag(parent, "mlflow.note.content", note)
+            before = self._client.get_run(parent).data.tags.get(NOTE)
+            ours = (None, re.sub(r"\d+", "0", note), re.sub(r"\d+", "0", note.split("\n")[0]))  # of however many trials
+            if (before and re.sub(r"\d+", "0", before)) in ours:  # or it is the user's by now
+                self._client.set_tag(parent, NOTE, note)
         except Exception:
             return False
         return True

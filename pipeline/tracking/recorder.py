@@ -20,6 +20,7 @@ from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
 from pipeline.tracking.subscriber import Occurrence
 
 T = TypeVar("T")
+HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # MLflow's errors that no second try mends
 
 
 class Recorder:
@@ -44,6 +45,10 @@ class Recorder:
     def close(self) -> str | None:
         """Waits until all is forwarded; a line that says what was not, if anything."""
         return None
+
+    def has_all_of(self, number: int) -> bool:
+        """Whether the store had a whole trial before this start."""
+        return False
 
     def experiment_id(self) -> str | None:
         return None
@@ -85,6 +90,10 @@ class MlflowRecorder(Recorder):
 
     def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
         self._queue.put(partial(self._writer.summary, metrics, tags, status))
+
+    def has_all_of(self, number: int) -> bool:
+        self._ready.wait(60)
+        return number in self._writer.kept.recorded
 
     def experiment_id(self) -> str | None:
         self._ready.wait(60)
@@ -137,7 +146,7 @@ class MlflowRecorder(Recorder):
                 action()
                 return
             except Exception as error:
-                if pause is None or self._problem:
+                if pause is None or self._problem or getattr(error, "error_code", None) in HOPELESS:
                     self._problem = self._what_failed(error)
                     return
                 time.sleep(pause)

@@ -1,18 +1,15 @@
-"""The tracking store: is it usable (asked before anything trains, without importing MLflow), and its making."""
+"""The tracking store: its address, and its making."""
 
 import contextlib
 import os
 import re
-import socket
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote
 
 from pipeline import locks
-from pipeline.errors import InputError
-from pipeline.schema import Config, Tracking
+from pipeline.schema import Tracking
 from pipeline.secret import masked
 
 SQLITE = "sqlite:///"
@@ -26,9 +23,12 @@ def sqlite_path(uri: str) -> Path | None:
 def absolute(uri: str) -> str:
     """The same store from whatever folder: MLflow keeps connections by their address, for the process's next study."""
     path = sqlite_path(uri)
-    if path is None or "?" in str(Path.cwd()):  # where options would begin
-        return uri
-    return f"{SQLITE}{path.absolute()}"
+    return uri if path is None or not is_plain(Path.cwd()) else f"{SQLITE}{path.absolute()}"
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a path reads the same as (part of) an address: there `?` begins options, and `%3f` is one letter."""
+    return "?" not in str(path) and unquote(str(path)) == str(path)
 
 
 def ui(tracking: Tracking) -> str:
@@ -46,70 +46,6 @@ def ui_hint(tracking: Tracking) -> str:
     if uri == "sqlite:///outputs/mlflow.db":
         return "   (after `make ui`)"
     return f"   (after `mlflow ui --backend-store-uri {masked(uri)}`)"
-
-
-def check_tracking(config: Config) -> None:
-    """Raises InputError, before anything trains, if what is to be recorded could not be."""
-    tracking = config.tracking
-    if tracking.kind == "mlflow":
-        if not tracking.uri or not tracking.experiment:
-            raise InputError("tracking=mlflow needs tracking.uri and tracking.experiment.")
-        check_store(tracking.uri, Path(config.output_dir))
-
-
-def check_store(uri: str | None, output_dir: Path) -> None:
-    """Raises InputError, naming the file or address, if the store is missing, unreadable or not MLflow's.
-
-    A database that does not exist is made later if its folder is there; only `output_dir` is made for it.
-    """
-    path = sqlite_path(uri or "")
-    if path is not None:
-        return _check_file(path, output_dir)
-    parts = urlsplit(uri or "")
-    if parts.scheme not in ("http", "https", "postgresql+psycopg2", "mysql+pymysql") or not parts.hostname:
-        raise InputError(
-            f"tracking.uri={masked(str(uri))} is not a tracking store. Allowed: sqlite:///FILE, http://HOST:PORT, "
-            "https://HOST, or tracking=none."
-        )
-    if parts.scheme in ("http", "https"):
-        try:
-            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        except ValueError as error:
-            raise InputError(masked(f"tracking.uri={uri}: {error}.")) from None
-        try:
-            socket.create_connection((parts.hostname, port), timeout=5).close()
-        except OSError as error:
-            raise InputError(
-                f"tracking.uri={masked(str(uri))}: no tracking server answers there ({error.strerror or error}). "
-                "Start it, or use tracking=mlflow without a uri for the embedded store, or tracking=none."
-            ) from None
-    return None
-
-
-def _check_file(path: Path, output_dir: Path) -> None:
-    if not path.parent.exists() and path.parent.absolute() != output_dir.absolute():
-        raise InputError(f"tracking.uri: {path}: there is no folder {path.parent}. Make it, or check the spelling.")
-    folder = next((p for p in path.absolute().parents if p.exists()), Path("/"))
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"tracking.uri: {path} can't be created, because {folder} is not a folder to write in.")
-    if not path.exists() or not path.stat().st_size:
-        return
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise InputError(f"tracking.uri: {path} can't be read and written. Check its permissions.")
-    # To be read and written: a process killed while it wrote has left a journal, which whoever reads next works off.
-    uri = f"file:{quote(str(path))}?mode=rw"
-    try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    except sqlite3.OperationalError as error:
-        raise InputError(
-            f"tracking.uri: {path} can't be read and written ({error}). Check its permissions, and whether another "
-            "program holds it."
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"tracking.uri: {path} is not a SQLite database ({error}). Move it away.") from None
-    if tables and not {"experiments", "runs"} <= tables:
-        raise InputError(f"tracking.uri: {path} is a SQLite database, but not MLflow's. Name another file.")
 
 
 def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
@@ -139,8 +75,13 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
         if known := client.get_experiment_by_name(experiment):
             return client, known.experiment_id
         # A server knows itself where artifacts go.
-        location = str(artifacts.absolute()) if path is not None else None
+        location = _location(artifacts.absolute()) if path is not None else None
         return client, client.create_experiment(experiment, artifact_location=location)
+
+
+def _location(folder: Path) -> str:
+    """A folder as MLflow finds it again: it reads a `%` as in an address, and would write into another one."""
+    return str(folder) if unquote(str(folder)) == str(folder) and str(folder).isprintable() else folder.as_uri()
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from pipeline.study.ledger import Ledger
 from pipeline.study.sampling import Sampling
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
+from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, Recorder
 from tests.conftest import composed
@@ -75,7 +76,7 @@ def published(study: Study, store: str, **options: Any) -> tuple[str, MlflowClie
     """The address, and the store with its experiment's and the sweep's ids. options: of publish()."""
     runs = runs_of(study)
     recorder = MlflowRecorder(MlflowWriter(store, "caviar", study.folder / "artifacts"), runs.trial)
-    recorder.open(runs.parent())
+    recorder.open(runs.parent(study.folder.name))
     for trial in study.ledger.trials.values():
         for event in (HandedOut(999.0), EpochEnded(1000.0, 1, {"val_accuracy": 0.9}, seconds=5.0), ENDED):
             recorder.on(trial, event)
@@ -253,8 +254,9 @@ def test_resuming_replaces_the_view_and_keeps_a_changed_note(make_study, store, 
     views = set(client.get_experiment(experiment).tags)
     client.set_tag(parent, "mlflow.note.content", "mine")
     runs = runs_of(study)
-    recorder = MlflowRecorder(MlflowWriter(store, "caviar", tmp_path, parent_id=parent), runs.trial)
-    recorder.open(runs.parent())
+    earlier = EarlierStart(study.folder.name, parent)
+    recorder = MlflowRecorder(MlflowWriter(store, "caviar", tmp_path, earlier=earlier), runs.trial)
+    recorder.open(runs.parent(study.folder.name))
     assert compare.publish(study, runs, recorder) == address
     assert recorder.close() is None
     assert client.get_run(parent).data.tags["mlflow.note.content"] == "mine"

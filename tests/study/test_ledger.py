@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.jsonl import read
-from pipeline.records import Ended, EpochEnded, Interrupted, Paused, Trial
+from pipeline.records import Ended, EpochEnded, Interrupted, Paused, TestResult, Trial
 from pipeline.study.ledger import Ledger
 from tests.conftest import PATIENCE
 
@@ -18,11 +18,12 @@ def trial(number, **changes):
 
 
 def facts(ledger):
-    return ledger.header, ledger.parent_run, ledger.regions, ledger.trials
+    return ledger.header, ledger.identity, ledger.parent_run, ledger.regions, ledger.trials, ledger.tested
 
 
 STEPS = [
     lambda ledger: ledger.begin(HEADER),
+    lambda ledger: ledger.identify("this sweep"),
     lambda ledger: ledger.note_parent_run("parent"),
     lambda ledger: ledger.ask([trial(0), trial(1)]),
     lambda ledger: ledger.hand_out([0]),
@@ -33,10 +34,12 @@ STEPS = [
     lambda ledger: ledger.on(trial(1), Ended(3.0, "failed", "why")),
     lambda ledger: ledger.note_region("coarse", [{"a": "interval(0, 1)"}, {}]),
     lambda ledger: ledger.ask([trial(2)]),
+    lambda ledger: ledger.note_tested(0, TestResult({"accuracy": 0.8}, 90)),
 ]
 # What they leave on disk, which every later version reads.
 RECORDS = [
     {"record": "study", "header": HEADER},
+    {"record": "identity", "id": "this sweep"},
     {"record": "tracking", "run_id": "parent"},
     {"record": "asked", "trial": 0, "stage": "coarse", "arm": 0, "params": trial(0).params},
     {"record": "asked", "trial": 1, "stage": "coarse", "arm": 1, "params": trial(1).params},
@@ -48,6 +51,7 @@ RECORDS = [
     {"record": "ended", "trial": 1, "status": "failed", "reason": "why", "best_epoch": 0, "metrics": {}},
     {"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}]},
     {"record": "asked", "trial": 2, "stage": "coarse", "arm": 0, "params": trial(2).params},
+    {"record": "tested", "trial": 0, "metrics": {"accuracy": 0.8}, "n": 90},
 ]
 
 
@@ -65,7 +69,7 @@ def filled(folder, n=None):
 
 
 def test_a_new_ledger_knows_nothing(tmp_path):
-    assert filled(tmp_path, 0) == (None, None, {}, {})
+    assert filled(tmp_path, 0) == (None, None, None, {}, {}, {})
     assert (tmp_path / "ledger").read_bytes() == b""
 
 
@@ -73,6 +77,7 @@ def test_facts_are_true_once_added(tmp_path):
     done = {"metrics": BEST, "best_epoch": 3, "reached": 2, "run_id": "r0"}
     assert filled(tmp_path) == (
         HEADER,
+        "this sweep",
         "parent",
         {"coarse": [{"a": "interval(0, 1)"}, {}]},
         {
@@ -80,8 +85,21 @@ def test_facts_are_true_once_added(tmp_path):
             1: trial(1, started=True, status="failed", reason="why"),
             2: trial(2),
         },
+        {0: TestResult({"accuracy": 0.8}, 90)},
     )
     assert list(read(tmp_path / "ledger")) == RECORDS
+
+
+def test_a_new_parent_run_has_no_runs_of_trials_yet(tmp_path):
+    """The store of the first was deleted, and a kill may come before all is forwarded to the new one."""
+    filled(tmp_path)
+    for parent, run_id in (("parent", "r0"), ("another", None)):
+        ledger = opened(tmp_path)
+        ledger.note_parent_run(parent)
+        ledger.close()
+        again = opened(tmp_path)
+        assert (ledger.trials[0].run_id, again.trials[0].run_id) == (run_id, run_id)
+        again.close()
 
 
 def test_what_neither_ends_nor_pauses_a_trial_is_no_fact(tmp_path):
@@ -149,7 +167,7 @@ def test_a_ledger_torn_at_any_byte_keeps_its_whole_records(tmp_path):
         ledger = opened(tmp_path)
         lines = whole[:size].count(b"\n")
         assert facts(ledger) == known[lines], size
-        ledger.note_parent_run("after the crash")
+        ledger.identify("after the crash")
         ledger.close()
         again = opened(tmp_path)
         assert facts(again) == (known[lines][0], "after the crash", *known[lines][2:]), size

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from pipeline.tracking.recorder import MlflowRecorder
 
@@ -22,3 +23,20 @@ def refuse():
 def test_an_error_without_a_message_is_named(writer, monkeypatch):
     monkeypatch.setattr("pipeline.tracking.recorder.time.sleep", lambda seconds: None)
     assert MlflowRecorder(writer, lambda trial: None).close() == "http://a: ConnectionError"
+
+
+@pytest.mark.parametrize(("code", "tries"), [("INVALID_PARAMETER_VALUE", 1), ("TEMPORARILY_UNAVAILABLE", 7)])
+def test_what_a_store_will_never_take_is_tried_once(code, tries, monkeypatch):
+    monkeypatch.setattr("pipeline.tracking.recorder.time.sleep", lambda seconds: None)
+    error, calls = MlflowException("no"), []
+    error.error_code = code
+
+    def take():
+        calls.append(1)
+        raise error
+
+    writer = SimpleNamespace(uri="http://a", connect=lambda: None, open=lambda run: take(), flush_all=lambda: None)
+    recorder = MlflowRecorder(writer, lambda trial: None)
+    recorder.open(None)
+    assert recorder.close() == "http://a: no"
+    assert len(calls) == tries
