@@ -148,7 +148,7 @@ def check_experiment(uri: str, name: str) -> None:
     if state and state[1] == "deleted":
         address = shlex.quote(masked(uri))
         raise InputError(
-            f"tracking.experiment={name} was deleted there. Name another, or restore it:\n"
+            f"tracking.experiment={name} was deleted in the store. Name another, or restore it:\n"
             f"MLFLOW_TRACKING_URI={address} mlflow experiments restore --experiment-id {state[0]}"
         )
 

@@ -283,3 +283,24 @@ def test_a_view_that_is_refused_leaves_the_plain_table(make_study, store):
 def test_without_tracking_there_is_no_address(make_study):
     study = make_study("sweep.n_trials=2")
     assert compare.publish(study, runs_of(study), Recorder()) is None
+
+
+class Noted(Recorder):
+    """Keeps the note that the parent would get."""
+
+    def experiment_id(self):
+        return "1"
+
+    def run_id(self, number):
+        return "parent"
+
+    def view(self, key, value, note):
+        self.note = note
+        return True
+
+
+@pytest.mark.parametrize(("trials", "says"), [(100, False), (101, True)])
+def test_the_note_says_that_the_page_draws_a_hundred_runs(make_study, trials, says):
+    study, recorder = make_study(f"sweep.n_trials={trials}"), Noted()
+    compare.publish(study, runs_of(study), recorder)
+    assert ("draws the 100 best of the 101 trials" in recorder.note) == says

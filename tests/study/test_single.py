@@ -83,6 +83,31 @@ def test_mlflow_has_parameters_metrics_picture_and_model(run):
     assert names == {"config.yaml", "learning_curve.png", "model.h5"}
 
 
+def test_a_run_that_has_ended_is_forwarded_if_the_store_lacks_it_and_else_refused(run):
+    folder, _, trial = run
+    line = [*TINY, "schedule=inverse_time", "executor=inline", f"resume={trial}"]
+    refused = here(*line, cwd=folder)
+    assert refused.returncode == 2
+    assert refused.stderr.strip() == f"resume={trial}: this run has ended (completed); start a new one."
+    client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
+    experiment = client.get_experiment_by_name("caviar").experiment_id
+    (before,) = client.search_runs([experiment])
+    client.delete_run(before.info.run_id)
+    events = logged(trial)
+    done = here(*line, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "best epoch" in done.stdout
+    assert logged(trial) == events  # nothing was trained
+    (after,) = client.search_runs([experiment])
+    assert (after.info.status, after.data.params) == ("FINISHED", {**before.data.params, "resume": str(trial)})
+    assert after.data.metrics == before.data.metrics
+    kept = ("status", "data_fingerprint", "version.keras", "folder")
+    assert [after.data.tags[key] for key in kept] == [before.data.tags[key] for key in kept]
+    paths = [{artifact.path for artifact in client.list_artifacts(r.info.run_id)} for r in (before, after)]
+    assert paths[0] == paths[1]
+    assert "this run has ended (completed)" in here(*line, cwd=folder).stderr
+
+
 def test_model_h5_describes_itself(run):
     with h5py.File(run[2] / "model.h5") as file:
         assert json.loads(file.attrs["caviar_config"])["optimizer"]["beta_2"] == 0.999

@@ -127,6 +127,11 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
     client = MlflowClient(f"sqlite:///{arms[0]}/outputs/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
     assert len(runs) == 11
+    (parent,) = [r for r in runs if r.data.tags["kind"] == "sweep"]
+    assert {len(client.get_metric_history(parent.info.run_id, name)) for name in parent.data.metrics} == {1}
+    assert {line for line in result.stdout.splitlines() if line.startswith("test: ")} <= set(
+        arms[1].stdout.splitlines()
+    )
 
 
 @pytest.mark.slow

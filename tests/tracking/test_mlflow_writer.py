@@ -252,3 +252,19 @@ def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(store
 def test_the_tables_of_a_store_are_known_to_be_those_of_this_mlflow(store):
     store_checks.check_store(store, Path())
     assert store_checks.schema_versions()[1] == _get_latest_schema_revision()
+
+
+def test_a_note_is_replaced_unless_it_is_the_users(store, tmp_path):
+    run, writer = written(store, tmp_path, TrackedRun("sweep", {}, {"kind": "sweep"}))
+    client, run_id = MlflowClient(store), run.info.run_id
+    first, more, grown = "[Compare](#/1)", "[Compare](#/1)\n\n100 of 101 trials", "[Compare](#/1)\n\n100 of 500 trials"
+    for written_by_hand, note, after in [
+        (None, first, first),
+        (None, more, more),
+        (None, grown, grown),
+        (f"{grown}. Best so far!", more, f"{grown}. Best so far!"),
+    ]:
+        if written_by_hand:
+            client.set_tag(run_id, "mlflow.note.content", written_by_hand)
+        assert writer.view("mlflow.sharedViewState.x", "{}", note)
+        assert client.get_run(run_id).data.tags["mlflow.note.content"] == after
