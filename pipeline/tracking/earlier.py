@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.tracking import owner
@@ -43,7 +44,7 @@ class EarlierStart:
         whole: their trials are forwarded afresh."""
         if self.sweep_id is None:
             rows = list(self._of_folder(client, experiment_id))
-            if self.ended and any(row.data.tags.get("status", "interrupted") != "interrupted" for row in rows):
+            if self.ended and any(self._is_whole(client, row) for row in rows):
                 return Kept(recorded=frozenset({0}))
             _delete(client, rows)
             return Kept()
@@ -63,6 +64,13 @@ class EarlierStart:
                     return self.parent_id
         rows = client.search_runs([experiment_id], f"tags.sweep_id = '{self.sweep_id}'", max_results=1)
         return rows[0].info.run_id if rows else None
+
+    def _is_whole(self, client: Any, row: Any) -> bool:
+        """Whether a run has its end, and the model, which is stored last."""
+        if row.info.status == "RUNNING" or row.data.tags.get("status", "interrupted") == "interrupted":
+            return False
+        stored = {artifact.path for artifact in client.list_artifacts(row.info.run_id)}
+        return "model.h5" in stored or not Path(self.folder, "model.h5").exists()
 
     def _of_folder(self, client: Any, experiment_id: str) -> Iterator[Any]:
         """The runs of the folder; of a filter, a path's own quotes would be the end."""

@@ -92,19 +92,24 @@ def test_a_run_that_has_ended_is_forwarded_if_the_store_lacks_it_and_else_refuse
     client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
     experiment = client.get_experiment_by_name("caviar").experiment_id
     (before,) = client.search_runs([experiment])
-    client.delete_run(before.info.run_id)
+    artifacts = {artifact.path for artifact in client.list_artifacts(before.info.run_id)}
     events = logged(trial)
-    done = here(*line, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "best epoch" in done.stdout
-    assert logged(trial) == events  # nothing was trained
-    (after,) = client.search_runs([experiment])
-    assert (after.info.status, after.data.params) == ("FINISHED", {**before.data.params, "resume": str(trial)})
-    assert after.data.metrics == before.data.metrics
-    kept = ("status", "data_fingerprint", "version.keras", "folder")
-    assert [after.data.tags[key] for key in kept] == [before.data.tags[key] for key in kept]
-    paths = [{artifact.path for artifact in client.list_artifacts(r.info.run_id)} for r in (before, after)]
-    assert paths[0] == paths[1]
+    client.delete_run(before.info.run_id)
+    for _ in range(2):
+        done = here(*line, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert "best epoch" in done.stdout
+        assert logged(trial) == events  # nothing was trained
+        (after,) = client.search_runs([experiment])
+        assert (after.info.status, after.data.params) == ("FINISHED", {**before.data.params, "resume": str(trial)})
+        assert after.data.metrics == before.data.metrics
+        kept = ("status", "data_fingerprint", "version.keras", "folder")
+        assert [after.data.tags[key] for key in kept] == [before.data.tags[key] for key in kept]
+        assert {artifact.path for artifact in client.list_artifacts(after.info.run_id)} == artifacts
+        # The next time the model is missing, which is stored last.
+        model = folder / "outputs/mlartifacts" / after.info.run_id / "artifacts/model.h5"
+        model.rename(folder / "model.h5")
+    (folder / "model.h5").rename(model)
     assert "this run has ended (completed)" in here(*line, cwd=folder).stderr
 
 
