@@ -32,7 +32,7 @@ def outcomes():
 
 
 def test_a_kill_after_any_step_leaves_one_parent_no_double_rows_and_none_running(outcomes):
-    whole, repeated, *killed = outcomes
+    whole, repeated, empty, *killed = outcomes
     points = whole.pop("points")
     assert whole == {"step": "none", "statuses": [0], **WHOLE}
     assert len(killed) > 20
@@ -41,3 +41,5 @@ def test_a_kill_after_any_step_leaves_one_parent_no_double_rows_and_none_running
         assert step in steps
     assert [outcome for outcome in killed if outcome != {"statuses": [9, 0], "points": points, **WHOLE}] == []
     assert repeated == {"step": "repeated", "statuses": [0, 0], "reads": 1, "points": points, **WHOLE}
+    # The store was deleted, and made anew.
+    assert empty == {"step": "an empty store", "statuses": [0], "points": points, **WHOLE}
