@@ -31,7 +31,14 @@ ADDED: Mapping[str, Mapping[str, object]] = {
 }
 # Keys of data sets that came later: only the files of some have them.
 _ADDED_TO_SOME: Mapping[str, Mapping[str, object]] = {
-    "dataset": {"heading": "auto", "decimal": ".", "thousands": None, "missing_values": [], "bits": None}
+    "dataset": {
+        "heading": "auto",
+        "decimal": ".",
+        "thousands": None,
+        "missing_values": [],
+        "bits": None,
+        "normalize": True,
+    }
 }
 
 

@@ -41,6 +41,7 @@ class Started(Event, kind="started"):
     data_fingerprint: str = ""
     data_attributes: Mapping[str, Any] = field(default_factory=dict)
     cohort: int = 1  # trials that train together
+    warning: str | None = None  # of how the model takes the data
 
 
 @dataclass(frozen=True)

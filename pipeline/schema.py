@@ -54,6 +54,8 @@ class OpenGroup(Target):
 class Dataset(OpenGroup):
     """Its target returns `Splits`."""
 
+    normalize: bool | None = None  # whether models get normalised inputs; None: the file has no such key, they do
+
 
 @dataclass(frozen=True)
 class Model(OpenGroup):

@@ -34,5 +34,6 @@ def test_what_is_used_of_the_new_stays():
 def test_keys_of_data_that_came_later_change_no_identity_unless_they_are_used():
     before = {"dataset": {"_target_": "pipeline.data.formats.tables.csv", "file": "t.csv"}}
     plain = {"heading": "auto", "decimal": ".", "thousands": None, "missing_values": [], "bits": None}
+    plain["normalize"] = True
     assert compatibility.reduced({"dataset": {**before["dataset"], **plain}}) == before
     assert compatibility.reduced({"dataset": {**before["dataset"], **plain, "decimal": ","}}) != before

@@ -143,7 +143,7 @@ def test_the_table_of_data_sets_has_all_of_them_and_their_keys():
     files = {path.stem: path.read_text() for path in (ROOT / "conf/dataset").glob("*.yaml")}
     assert set(rows) == set(files)
     for name, text in files.items():
-        keys = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_", "memory", *FRACTIONS}
+        keys = set(re.findall(r"^(\w+):", text, re.MULTILINE)) - {"_target_", "memory", "normalize", *FRACTIONS}
         assert [key for key in keys if f"`{key}" not in rows[name]] == [], name
 
 

@@ -57,8 +57,10 @@ def make_splits(config: Config) -> Splits:
 
 
 def _called(config: Config) -> Any:
-    """What the data set's function returns. It may take the map of formats; what it read decides, not the map."""
-    own = {"formats": config.formats} if takes(config.dataset, "formats") else {}
+    """What the data set's function returns. It may take the map of formats; what it read decides, not the map. One
+    that normalises by itself is told, too, whether to."""
+    offered = {"formats": config.formats, "normalize": config.dataset.normalize}
+    own = {name: value for name, value in offered.items() if value is not None and takes(config.dataset, name)}
     return call("dataset", config.dataset, seed=config.seed, **own)
 
 

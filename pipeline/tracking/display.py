@@ -58,16 +58,18 @@ def cohort_line(cohort: CohortPlanned) -> str:
 
 
 class Notes:
-    """What is said once, of however many trials: that training waits for its data, and that layers are not measured,
-    for trials mostly share the layer that prevents it."""
+    """What is said once, of however many trials: that training waits for its data, that layers are not measured, or
+    that one gets no tokens, for trials mostly share the layer."""
 
     def __init__(self) -> None:
-        self._said: set[type[EpochEnded | records.Undiagnosed]] = set()
+        self._said: set[type[records.Event]] = set()
 
-    def on(self, event: EpochEnded | records.Undiagnosed) -> None:
+    def on(self, event: EpochEnded | records.Started | records.Undiagnosed) -> None:
         if type(event) in self._said:
             return
         match event:
+            case records.Started(warning=str(warning)):
+                text = warning
             case records.Undiagnosed(reason=reason):
                 text = f"training goes on without train.diagnostics, which failed: {reason}"
             case EpochEnded() if self._waits(event):
@@ -130,6 +132,7 @@ class TrialDisplay(_Display):
             case records.Started():
                 again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
                 print_line(f"{event.parameters:,} parameters{again}")
+                self._notes.on(event)
                 names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
                 print_line(f"epoch  {names}  learning_rate  data_wait  left")
                 self._begin("epochs", self._epochs)
@@ -160,7 +163,7 @@ class SweepDisplay(_Display):
                 self._begin("trials", event.total, event.ended)
             case CohortPlanned():
                 print_line(cohort_line(event), "dim")
-            case EpochEnded() | records.Undiagnosed():
+            case EpochEnded() | records.Started() | records.Undiagnosed():
                 self._notes.on(event)
             case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")

@@ -197,9 +197,10 @@ class _Work:
     ) -> None:
         """places: a trial for each place of the trainer; none: `trials` are they."""
         config, numbers = trials[0].config, [trial.number for trial in places or trials]
+        warning = trials[0].warning  # of layers that all have
         for trial in trials:
             trial.progress.members = list(dict.fromkeys(numbers))
-            trial.started(cohort=len(trials))
+            trial.started(len(trials), warning)
             if mode != "solo" and not self._job.repeat:
                 trial.emit(Grouped(time.time(), trial.progress.epoch, numbers, mode))
         loop = EpochLoop(

@@ -23,6 +23,7 @@ from pipeline.errors import InputError, reason_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import JsonLines
 from pipeline.models.layers import normalized
+from pipeline.models.tokens import rounding_layer
 from pipeline.objective import Objective
 from pipeline.records import Ended, Event, Paused, Started, TrialEvent, TrialTask
 from pipeline.saving import save_model
@@ -115,10 +116,22 @@ class TrainedTrial:
         config = self.config
         return config.optimizer.learning_rate * factors(config.schedule, epoch, config.train.epochs, self.steps)
 
-    def started(self, cohort: int) -> None:
+    @property
+    def warning(self) -> str | None:
+        """What the user should know of how the model takes the data."""
+        layer = rounding_layer(self.model, self.splits.train.inputs[:4]) if normalizes(self.config) else None
+        if layer is None:
+            return None
+        word = f"{'+' * (self.config.dataset.normalize is None)}dataset.normalize=false"
+        return (
+            f"the layer {layer} takes whole numbers, such as tokens, but gets inputs that were normalised, of which "
+            f"many become the same; {word} gives the model the inputs as they are"
+        )
+
+    def started(self, cohort: int, warning: str | None) -> None:
         parameters, splits = self.model.count_params(), self.splits
         data = (splits.fingerprint, dict(splits.attributes))
-        self.emit(Started(time.time(), os.getpid(), parameters, self.progress.epoch, *data, cohort))
+        self.emit(Started(time.time(), os.getpid(), parameters, self.progress.epoch, *data, cohort, warning))
 
     def ended(self, member: Member, outcome: Outcome) -> None:
         progress = member.progress
@@ -182,6 +195,11 @@ def export(task: TrialTask) -> str:
     return str(folder / "model.h5")
 
 
+def normalizes(config: Config) -> bool:
+    """Whether the model gets normalised inputs."""
+    return head_of(config).normalizes and config.dataset.normalize is not False
+
+
 def build_model(config: Config, splits: Splits, strategy: tf.distribute.Strategy | None = None) -> keras.Model:
     """The Keras model of a config, from raw inputs to what its head needs, with the weights that follow from its seed;
     on the devices of `strategy` if there is one.
@@ -195,7 +213,7 @@ def build_model(config: Config, splits: Splits, strategy: tf.distribute.Strategy
     head, n_classes = head_of(config), splits.n_classes
     with strategy.scope() if strategy else contextlib.nullcontext():  # clear_session() would lose it
         inputs = keras.Input(splits.input_shape, name="inputs")
-        x = normalized(inputs, *splits.normalization()) if head.normalizes else inputs
+        x = normalized(inputs, *splits.normalization()) if normalizes(config) else inputs
         outputs = call("model", config.model, x, head.n_outputs(n_classes))
         head.check_outputs(outputs.shape, n_classes)
         return keras.Model(inputs, outputs)
