@@ -28,6 +28,7 @@ heads/                    one file a head: what outputs and targets mean, the lo
 experiments/              the course's claims, each a function that draws a finished sweep
 cli/                      using a saved model and looking at data: `python -m pipeline COMMAND`
 saving, hdf5, jsonl       files that are whole or absent; crash: files that end the process that reads them
+hdf5_contents             what lies in an HDF5 file, read in bounded memory, and in no other file
 keras_import              what every process that trains or predicts does first
 memory, cache             how much memory there is; what is remembered of this machine and its files
 plugins/                  the shim by which Hydra finds the sweeper

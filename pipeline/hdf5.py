@@ -13,11 +13,11 @@ import numpy as np
 
 from pipeline import crash
 from pipeline.errors import InputError, check_file, first_line
+from pipeline.hdf5_contents import blocks, is_foreign, members, objects, refuse_references
 from pipeline.jsonl import commit
 
 DIGEST = "caviar_sha256"
 INTACT, CHANGED, UNSEALED = "intact", "changed", "unsealed"
-BLOCK_BYTES = 2**23  # hashed at once: enough to keep reading fast, little enough for any machine
 
 
 def digest(file: h5py.File) -> str:
@@ -42,41 +42,6 @@ def digest(file: h5py.File) -> str:
                     total.update(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
         add_attributes(item)
     return total.hexdigest()
-
-
-def objects(group: h5py.Group) -> Iterator[tuple[str, h5py.HLObject]]:
-    """All groups and datasets within a group, by their names, in the order of these."""
-    for name in _visited(group.visit):
-        yield name, group[name]
-
-
-def _visited(visit: Callable[[Callable[[str], None]], None]) -> Iterator[str]:
-    """The names that a walk of h5py's visits, once it has ended: HDF5 must not be asked for an object before."""
-    names: list[str] = []
-
-    def note(name: str) -> None:
-        crash.reading()
-        names.append(name)
-
-    visit(note)
-    for name in names:
-        crash.reading()
-        yield name
-
-
-def blocks(dataset: h5py.Dataset) -> Iterator[Any]:
-    """What to index a dataset with to have its values in order: whole rows, of whole chunks, of about BLOCK_BYTES."""
-    if not dataset.shape:  # one value, or none
-        if dataset.shape is not None:
-            crash.reading()
-            yield ()
-        return
-    rows = BLOCK_BYTES // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
-    chunk = dataset.chunks[0] if dataset.chunks else 1
-    step = max(chunk, rows // chunk * chunk)
-    for start in range(0, len(dataset), step):
-        crash.reading()
-        yield slice(start, start + step)
 
 
 class Sink(io.FileIO):
@@ -137,31 +102,19 @@ def checksum(file: h5py.File) -> str:
             with contextlib.suppress(OSError, TypeError, ValueError):
                 file.attrs[key]
         return UNSEALED
-    return INTACT if sealed == digest(file) else CHANGED
-
-
-def _refuse_references(file: h5py.File) -> None:
-    """HDF5 can take a dataset's bytes from any file that it names, so a crafted one shows `/etc/passwd` as its
-    weights. Raises InputError for external links, external storage and virtual datasets."""
-    for name in _visited(file.visit_links):
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
-            raise InputError(
-                f"{file.filename}: '{name}' is a link to another file, which is not followed; copy the data here."
-            )
-    for name, item in objects(file):
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            where = f"{file.filename}: '{name}'"
-            raise InputError(f"{where} keeps its data in another file, which is not read; copy it here.")
+    foreign = any(item is None or is_foreign(item) for _, item in members(file))
+    return CHANGED if foreign or sealed != digest(file) else INTACT
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """`path`, open for reading. Raises InputError if it is missing, not HDF5, refers to other files, or turns out
-    to be unreadable while it is open."""
+def opened(path: Path, *, references: bool = False) -> Iterator[h5py.File]:
+    """`path`, open for reading. Raises InputError if it is missing, not HDF5, or turns out to be unreadable while it is
+    open; and if it refers to other files, unless it may have such `references`, to be met by at() and check_own()."""
     check_file(path)
     try:
         with crash.watched(path), h5py.File(path, "r") as file:
-            _refuse_references(file)
+            if not references:
+                refuse_references(file)
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, BlockingIOError) or "already open for write" in str(error):

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline import crash, hdf5
+from pipeline import crash, hdf5, hdf5_contents
 from tests.conftest import PATIENCE, ROOT, command, files
 
 HANGS = "bad.h5: HDF5 reads its structure without end; it is damaged. Use another copy."
@@ -161,13 +161,13 @@ def test_a_process_that_must_not_end_is_left_alone(tmp_path: Path) -> None:
 
 def test_each_object_and_each_block_has_its_own_time(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file["large"] = np.zeros((9, hdf5.BLOCK_BYTES), np.uint8)
+        file["large"] = np.zeros((9, hdf5_contents.BLOCK_BYTES), np.uint8)
         for i in range(9):
             file[f"small {i}"] = np.zeros(3)
 
     def work() -> None:
         with hdf5.opened(tmp_path / "x.h5") as file:
-            for pieces, n in ((hdf5.objects(file), 10), (hdf5.blocks(file["large"]), 9)):
+            for pieces, n in ((hdf5_contents.objects(file), 10), (hdf5_contents.blocks(file["large"]), 9)):
                 for _ in range(n):
                     signal.setitimer(signal.ITIMER_REAL, 500)
                     next(pieces)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import hdf5
+from pipeline import hdf5, hdf5_contents
 from pipeline.cli.sources.words import check_output, parted
 from pipeline.cli.views.data import Data
 from pipeline.cli.views.model import ModelFile
@@ -23,7 +23,7 @@ from pipeline.data.examples import Examples
 from pipeline.data.formats.hdf5 import read as hdf5_reader
 from pipeline.data.formats.reader import Reader, parts_of, reader_of, readers, survey, takes
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_of
 
 CHECKSUMS = {
     None: "",
@@ -42,7 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 2 if the file has changed since it was written, though what it holds is printed."""
+    """Exit status 2 if the file has changed since it was written, or its examples can't be read, though what it
+    holds is printed."""
     files, overrides = parted(options.words)
     if len(files) > 1 or (files and any(word.startswith("dataset=") for word in overrides)):
         raise InputError(f"one FILE, or dataset=NAME with its keys; received {', '.join(options.words)}.")
@@ -52,15 +53,22 @@ def run(options: argparse.Namespace) -> int:
         check_output(options.picture, [".png"], "--picture=")
     contents: list[Data | ModelFile | Tree] = []  # the last one is shown, --json has all of them
     examples: dict[str, Examples] = {}
-    checksum = None
+    checksum = problem = None
     if files:
         read, keys = _reader(path, overrides, options.labels)
         if read is hdf5_reader:
-            with hdf5.opened(path) as file:
+            with hdf5.opened(path, references=True) as file:
+                if "model_config" in file.attrs:
+                    hdf5_contents.refuse_references(file)
                 checksum = hdf5.checksum(file)
                 contents.append(ModelFile.of(file) if "model_config" in file.attrs else Tree.of(file))
-        if not contents or (contents[0].kind == "hdf5" and (keys or parts_of(read, path))):
-            examples = survey(read, path, keys)
+        try:
+            if not contents or (contents[0].kind == "hdf5" and (keys or parts_of(read, path))):
+                examples = survey(read, path, keys)
+        except InputError as error:
+            if not contents or keys:
+                raise
+            problem = error  # all the same, what else there is can be shown
     elif options.labels is not None:
         raise InputError(f"--labels={options.labels}: names a column of a file, not of {title}.")
     else:
@@ -79,6 +87,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(f"{clean(title)}{CHECKSUMS[checksum]}")
         contents[-1].show()
+        items = contents[0].items if examples and isinstance(contents[0], Tree) else []
+        if references := [item.name for item in items if item.reference]:
+            print(f"in other files, which are not read: {clean(first_of(references))}")
     if options.picture:
         if not examples:
             hint = f"; name them: inspect dataset=hdf5 dataset.file={title} dataset.inputs=KEY dataset.labels=KEY"
@@ -88,8 +99,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"picture: {clean(options.picture)}", file=sys.stderr if options.json else sys.stdout)
     if checksum == hdf5.CHANGED:
         print(hdf5.changed(path), file=sys.stderr)
-        return 2
-    return 0
+    elif problem:
+        print(problem, file=sys.stderr)
+    return 2 if problem or checksum == hdf5.CHANGED else 0
 
 
 def _reader(path: Path, words: list[str], label: str | None) -> tuple[Reader, dict[str, Any]]:

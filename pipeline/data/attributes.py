@@ -1,13 +1,15 @@
 """What an HDF5 file of examples says of itself, in attributes."""
 
+import contextlib
 import json
 from typing import Any
 
 import h5py
 import numpy as np
 
-from pipeline import crash, hdf5
+from pipeline import crash, hdf5, hdf5_contents
 from pipeline.data.encoding import Encoding, from_json
+from pipeline.errors import InputError
 
 OWN = "caviar_"  # attributes that describe the file, not the data
 LAYOUT = "caviar_layout"
@@ -15,6 +17,7 @@ ENCODING = "caviar_encoding"  # of a table that `convert` read
 PARTS = "parts"  # the layout of `python -m pipeline convert`: train/inputs, train/labels, validation/inputs...
 CLASS_NAMES = "class_names"
 MOST_CLASSES = 100_000  # named in a file
+MOST_BYTES = 2**24  # of their names
 LONGEST = 10_000  # letters: what is longer is no description
 _OF_HDF5 = ("DIMENSION_LIST", "CLASS", "NAME", "REFERENCE_LIST")
 
@@ -71,10 +74,25 @@ def class_names(file: h5py.File, inputs: h5py.Dataset, labels: h5py.Dataset | No
     for item in (file, inputs, labels):
         if item is not None and CLASS_NAMES in item.attrs and (known := names(_plain(item, CLASS_NAMES))):
             return known
-    listed = file.get("list_classes")
-    if isinstance(listed, h5py.Dataset) and listed.ndim == 1 and 0 < listed.size <= MOST_CLASSES:
-        return tuple(map(_text, listed[()].tolist()))
+    with contextlib.suppress(InputError):  # it lies in another file
+        listed = hdf5_contents.at(file, "list_classes")
+        if isinstance(listed, h5py.Dataset) and listed.ndim == 1 and 0 < listed.size <= MOST_CLASSES:
+            hdf5_contents.check_own(listed)
+            return tuple(map(_text, listed[()].tolist())) if listed.nbytes <= MOST_BYTES else None
     return None
+
+
+def named_by_type(labels: h5py.Dataset | None, targets: np.ndarray | None) -> tuple[str, ...] | None:
+    """What the labels mean if their type has a name for each number from 0 that there is."""
+    numbers = {} if labels is None else enumerated(labels)
+    if targets is None or not numbers or set(numbers) != set(range(len(numbers))):
+        return None
+    return tuple(numbers[i] for i in range(len(numbers))) if set(np.unique(targets).tolist()) <= set(numbers) else None
+
+
+def enumerated(labels: h5py.Dataset) -> dict[int, str]:
+    """The names that the type of a dataset has for its numbers, by these."""
+    return {number: name for name, number in (h5py.check_enum_dtype(labels.dtype) or {}).items()}
 
 
 def names(value: Any) -> tuple[str, ...] | None:

@@ -161,7 +161,6 @@ REFERENCES = [_external_storage, _external_link, _virtual]
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["inspect", "FILE"],
         ["predict", "FILE", "blobs:test"],
         ["predict", "MODEL", "FILE"],
         ["predict", "MODEL", "FILE:data"],
@@ -176,4 +175,8 @@ def test_data_of_other_files_is_not_read(run, model, tmp_path, write, arguments)
         file["x"] = np.zeros(3, np.float32)
     done = run(*(word.replace("FILE", str(path)).replace("MODEL", str(model)) for word in arguments))
     assert (done.status, done.out) == (2, "")
-    assert "another file" in done.err
+    if arguments == ["predict", "MODEL", "FILE"]:
+        done = run("inspect", path, "--json")
+        assert done.status == 0
+        (item,) = [item for item in json.loads(done.out)["items"] if not item["name"].endswith("/")]
+        assert item["name"].endswith("data") and item["reference"]

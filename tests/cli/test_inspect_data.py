@@ -196,7 +196,6 @@ def test_of_large_inputs_a_sample_is_read_and_said_to_be(run, tmp_path):
         (["empty.csv"], "empty.csv: the file is empty"),
         (["pickled.npz"], "pickled.npz: x holds Python objects, not numbers or text"),
         (["array.npz"], "array.npz: not a readable .npz file (it is no zip archive"),
-        (["labels.h5"], "labels.h5: y has 0 of its 65536 chunks: it was not written to its end"),
         (["alone.npz"], "alone.npz: no inputs with labels beside them, such as x and y; it holds z (3,)"),
         (["t.csv", "--labels", "clas"], "--labels=clas is not known. Allowed: length, colour, good, class."),
         (["alone.npz", "--labels", "z"], "names a column of .csv or .parquet, not of alone.npz"),
@@ -214,9 +213,6 @@ def test_wrong_input(run, tmp_path, monkeypatch, words, message):
     (tmp_path / "empty.csv").touch()
     with (tmp_path / "array.npz").open("wb") as file:
         np.save(file, np.zeros((3, 2)))
-    with h5py.File(tmp_path / "labels.h5", "w") as file:
-        file.create_dataset("x", (2**33, 1), np.uint8, chunks=(2**20, 1))
-        file.create_dataset("y", (2**33,), np.int64, chunks=(2**17,))
     np.savez(tmp_path / "pickled.npz", x=np.array([{}], object), y=np.zeros(1))
     np.savez(tmp_path / "alone.npz", z=np.zeros(3))
     (tmp_path / "t.csv").write_text(CSV)

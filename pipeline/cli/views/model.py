@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import h5py
 
-from pipeline import hdf5
+from pipeline import hdf5_contents
 from pipeline.cli.views.text import Shape, in_words, print_fact, show, size
 from pipeline.errors import InputError
 from pipeline.saving import model_attributes
@@ -92,7 +92,7 @@ def _collect(node: Any, shapes: dict[str, Shape]) -> None:
 
 def _layer(node: dict[str, Any], shapes: dict[str, Shape], groups: h5py.Group) -> Layer:
     name = str(node["config"]["name"])
-    inside = hdf5.objects(groups[name]) if name in groups else ()
+    inside = hdf5_contents.objects(groups[name]) if name in groups else ()
     weights = {path.removeprefix(f"{name}/"): item.shape for path, item in inside if isinstance(item, h5py.Dataset)}
     parameters = sum(math.prod(shape) for shape in weights.values())
     return Layer(name, str(node["class_name"]), shapes.get(name) or _last_shape(node), weights, parameters)

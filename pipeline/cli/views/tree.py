@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from pipeline import crash, hdf5
+from pipeline import crash, hdf5_contents
 from pipeline.cli.views.text import brief, in_words, print_fact, show, size
 
 Attributes = Mapping[str, Any]
@@ -22,6 +22,7 @@ class Item:
     shape: tuple[int, ...] | None  # None of a group, and of a dataset without a value
     dtype: str | None
     attributes: Attributes
+    reference: bool = False  # a link to another file, or a dataset of which the values lie in one
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,17 @@ class Tree:
     @classmethod
     def of(cls, file: h5py.File) -> "Tree":
         attributes, items = _attributes(file), []
-        for name, item in hdf5.objects(file):
+        for name, item in hdf5_contents.members(file):
+            if item is None:
+                items.append(Item(name, None, None, {}, reference=True))
+                continue
             own = _attributes(item)
             if isinstance(item, h5py.Dataset):
-                items.append(Item(name, item.shape, _dtype(item), own))
+                items.append(Item(name, item.shape, _dtype(item), own, hdf5_contents.is_foreign(item)))
             elif own or not isinstance(item, h5py.Group) or not len(item):
                 items.append(Item(f"{name}/", None, None, own))
-        return cls(attributes, items, _progress(attributes) if "model" in file else None)
+        state = any(item.name.split("/")[0] == "model" for item in items)
+        return cls(attributes, items, _progress(attributes) if state else None)
 
     @property
     def kind(self) -> str:
@@ -58,7 +63,14 @@ class Tree:
         rows = []
         for item in self.items:
             attributes = ", ".join(f"{key}={brief(value)}" for key, value in item.attributes.items())
-            rows.append((item.name, "" if item.shape is None else size(item.shape), item.dtype or "", attributes))
+            rows.append(
+                (
+                    item.name,
+                    "" if item.shape is None else size(item.shape),
+                    item.dtype or ("in another file" if item.reference else ""),
+                    attributes,
+                )
+            )
         sizes = [math.prod(item.shape) for item in self.items if item.shape is not None]
         what = "datasets" if self.progress is None else "variables"
         headings = ("name", "shape", "dtype", "attributes" if any(row[3] for row in rows) else "")

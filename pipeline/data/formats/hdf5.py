@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline import crash
+from pipeline import crash, hdf5_contents
 from pipeline import hdf5 as files
+from pipeline import memory as machine
 from pipeline.data import attributes, parts
 from pipeline.data.checked import cached_check
 from pipeline.data.examples import Examples
@@ -50,7 +51,7 @@ def hdf5(
         raise InputError("dataset.file is not given; name the file of the examples, dataset.file=PATH.")
     known = {}
     if inputs is None and labels is None:
-        with opened(Path(file)) as content:
+        with opened(Path(file), references=True) as content:
             known = _pairs(content) if attributes.is_converted(content) else {}
     train = known.get("train", {"inputs": "inputs" if inputs is None else inputs})
     place = {"file": file, "labels": "labels" if labels is None else labels, **train}
@@ -65,7 +66,7 @@ def hdf5(
 
 def in_parts(path: Path) -> dict[str, dict[str, str]]:
     """The pairs of inputs and labels in a file, by their names and shapes."""
-    with opened(path) as file:
+    with opened(path, references=True) as file:
         return _pairs(file)
 
 
@@ -93,7 +94,7 @@ def read(
 
     key: the group in which inputs and labels lie that have the usual names; or the inputs, if no labels are needed.
     """
-    with opened(path) as file:
+    with opened(path, references=True) as file:
         if inputs is None:
             inputs, labels = _usual(file, path, key, labelled)
         rows = _dataset(file, path, inputs, "inputs")
@@ -106,6 +107,7 @@ def read(
         if beside is not None and labels is not None:
             check_whole(beside, path, labels)
             n = check_pair(str(path), (inputs, rows.shape, None if kind == "numbers" else kind), (labels, beside.shape))
+            _check_number(beside, path, labels, 2**25 if survey else int(machine.total()) // 32)
             targets = read_labels(beside, path, labels).reshape(n)
         elif kind != "numbers":
             raise InputError(f"{path}: {inputs} holds {kind}, not numbers.")
@@ -115,7 +117,7 @@ def read(
             str(path),
             Stored(path, inputs, np.arange(len(rows))),
             targets,
-            attributes.class_names(file, rows, beside),
+            attributes.class_names(file, rows, beside) or attributes.named_by_type(beside, targets),
             attributes.encoding(file),
             attributes=attributes.of_examples(file, rows, beside),
             key=inputs,
@@ -130,26 +132,29 @@ def _usual(file: h5py.File, path: Path, key: str | None, labelled: bool) -> tupl
     if not labelled:
         shapes = {name: item.shape or () for name, item in _datasets(file).items()}
         return naming.unlabelled(path, key, shapes, "datasets"), None
-    group = file if key is None else file.get(key)
+    group = hdf5_contents.at(file, key or "/")
     if not isinstance(group, h5py.Group):
-        raise one_of(f"{path}: part", key, [name for name, item in file.items() if isinstance(item, h5py.Group)])
-    names = [name for name, item in group.items() if isinstance(item, h5py.Dataset)]
+        groups = [name for name, item in hdf5_contents.objects(file) if isinstance(item, h5py.Group)]
+        raise one_of(f"{path}: part", key, [name for name in groups if "/" not in name])
+    names = {name for name in _datasets(group) if "/" not in name}
+    usual = [name for pair in naming.LABELLED for name in pair]
+    names |= {name for name in usual if isinstance(hdf5_contents.at(group, name), h5py.Dataset)}  # also by links
     prefix = "" if key is None else f"{key.strip('/')}/"
     inputs, labels = naming.labelled(f"{path}:{key}" if key else str(path), names)
     return prefix + inputs, prefix + labels
 
 
-def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """All of a file, by their names."""
-    return {name: item for name, item in files.objects(file) if isinstance(item, h5py.Dataset)}
+def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """All of a file or a group, by their names."""
+    return {name: item for name, item in hdf5_contents.objects(group) if isinstance(item, h5py.Dataset)}
 
 
 def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
     """The dataset of rows under a key."""
     item = None
     if ".." not in key.split("/"):
-        with contextlib.suppress(KeyError, RuntimeError, ValueError):  # links to nowhere, or to themselves; a null byte
-            item = file[key or "/"]
+        with contextlib.suppress(ValueError):  # a null byte
+            item = hdf5_contents.at(file, key)
     if not isinstance(item, h5py.Dataset):
         names = list(_datasets(file))
         hint = f"name one of these: {first_of(names)}.{nearest(key, names)}"
@@ -159,11 +164,20 @@ def _dataset(file: h5py.File, path: Path, key: str, what: str) -> h5py.Dataset:
         if key and item:
             problem = f"{key!r} is a {type(item).__name__.lower()}, not a dataset"
         raise InputError(f"{path}: {problem} for the {what}; {hint if names else 'the file has no datasets at all.'}")
+    hdf5_contents.check_own(item)
+    hdf5_contents.check_chunks(item)
     if not item.size:  # nor has a dataset without a shape
         raise InputError(f"{path}: {key} is empty; write the {what} into it, or name another key.")
     if not item.shape:
         raise InputError(f"{path}: {key} is a single value; {what} are rows, one an example. Name another key.")
     return item
+
+
+def _check_number(labels: h5py.Dataset, path: Path, key: str, most: int) -> None:
+    """Raises InputError for labels that would fill the memory: texts take more of it."""
+    most = most // 8 if kind_of(labels) == "text" else most
+    if labels.size > most:
+        raise InputError(f"{path}: {key} has {labels.size:,} labels, which are not read: {most:,} at most fit.")
 
 
 def check_whole(dataset: h5py.Dataset, path: Path, key: str) -> None:
@@ -202,9 +216,13 @@ def read_labels(dataset: h5py.Dataset, path: Path, key: str) -> np.ndarray:
     """All of them, numbers or text. Raises InputError for text that is not UTF-8."""
     try:  # written by NumPy, UTF-8 claims to be ASCII
         rows = dataset.asstr("utf-8", "strict") if kind_of(dataset) == "text" else dataset
-        return np.concatenate([np.atleast_1d(rows[block]) for block in files.blocks(dataset)])
+        labels = np.concatenate([np.atleast_1d(rows[block]) for block in hdf5_contents.blocks(dataset)])
     except UnicodeDecodeError:
         raise InputError(f"{path}: {key} holds text that is not UTF-8; store the numbers of the classes.") from None
+    names = attributes.enumerated(dataset)
+    if names and set(names) != set(range(len(names))) and set(np.unique(labels).tolist()) <= set(names):
+        return np.array([names[value] for value in labels.tolist()], object)
+    return labels
 
 
 def _storage(dataset: h5py.Dataset) -> str:

@@ -46,7 +46,7 @@ BAD = {
     "no dataset": ({}, ["dataset.labels=lables"], "data.h5: there is no dataset 'lables' for the labels; name one of"),
     "nan": ({"inputs": NAN}, [], "data.h5: inputs has values that are not finite as float32, first in row 0; remove"),
     "labels": ({"labels": np.arange(N) % 3 - 1}, [], "data.h5: labels has the label -1; number the classes from 0."),
-    "a link": ({"x": h5py.ExternalLink("/etc/passwd", "/x")}, [], "data.h5: 'x' is a link to another file"),
+    "a link": ({"inputs": h5py.ExternalLink("/etc/passwd", "/x")}, [], "data.h5: 'inputs' is a link to another file"),
     "a sweep": ({"inputs": NAN}, ["-m", "sweep.n_trials=2"], "data.h5: inputs has values that are not finite"),
     "no images": ({}, ["train.augment.flip=true"], "train.augment is for images [height, width, channels]; an example"),
     "a sweep without images": ({}, ["-m", "sweep.n_trials=2", "train.augment.shift=1"], "train.augment is for images"),

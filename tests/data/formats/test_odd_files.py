@@ -97,3 +97,17 @@ def test_an_array_of_python_objects_hides_no_other(tmp_path):
         npz.read(tmp_path / "t.npz", survey=True)
     np.savez(tmp_path / "t.npz", x=X, y=Y, meta=np.array([{"a": 1}], object))
     assert len(npz.read(tmp_path / "t.npz", inputs="x", labels="y", survey=True)) == N
+
+
+ENUM = h5py.enum_dtype({"cat": 0, "dog": 1}, "i1")
+CODES = h5py.enum_dtype({"no": 5, "yes": 9}, "i4")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [(Y.astype(ENUM), ("cat", "dog")), ((5 + 4 * Y).astype(CODES), ("no", "yes")), (Y.astype(bool), ("0", "1"))],
+)
+def test_the_names_of_an_enumeration_are_those_of_the_classes(write, labels, names):
+    splits = hdf5.hdf5(file=str(write("t.h5", x=X, y=labels)), **COMMON, inputs="x", labels="y")
+    assert splits.class_names == names
+    np.testing.assert_array_equal(splits.train.labels, splits.train.inputs.load()[:, 0] // 2 % 2)
