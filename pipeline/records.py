@@ -3,7 +3,7 @@
 Each is made in one place and matched where it is read. pipeline.events has the events, which this module passes on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -172,6 +172,7 @@ class DataFacts:
     description: str  # a line for a person
     columns: Mapping[str, str]  # of a table: how each is understood
     attributes: Mapping[str, Any]  # what else the data say of themselves
+    warnings: Sequence[str] = ()  # what the user should know of how files were understood
 
 
 @dataclass(frozen=True)

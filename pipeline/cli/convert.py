@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.sources.words import check_output, parted
-from pipeline.cli.views.text import clean
+from pipeline.cli.views.text import clean, warn
 from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
 
@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if not CHUNK_MB.accepts(options.chunk_mb):
         raise InputError(f"--chunk-mb={options.chunk_mb:g} must be {CHUNK_MB}.")
     splits, source = chosen(overrides)
+    for warning in splits.warnings:
+        warn(warning)
     if splits.n_classes < 2:
         n_classes = "1 class" if splits.n_classes else "no classes"
         reason = f"{' '.join(overrides)} has {n_classes}, and dataset=hdf5 trains on two or more"

@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from pipeline.cli.sources.examples import read_input
-    from pipeline.cli.sources.labels import named_otherwise, numbered
+    from pipeline.cli.sources.labels import in_order, named_otherwise, numbered
     from pipeline.cli.sources.saved_model import SavedModel
     from pipeline.evaluation import measures
 
@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     fitted = model.fitted(title, source.examples.inputs)
     if head.classifies:
         targets = numbered(title, targets, len(fitted), names)
-        if named_otherwise(source.examples, names):
+        if (order := in_order(source.examples, names)) is not None:
+            targets = order[targets]
+        elif named_otherwise(source.examples, names):
             warn(f"the classes of {title} are not those of {options.model}; they are compared by number.")
     result = measures(head, model.answers(fitted), targets, len(names))
     if options.json:

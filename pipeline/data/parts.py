@@ -98,7 +98,8 @@ def divide(own: Mapping[str, Examples], fractions: Mapping[str, float], seed: in
             digest = hashlib.sha256(digest.encode() + rows.astype("<i8").tobytes()).hexdigest()
         return Split(own[owner].inputs.select(rows), labels[owner][rows], digest)
 
-    return Splits(split("train"), split("validation"), split("test"), names, attributes, train.encoding)
+    warnings = [warning for part in own.values() for warning in part.warnings]
+    return Splits(split("train"), split("validation"), split("test"), names, attributes, train.encoding, warnings)
 
 
 def held(splits: Splits, memory: str) -> Splits:

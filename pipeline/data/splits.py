@@ -51,6 +51,7 @@ class Splits:
     class_names: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     encoding: Encoding | None = None  # of a table: which columns the inputs are
+    warnings: Sequence[str] = ()  # what the user should know of how the files were understood
     sample_bytes: int = SAMPLE_BYTES  # from which statistics of larger parts are taken
 
     @property

@@ -31,6 +31,8 @@ def print_data(facts: DataFacts) -> None:
         print_line(f"  {name:<{width}}  {text}")
     if len(facts.columns) > len(listed):
         print_line(f"  and {len(facts.columns) - len(listed):,} more")
+    for warning in facts.warnings:
+        print_line(warning, "yellow")
 
 
 def number(value: float | None) -> str:

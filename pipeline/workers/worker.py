@@ -122,7 +122,7 @@ def _facts(config: Config) -> DataFacts:
     attributes = dict(splits.attributes)
     columns = attributes.get("columns")
     described = dict(columns) if isinstance(columns, dict) else {}
-    return DataFacts(splits.fingerprint, splits.describe(), described, attributes)
+    return DataFacts(splits.fingerprint, splits.describe(), described, attributes, tuple(splits.warnings))
 
 
 def _tested(task: TrialTask) -> TestResult:

@@ -165,3 +165,12 @@ def test_warns_when_the_data_has_changed(run, altered):
 def test_warns_when_the_classes_are_others(run, altered):
     _, err = evaluated(run, altered(class_names='["a", "b", "c"]'))
     assert "the classes of blobs:test are not those of" in err
+
+
+def test_the_same_classes_in_another_order_are_compared_by_name(run, model, tmp_path):
+    for name, classes in (("same", [0, 1, 2]), ("other", [2, 0, 1])):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["x"], file["y"] = POINTS, np.argsort(classes)
+            file.attrs["class_names"] = [f"class {c}" for c in classes]
+    (same, _), (other, err) = (evaluated(run, model, tmp_path / f"{name}.h5") for name in ("same", "other"))
+    assert (other["accuracy"], other["classes"], err) == (same["accuracy"], same["classes"], "")

@@ -252,3 +252,31 @@ def test_parts_in_files_of_their_own_are_encoded_alike(run, tmp_path):
     assert [part["n"] for part in answer["parts"]] == [108, 12, 9]
     write_csv(tmp_path / "test.csv", changed(color="purple"))
     wrong(run("inspect", *words, own), "test.csv: the column 'color' has 'purple' in row 3 of 5; this model knows blue")
+
+
+KEPT = ["dataset.label=species", "dataset.drop=[id]", "dataset.categorical=[zip]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dataset.label=color"], "dataset.label=color: this model takes the columns as it learned them, the label is"),
+        (
+            ["dataset.drop=[length]"],
+            "dataset.drop=[length]: this model takes the columns as it learned them, 'length'",
+        ),
+        (["dataset.drop=[species]"], "'species' is its label; leave that key out."),
+        (["dataset.categorical=[length]"], "'length' is a number; leave that key out."),
+    ],
+)
+def test_keys_that_contradict_what_a_model_learned_are_refused(run, model, tmp_path, words, message):
+    write_csv(tmp_path / "t.csv", ROWS)
+    wrong(run("evaluate", model, tmp_path / "t.csv", *words), message)
+    assert predictions(run, model, tmp_path / "t.csv", *KEPT) == predictions(run, model, tmp_path / "t.csv")
+
+
+def test_rows_without_a_number_are_left_out_if_the_user_says_so(run, model, tmp_path):
+    write_csv(tmp_path / "t.csv", [{**ROWS[0], "length": None}, {**ROWS[1], "species": None}, *ROWS[2:]])
+    wrong(run("evaluate", model, tmp_path / "t.csv"), "the column 'length' has no value in row 1 of 120")
+    done = run("evaluate", model, tmp_path / "t.csv", "dataset.missing=drop", "--json")
+    assert (done.status, json.loads(done.out)["n"]) == (0, N - 2)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.records import EpochEnded, Trial, Undiagnosed, event_from_json
-from pipeline.tracking.display import Notes, SweepDisplay, TrialDisplay
+from pipeline.records import DataFacts, EpochEnded, Trial, Undiagnosed, event_from_json
+from pipeline.tracking.display import Notes, SweepDisplay, TrialDisplay, print_data
 
 HINT = "training waits for data for 60% of an epoch. If they are streamed from a file: hold them in memory"
 
@@ -57,3 +57,9 @@ def test_why_layers_are_not_measured_is_said_once(display, capsys):
         display.on(Trial(number, "s", 0, {}), Undiagnosed(0.0, "ValueError: [no] tensor"))
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "training goes on without train.diagnostics, which failed: ValueError: [no] tensor"
+
+
+def test_what_is_ignored_of_a_file_is_said_with_the_data(capsys):
+    print_data(DataFacts("f", "3 examples", {}, {}, ["u.csv: ignored are more, which are no inputs of this model."]))
+    lines = ["data: 3 examples", "u.csv: ignored are more, which are no inputs of this model."]
+    assert capsys.readouterr().out.splitlines() == lines

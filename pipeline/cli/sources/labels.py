@@ -51,6 +51,14 @@ def named_otherwise(examples: Examples, names: Sequence[str]) -> bool:
     return named and [clean(name) for name in examples.class_names or ()] != list(names)
 
 
+def in_order(examples: Examples, names: Sequence[str]) -> np.ndarray | None:
+    """Which of a model's classes each number of a class means, where the file names the same ones in another order."""
+    own = [clean(name) for name in examples.class_names or ()]
+    if not named_otherwise(examples, names) or sorted(own) != sorted(names):
+        return None
+    return np.array([list(names).index(name) for name in own], np.int64)
+
+
 def _are_text(labels: np.ndarray) -> bool:
     return labels.dtype.kind in "OUS"
 

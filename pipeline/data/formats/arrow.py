@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.formats.columns import to_utf8
 from pipeline.data.formats.written import as_written, without_empty
 from pipeline.data.notation import PLAIN, Notation, column_names
 from pipeline.errors import InputError, check_file, first_line
@@ -93,7 +94,9 @@ def csv_numbers(path: Path) -> np.ndarray:
 
 
 def is_parquet(path: Path) -> bool:
-    """By its suffix, or how it begins."""
+    """By its suffix, or how it begins; a folder by the files in it."""
+    if path.is_dir():
+        return any(path.rglob("*.parquet"))
     if path.suffix.lower() == ".parquet" or not path.is_file():
         return path.suffix.lower() == ".parquet"
     with path.open("rb") as file:
@@ -101,15 +104,18 @@ def is_parquet(path: Path) -> bool:
 
 
 def parquet_table(path: Path, notation: Notation = PLAIN, texts: Collection[str] = ()) -> Any:
-    """pyarrow's table of a Parquet file, with the values of columns that are stored as numbers of them.
+    """pyarrow's table of a Parquet file, with the values of columns that are stored as numbers of them; or of a folder
+    of such files, whose subfolders may be called COLUMN=VALUE.
 
     Raises InputError for a file that is missing, empty or no Parquet, or has a column twice.
     """
     from pyarrow import parquet as reader
 
-    _check_content(path)
+    if not path.is_dir():
+        _check_content(path)
     with _readable(path, "Parquet"):
-        table = reader.ParquetFile(path).read()  # of a single file: pyarrow would take a folder's name for a partition
+        # Of a single file pyarrow would take the name of its folder for a partition.
+        table = reader.read_table(path) if path.is_dir() else reader.ParquetFile(path).read()
     return as_written(_of_values(path, table), notation, texts)
 
 
@@ -126,7 +132,8 @@ def _first_line(path: Path) -> str:
         with path.open("rb") as file:
             return file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable CSV file in UTF-8 ({error}).") from None
+        hint = f"; {to_utf8(path)}" if isinstance(error, UnicodeDecodeError) else ""
+        raise InputError(f"{path}: not a readable CSV file in UTF-8 ({error}){hint}.") from None
 
 
 def _delimiter(line: str) -> str:
@@ -155,6 +162,9 @@ def _of_values(path: Path, table: Any) -> Any:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path}: the column {twice[0]!r} stands there more than once; rename one.")
     for i, column in enumerate(table.columns):
+        if types.is_binary(column.type) or types.is_large_binary(column.type):  # text, as some programs write it
+            with contextlib.suppress(pa.ArrowInvalid):
+                table = table.set_column(i, names[i], column.cast(pa.string()))
         if types.is_dictionary(column.type):
             # Lists, say, are neither numbers nor text: told of unless the column is dropped.
             with contextlib.suppress(pa.ArrowException):

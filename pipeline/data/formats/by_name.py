@@ -1,6 +1,6 @@
 """Another table for a model that learned from one: columns are taken by their names, and encoded as they were then."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from pipeline.data.rows import InMemory
 from pipeline.errors import InputError, first_of, nearest
 
 
-def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool) -> Examples:
+def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool, left_out: Collection[str] = ()) -> Examples:
     """The rows of pyarrow's table as inputs of a model, float32; targets are the names of its classes, None where the
     label is missing or the table has none.
 
     Raises InputError for a column that the table lacks, the label only if `labelled`, and for a value that is missing
-    or that training had not. What else the table has is ignored, with a warning.
+    or that training had not. What else the table has is ignored, with a warning unless the user has `left_out` it.
     """
     names = table.column_names
     inputs = [column.name for column in encoding.columns]
@@ -37,7 +37,7 @@ def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool) -> Ex
         targets = np.array(labels, object)
         if labelled and None in labels:
             raise InputError(f"{path}: the label {encoding.label!r} {_no_value(labels.index(None), len(labels))}.")
-    extra = [name for name in names if name not in {*inputs, encoding.label, *encoding.dropped}]
+    extra = [name for name in names if name not in {*inputs, encoding.label, *encoding.dropped, *left_out}]
     warnings = [f"{path}: ignored are {listed(extra)}, which are no inputs of this model."] if extra else []
     return Examples(
         str(path),
@@ -48,6 +48,36 @@ def as_learned(path: Path, table: Any, encoding: Encoding, labelled: bool) -> Ex
         label_key=encoding.label,
         warnings=warnings,
     )
+
+
+def check_learned(encoding: Encoding, label: str | None, drop: Sequence[str], categorical: Sequence[str]) -> None:
+    """Raises InputError for keys that contradict how a model learned the columns of its table."""
+    kinds = {column.name: column.kind for column in encoding.columns}
+    problem = None
+    if label not in (None, encoding.label):
+        problem = f"label={label}", f"the label is {encoding.label!r}"
+    for name in drop:
+        if name in kinds or name == encoding.label:
+            problem = f"drop=[{name}]", f"{name!r} is {'its label' if name == encoding.label else 'an input'}"
+    for name in categorical:
+        if kinds.get(name, "text") != "text":
+            problem = f"categorical=[{name}]", f"{name!r} is a number"
+    if problem:
+        raise InputError(
+            f"dataset.{problem[0]}: this model takes the columns as it learned them, {problem[1]}; leave that key out."
+        )
+
+
+def with_numbers(path: Path, table: Any, encoding: Encoding) -> Any:
+    """The rows of a table that lack no number and no label: dataset.missing=drop leaves out the others."""
+    from pyarrow import compute
+
+    needed = {encoding.label, *(column.name for column in encoding.columns if column.kind != "text")}
+    for name in sorted(needed & set(table.column_names)):
+        table = table.filter(compute.invert(compute.is_null(table[name], nan_is_null=True)))
+    if not table.num_rows:
+        raise InputError(f"{path}: every row lacks a number or its label.")
+    return table
 
 
 def one_hot(columns: Sequence[tuple[np.ndarray, EncodedColumn]]) -> np.ndarray:

@@ -76,6 +76,11 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(first) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
 
 
+def to_utf8(path: Path) -> str:
+    """What to do with a file of text of which the letters are written in another way than UTF-8."""
+    return f"convert it, of Latin-1 for example: iconv -f LATIN1 -t UTF-8 {shlex.quote(str(path))} > utf8.csv"
+
+
 def override(key: str, names: Sequence[str]) -> str:
     """The word of a command line that gives `key` a list of columns, for the shell and for Hydra."""
     if all(re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in NO_TEXT for name in names):
@@ -103,9 +108,11 @@ class Column:
 
         type_ = self.values.type
         what = "is empty" if types.is_null(type_) else f"holds {type_}, neither numbers nor text"
+        change = ""
         if types.is_binary(type_):
             what = "holds bytes that are no UTF-8 text"
-        raise InputError(f"{self.path}: the column {self.name!r} {what}; leave it out with {self._without}.")
+            change = f" {to_utf8(self.path)}; or" if self.path.suffix.lower() not in (".parquet", ".pq") else ""
+        raise InputError(f"{self.path}: the column {self.name!r} {what};{change} leave it out with {self._without}.")
 
     @property
     def missing(self) -> np.ndarray:

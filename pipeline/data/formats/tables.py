@@ -12,7 +12,7 @@ from pipeline.data import parts
 from pipeline.data.encoding import Encoding
 from pipeline.data.examples import Examples
 from pipeline.data.formats.arrow import csv_numbers, csv_table, first_cells, is_number, is_parquet, parquet_table
-from pipeline.data.formats.by_name import as_learned, one_hot
+from pipeline.data.formats.by_name import as_learned, check_learned, one_hot, with_numbers
 from pipeline.data.formats.columns import Column, is_numeric, listed, override, side_by_side
 from pipeline.data.formats.naming import LABEL_COLUMNS, label_column
 from pipeline.data.formats.reader import reader
@@ -90,7 +90,11 @@ def read(
     if survey:
         return table_summary(path, load(path, notation), label)
     if encoding is not None:
-        return as_learned(path, _texts_kept(path, binary, encoding, notation), encoding, labelled)
+        check_learned(encoding, label, drop, categorical)
+        table = _texts_kept(path, binary, encoding, notation)
+        if missing == "drop" and labelled:
+            table = with_numbers(path, table, encoding)
+        return as_learned(path, table, encoding, labelled, drop)
     if label is None and not labelled:
         plain = not binary and notation == PLAIN
         return Examples(str(path), InMemory(csv_numbers(path) if plain else _numbers(path, load(path, notation))))

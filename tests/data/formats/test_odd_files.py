@@ -4,14 +4,17 @@ import bz2
 import gzip
 import lzma
 import shlex
+import subprocess
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.cli.views.tree import Tree
-from pipeline.data.formats import hdf5, npy, npz, tables
+from pipeline.data.formats import file, hdf5, npy, npz, tables
 from pipeline.errors import InputError
 
 N = 40
@@ -111,3 +114,54 @@ def test_the_names_of_an_enumeration_are_those_of_the_classes(write, labels, nam
     splits = hdf5.hdf5(file=str(write("t.h5", x=X, y=labels)), **COMMON, inputs="x", labels="y")
     assert splits.class_names == names
     np.testing.assert_array_equal(splits.train.labels, splits.train.inputs.load()[:, 0] // 2 % 2)
+
+
+TABLE = {"drop": [], "categorical": [], "missing": "error", "validation_fraction": 0.2, "test_fraction": 0.2}
+TABLE |= {"memory": "auto", "seed": 0, "label": "label"}
+
+
+@pytest.mark.parametrize("heading", ["größe", "size"])
+def test_text_that_is_not_utf_8_is_to_be_converted(tmp_path, heading):
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{i},{('Köln', 'Bern')[i % 2]},{'ab'[i % 2]}\n" for i in range(N))
+    path.write_bytes(f"{heading},place,label\n{rows}".encode("latin-1"))
+    with pytest.raises(InputError) as raised:
+        tables.csv(file=str(path), **TABLE)
+    command = str(raised.value).partition("convert it, of Latin-1 for example: ")[2].split("> utf8.csv")[0]
+    converted = subprocess.run(shlex.split(command), capture_output=True, check=True).stdout
+    path.write_bytes(converted)
+    assert f"{heading}" in tables.csv(file=str(path), **TABLE).attributes["columns"]
+    assert "place=Köln" in tables.csv(file=str(path), **TABLE).attributes["features"]
+
+
+def test_text_that_parquet_keeps_as_bytes_is_text(tmp_path):
+    words = [(b"ab", b"cd")[i % 2] for i in range(N)]
+    table = pa.table({"x": X[:, 0], "s": pa.array(words, pa.binary()), "label": pa.array(words, pa.binary())})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    splits = tables.parquet(file=str(tmp_path / "t.parquet"), **TABLE)
+    assert splits.class_names == ("ab", "cd")
+    assert splits.attributes["features"] == ["x", "s=ab", "s=cd"]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t"])
+def test_a_folder_of_parquet_files_is_one_table(tmp_path, name):
+    table = pa.table({"x": X[:, 0], "label": ["ab"[i % 2] for i in range(N)], "year": [2000 + i % 4 for i in range(N)]})
+    pyarrow.parquet.write_to_dataset(table, tmp_path / name, partition_cols=["year"])
+    splits = tables.parquet(file=str(tmp_path / name), **TABLE)
+    assert splits.attributes["features"] == ["x", "year"]
+    rows = np.concatenate([part.inputs.load() for part in splits.parts.values()])
+    np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], np.stack([X[:, 0], 2000 + np.arange(N) % 4], 1))
+
+
+def test_of_another_table_to_test_on_incomplete_rows_are_left_out_and_what_is_ignored_is_said(tmp_path):
+    (tmp_path / "t.csv").write_text("a,label\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(N)))
+    (tmp_path / "u.csv").write_text("more,label,a\n1,x,5\n2,y,\n3,,7\n4,y,8\n")
+    values = {**file.DEFAULTS, "label": "label", "format": "auto", "validation": None, "seed": 0, "memory": "auto"}
+    values |= {"validation_fraction": 0.2, "test_fraction": 0.2, "test": {"file": str(tmp_path / "u.csv")}}
+    formats = {"table": "pipeline.data.formats.tables.read"}
+    with pytest.raises(InputError, match="the column 'a' has no value in row 2 of 4"):
+        file.file(file=str(tmp_path / "t.csv"), formats=formats, **values)
+    splits = file.file(file=str(tmp_path / "t.csv"), formats=formats, **values | {"missing": "drop"})
+    np.testing.assert_array_equal(splits.test.inputs.load()[:, 0], [5, 8])
+    assert splits.warnings == [f"{tmp_path}/u.csv: ignored are more, which are no inputs of this model."]
+    assert splits.train.inputs.shape == (32, 1)
