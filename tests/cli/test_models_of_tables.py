@@ -266,6 +266,7 @@ KEPT = ["dataset.label=species", "dataset.drop=[id]", "dataset.categorical=[zip]
             "dataset.drop=[length]: this model takes the columns as it learned them, 'length'",
         ),
         (["dataset.drop=[species]"], "'species' is its label; leave that key out."),
+        (["dataset.normalize=false"], "as it learned to; leave that key out."),
         (["dataset.categorical=[length]"], "'length' is a number; leave that key out."),
     ],
 )

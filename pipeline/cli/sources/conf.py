@@ -50,6 +50,8 @@ class Reading:
 def for_file(path: str, words: Sequence[str]) -> Reading:
     """What the config of `dataset=file`, with words of the command line, says of a file."""
     config = _of_file(path, words)
+    if config.dataset.normalize is False:
+        raise InputError(f"dataset.normalize=false: a model normalises {path} as it learned to; leave that key out.")
     arguments = config.dataset.arguments
     return Reading(config.formats, arguments["format"], reader_keys(arguments))
 

@@ -132,7 +132,8 @@ def _first_line(path: Path) -> str:
         with path.open("rb") as file:
             return file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        hint = f"; {to_utf8(path)}" if isinstance(error, UnicodeDecodeError) else ""
+        text = isinstance(error, UnicodeDecodeError) and b"\0" not in error.object
+        hint = f"; {to_utf8(path)}" if text else ""
         raise InputError(f"{path}: not a readable CSV file in UTF-8 ({error}){hint}.") from None
 
 

@@ -123,12 +123,13 @@ def arrays(path: Path, keys: dict[str, str]) -> dict[str, np.ndarray]:
 
 
 def _heads(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype]]:
-    """The shapes and types of a file's arrays, which are not read for that."""
+    """The shapes and types of a file's arrays, which are not read for that. Whoever reads one that is none tells of
+    it."""
     shapes, dtypes = {}, {}
     with _opened(path) as file:
         for name in file.files:
             if file.zip and f"{name}.npy" in file.zip.namelist():
-                with file.zip.open(f"{name}.npy") as array:
+                with contextlib.suppress(ValueError), file.zip.open(f"{name}.npy") as array:
                     first = np.lib.format.read_magic(array) == (1, 0)
                     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
                     shapes[name], _, dtypes[name] = read(array)

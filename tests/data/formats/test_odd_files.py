@@ -5,6 +5,7 @@ import gzip
 import lzma
 import shlex
 import subprocess
+import zipfile
 
 import h5py
 import numpy as np
@@ -94,6 +95,18 @@ def test_a_quantity_can_not_be_predicted(tmp_path, read):
         read(file=str(path), **keys)
 
 
+def test_a_member_that_is_no_array_hides_no_other(tmp_path):
+    path, keys = tmp_path / "t.npz", COMMON | {"inputs": "x", "labels": "y"}
+    np.savez(path, x=X, y=Y)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("odd.npy", b"no array of NumPy")
+        file.writestr("readme.txt", b"text")
+    assert len(npz.npz(file=str(path), **keys).train) == 24
+    assert npz.in_parts(path) == {"x": {"inputs": "x", "labels": "y"}}
+    with pytest.raises(InputError, match=r"t\.npz: .*(magic|odd)"):
+        npz.npz(file=str(path), **keys | {"inputs": "odd"})
+
+
 def test_an_array_of_python_objects_hides_no_other(tmp_path):
     np.savez(tmp_path / "t.npz", a=X, meta=np.array([{"a": 1}], object))
     with pytest.raises(InputError, match=r"meta holds Python objects.*\. It holds a \(40, 2\), but"):
@@ -132,6 +145,12 @@ def test_text_that_is_not_utf_8_is_to_be_converted(tmp_path, heading):
     path.write_bytes(converted)
     assert f"{heading}" in tables.csv(file=str(path), **TABLE).attributes["columns"]
     assert "place=Köln" in tables.csv(file=str(path), **TABLE).attributes["features"]
+
+
+def test_what_is_no_text_is_not_to_be_converted(tmp_path):
+    np.save(tmp_path / "t.npy", X)
+    with pytest.raises(InputError, match=r"not a readable CSV file in UTF-8 \([^;]*\)\.$"):
+        tables.csv(file=str(tmp_path / "t.npy"), **TABLE)
 
 
 def test_text_that_parquet_keeps_as_bytes_is_text(tmp_path):
