@@ -12,7 +12,8 @@ checks, limits            what is asked of a config; what each value may be
 records, events           trials, jobs and messages; what becomes of a trial; eventlog reads events.jsonl
 secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
-targets, objective        calling what a `_target_` names; what "better" means
+targets, signatures       calling what a `_target_` names; what it takes, from its source
+objective                 what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
 study/                    start walks the line; study, ledger, cohorts, forecast, results, the Hydra sweeper; repeating
                           trains a trial again to the bit

@@ -9,6 +9,7 @@ from pipeline.errors import InputError, one_of
 from pipeline.heads.lookup import head_of
 from pipeline.limits import limit
 from pipeline.schema import MAPS, Config, Target, leaves
+from pipeline.signatures import check_arguments
 from pipeline.targets import locate
 
 
@@ -47,11 +48,24 @@ def check(config: Config) -> None:
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
 
 
+def check_targets(config: Config) -> None:
+    """Refuses a key that what it is given to does not take, and the lack of one that it needs."""
+    for name in ("dataset", "model", "optimizer", "schedule"):
+        check_arguments(name, getattr(config, name))
+    for key, targets in (
+        ("train.callbacks", config.train.callbacks),
+        ("tracking.subscribers", config.tracking.subscribers),
+    ):
+        for target in targets:
+            check_arguments(key, target)
+
+
 def check_figure(figure: Target | None) -> None:
     """Refuses an experiment whose figure nobody could draw, before the hours that it would draw."""
     if figure is None:
         raise InputError("experiment.figure._target_ is missing: the function that draws what the sweep shows.")
     locate(figure.target)
+    check_arguments("experiment.figure", figure)
 
 
 def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:

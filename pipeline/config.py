@@ -16,8 +16,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline import compatibility, secret
 from pipeline.building import built
-from pipeline.errors import InputError, first_line, nearest
+from pipeline.errors import InputError, first_line, first_of, nearest
 from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
+from pipeline.signatures import accepted_by
 
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
 # them, and names that may go unused (study.opening has those that are used).
@@ -93,9 +94,17 @@ class Composed:
         """The error for an override of a key that is not there."""
         names = [*map(str, self._base.node), *(name for name, _ in leaves(self._base.written))]
         hint = "`python run.py --cfg job` shows every key"
-        section = key.rpartition(".")[0]
-        if any(key.startswith(f"{name}.") for name in OPEN):
-            hint += f"; `+{key}=...` adds one that the target takes."
+        section, _, last = key.rpartition(".")
+        if opened := next((name for name in OPEN if key.startswith(f"{name}.")), None):
+            target = str(OmegaConf.select(self._base.node, f"{opened}._target_", default=""))
+            accepted = accepted_by(opened, target) if section == opened else None
+            if accepted and not accepted.more and last not in accepted.names:
+                names += [f"{opened}.{name}" for name in accepted.names]
+                hint += (
+                    f", and {target} takes {first_of(accepted.names)}." if accepted.names else f"; {target} takes none."
+                )
+            else:
+                hint += f"; `+{key}=...` adds one that the target takes."
         elif any(key.startswith(f"{name}.") for name in MAPS):
             hint += f"; `+{key}=my_package.NAME` adds a name."
         elif section and isinstance(node := OmegaConf.select(self._base.node, section), DictConfig):

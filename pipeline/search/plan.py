@@ -133,7 +133,10 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         if group in (*NOT_SEARCHED, *MAPS) or ".search." in override.key_or_group:
             raise InputError(f"{override.input_line}: {group} sets up the sweep and can't be searched.")
         if override.is_add() or override.is_force_add() or override.is_delete():
-            raise InputError(f"{override.input_line}: a range is for a key that the config has; drop the + or ~.")
+            raise InputError(
+                f"{override.input_line}: a range is for a key that the config has. Drop the + or ~, or "
+                "add the key to a file of your own conf/ (--config-dir)."
+            )
     for key in {override.key_or_group for override in ranges}:
         lines = [str(o.input_line) for o in overrides if o.key_or_group == key]
         if len(lines) > 1:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.checks import check, check_figure
+from pipeline.checks import check, check_figure, check_targets
 from pipeline.errors import InputError
 from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Failure, LoadJob
@@ -39,6 +39,8 @@ def run(plan: Plan, executor: Executor | None = None) -> int:
     """
     config = plan.config
     check(config)
+    for arm in plan.arms:
+        check_targets(arm.config)
     check_tracking(config)
     for key in ("resume", "repeat"):
         if (folder := getattr(config, key)) and not plan.single:
