@@ -40,6 +40,13 @@ def epochs_of(folder: Path) -> list[EpochEnded]:
     return list({e.epoch: e for e in events_of(folder) if isinstance(e, EpochEnded)}.values())
 
 
+def effort_of(folder: Path) -> tuple[int, float]:
+    """How many epochs a trial has trained, and the seconds that they took: of every trial of a sweep, so it is read
+    without making events."""
+    seconds = {line["epoch"]: line.get("seconds", 0.0) for line in read(folder / NAME) if line.get("event") == "epoch"}
+    return len(seconds), sum(seconds.values())
+
+
 def diagnoses_of(folder: Path) -> Diagnoses:
     """What a trial recorded of its layers with train.diagnostics=true; epoch 0 is before training."""
     events = (e for e in events_of(folder) if isinstance(e, EpochEnded | Diagnosed))

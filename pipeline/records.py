@@ -173,6 +173,7 @@ class DataFacts:
     columns: Mapping[str, str]  # of a table: how each is understood
     attributes: Mapping[str, Any]  # what else the data say of themselves
     warnings: Sequence[str] = ()  # what the user should know of how files were understood
+    validation_counts: tuple[int, ...] = ()  # examples of each class; empty without classes
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 trains it again."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from pipeline.checks import naming
-from pipeline.eventlog import events_of
+from pipeline.eventlog import effort_of, epochs_of, events_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
-from pipeline.records import Ended, ExportJob, Failure, TestJob, TestResult, Trial
+from pipeline.records import DataFacts, Ended, ExportJob, Failure, TestJob, TestResult, Trial, ended_metrics
 from pipeline.schema import Config, leaves
 from pipeline.search.space import averaging_steps
-from pipeline.study import compare, folders
+from pipeline.study import cautions, compare, folders
 from pipeline.study.figure import draw_figure
 from pipeline.study.repeating import applies, comparison, groups_of
 from pipeline.study.study import Study
@@ -34,7 +34,7 @@ def print_averages(config: Config) -> None:
         print_line("averages: " + ", ".join(f"{key} over {steps:g} steps" for key, steps in averages.items()))
 
 
-def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
+def conclude_run(study: Study, recorder: Recorder, data: DataFacts, *, interrupted: bool) -> int:
     """Draws and prints what a trial by itself has come to; returns the exit status."""
     folder, config = study.folder, study.config
     trial = study.ledger.trials[0]
@@ -52,6 +52,10 @@ def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
         names, model = dict.fromkeys((study.objective.metric, "val_loss")), folder / "model.h5"
         values = ", ".join(f"{name} {number(end.metrics[name])}" for name in names)
         print_line(f"best epoch {end.best_epoch} of {end.epochs}: {values}{f' ({end.reason})' if end.reason else ''}")
+        if cautions.no_better_than_guessing([end.metrics.get(cautions.GUESSED)], data):
+            print_line(
+                f"guessing: no better than the majority class alone, {number(cautions.majority(data))}", "yellow"
+            )
         print_line(f"model:    {model}")
         print_line(f"next:     {_command(study, 'evaluate', model)}")
     if experiment is not None and run is not None:
@@ -66,20 +70,34 @@ def conclude_run(study: Study, recorder: Recorder, *, interrupted: bool) -> int:
 
 
 def conclude_sweep(
-    study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, *, interrupted: bool
+    study: Study,
+    executor: Executor,
+    recorder: Recorder,
+    runs: TrackedRuns,
+    data: Sequence[DataFacts],
+    *,
+    interrupted: bool,
 ) -> int:
-    """Writes and prints what a sweep has come to; returns the exit status."""
+    """Writes and prints what a sweep has come to; returns the exit status. data: of each arm."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
     trials, ended = study.ledger.trials.values(), study.ranked()
-    leaderboard.write(path, [*ended, *(t for t in trials if t.status is None)], metric, keys)
+    rows = [_row(study, trial) for trial in (*ended, *(t for t in trials if t.status is None))]
+    leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
     winner = next((t for t in ended if t.status == "completed"), None)
     summary: dict[str, float] = {}
-    if ended:
-        console.print(leaderboard.table(ended, metric, keys))
+    if measured := [row for row in rows if row.trial.status or row.epochs]:
+        title, table = leaderboard.table(measured, metric, keys, console.width)
+        print_line(title)
+        console.print(table)
     if winner is not None:
-        best = summary[f"best_{metric}"] = winner.metrics[metric]
-        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}")
+        best, facts = winner.metrics[metric], data[winner.arm]
+        summary[f"best_{metric}"] = best
+        guess = cautions.of_guessing(facts, metric)
+        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{guess}")
+        (epochs,) = (row.epochs for row in rows if row.trial is winner)
+        for line in cautions.cautions(ended, metric, facts, epochs):
+            print_line(line, "yellow")
         _export(study, executor)
         if not interrupted:
             summary |= _test(study, executor, winner)
@@ -101,6 +119,15 @@ def conclude_sweep(
     if problem := recorder.close():
         print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
     return 130 if interrupted else 0 if winner else 1
+
+
+def _row(study: Study, trial: Trial) -> leaderboard.Row:
+    folder = study.trial_folder(trial)
+    epochs, seconds = effort_of(folder)
+    metrics: Mapping[str, float | None] = ended_metrics(trial)
+    if trial.status is None and epochs:
+        metrics = max((epoch.metrics for epoch in epochs_of(folder)), key=study.objective.score)
+    return leaderboard.Row(trial, metrics, epochs, seconds)
 
 
 def _export(study: Study, executor: Executor) -> None:

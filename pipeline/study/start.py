@@ -121,9 +121,9 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
-                return results.conclude_run(study, recorder, interrupted=stop.requested)
+                return results.conclude_run(study, recorder, data[0], interrupted=stop.requested)
             interrupted = stop.requested or failure is not None
-            status = results.conclude_sweep(study, executor, recorder, runs, interrupted=interrupted)
+            status = results.conclude_sweep(study, executor, recorder, runs, data, interrupted=interrupted)
             if failure:
                 raise failure
             return status

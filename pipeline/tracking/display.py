@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import records
+from pipeline.overrides import to_text
 from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
@@ -41,6 +42,8 @@ def number(value: float | None) -> str:
 
 def short(value: Any) -> str:
     """A parameter value for reading; the leaderboard and the command line have all its digits."""
+    if isinstance(value, bool) or value is None:
+        return to_text(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 

@@ -117,12 +117,21 @@ def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], 
 
 def _facts(config: Config) -> DataFacts:
     splits = load_splits(config, check=True)
-    head_of(config).n_outputs(splits.n_classes)
+    head = head_of(config)
+    head.n_outputs(splits.n_classes)
     augment.check(config.train.augment, splits.input_shape)
     attributes = dict(splits.attributes)
     columns = attributes.get("columns")
     described = dict(columns) if isinstance(columns, dict) else {}
-    return DataFacts(splits.fingerprint, splits.describe(), described, attributes, tuple(splits.warnings))
+    counts = np.bincount(splits.validation.labels, minlength=splits.n_classes) if head.classifies else ()
+    return DataFacts(
+        splits.fingerprint,
+        splits.describe(),
+        described,
+        attributes,
+        tuple(splits.warnings),
+        validation_counts=tuple(map(int, counts)),
+    )
 
 
 def _tested(task: TrialTask) -> TestResult:

@@ -71,10 +71,20 @@ def test_arms_are_tried_on_the_same_draws(arms):
 @pytest.mark.slow
 def test_the_leaderboard_has_a_row_a_trial_best_first(arms):
     table = rows(arms[2])
-    assert list(table[0]) == ["trial", "status", "stage", "val_accuracy", "optimizer", "optimizer.learning_rate"]
+    first = ["trial", "status", "stage", "val_accuracy", "optimizer", "optimizer.learning_rate"]
+    assert list(table[0]) == [*first, "val_loss", "epochs", "seconds"]
+    losses = [line["val_loss"] for line in map(json.loads, (arms[2] / "0/events.jsonl").open()) if "val_loss" in line]
+    assert float(next(row for row in table if row["trial"] == "0")["val_loss"]) in losses
+    assert {row["epochs"] for row in table} == {"2"}
+    assert all(float(row["seconds"]) > 0 for row in table)
     assert sorted(int(row["trial"]) for row in table) == list(range(10))
     scores = [float(row["val_accuracy"]) for row in table]
     assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.slow
+def test_what_a_guess_would_score_is_said_beside_the_best(arms):
+    assert "(the majority class alone: 0.3333)\n" in arms[1].stdout
 
 
 @pytest.mark.slow
