@@ -1,9 +1,11 @@
 """Hydra's and OmegaConf's complaints about the command line or a YAML file, in one or two lines."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 from yaml import YAMLError
@@ -31,16 +33,12 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
         return _missing(text)
     if match := re.match(r"Could not override '(.+?)'\.\s*\nNo match in the defaults list", text):
         return _unknown_group(match[1])
-    if match := re.match(r"LexerNoViableAltException: (.*)", text):
-        return f"'{match[1]}' is not understood: write key=value, or group=choice."
     if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
         return _needs_multirun(match[1])
-    if match := re.match(r"(?:Error parsing override|no viable alternative at input) '(.*?)'", text):
-        if "=" not in match[1] and "(" not in match[1]:
-            return f"'{match[1]}' is not understood: write key=value, or group=choice."
-        return _not_parsed(match[1])
-    if re.match(r"(?:mismatched|extraneous) input", text):
-        return _one_line(f"an override is not understood ({text.splitlines()[0]}): write key=value, or group=choice.")
+    if isinstance(error, OverrideParseException):
+        # Not by the error: that has what the parser made of the word.
+        wrong = [word for word in arguments if not word.startswith("-") and not _parses(word)]
+        return _not_parsed(next((word for word in wrong if "=" in word), error.override))
     if match := re.match(r"Could not override '(.+?)'\.", text):
         within = re.match(r"Key '(.+?)' not in ", str(error.__cause__))
         composed = Composed(_composed(arguments))
@@ -63,15 +61,41 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
 
 
 def _not_parsed(override: str) -> str:
-    key, _, value = override.partition("=")
-    if re.match(r"(?:interval|choice|range|tag|int|float|str|bool|sort|shuffle|glob)\(", value) or value[:1] in "[{":
+    key, equals, value = override.partition("=")
+    if not equals or not _parses(f"{key}=x"):
+        return f"'{override}' is not understood: write key=value, or group=choice."
+    quoted = _quoted(value)
+    if value[:1] == "[" and value[-1:] == "]":  # its items, those that have quotes already as they are
+        items = re.findall(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,]+)\s*(?:,|$)""", value[1:-1])
+        quoted = f"[{','.join(map(_quoted, items))}]"
+    function = re.match(r"(?:interval|choice|range|tag|int|float|str|bool|sort|shuffle|glob)\(", value)
+    if function or (value[:1] in "[{" and quoted[:1] == '"') or not _parses(f"{key}={quoted}"):
         return f"'{override}' is not understood. Ranges: tag(log, interval(1e-4, 1)), choice(a, b); lists: [a,b]."
-    quoted = value.replace('"', '\\"')
-    return f"'{override}' is not understood. Text with brackets or signs has quotes of its own: '{key}=\"{quoted}\"'."
+    return (
+        f"'{override}' is not understood. Text with brackets or signs has quotes of its own, within those of the "
+        f"shell: {shlex.quote(f'{key}={quoted}')}"
+    )
+
+
+def _quoted(text: str) -> str:
+    """Text as Hydra takes it: in quotes of its own where it needs them."""
+    text = text.strip()
+    return text if _parses(f"key={text}") else '"' + text.replace('"', '\\"') + '"'
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def _needs_multirun(what: str) -> str:
-    return f"{what}: a range or a list of values is for a sweep. Add -m: python run.py -m …"
+    key, _, value = what.partition("=")
+    quoted = shlex.quote(f'{key}="{value}"')
+    text = f" A text with a comma: {quoted}" if "," in value and "(" not in value else ""
+    return f"{what}: a range or a list of values is for a sweep. Add -m: python run.py -m …{text}"
 
 
 def _missing(text: str) -> str:

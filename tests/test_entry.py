@@ -51,7 +51,7 @@ MISTAKES = [
     ("optimizer.learning_rate=inf", "must be a number above 0."),
     ("foo", "'foo' is not understood: write key=value"),
     ("=", "'=' is not understood: write key=value"),
-    ("-m x=y=z", "write key=value, or group=choice."),
+    ("-m x=y=z", "'x=y=z' is not understood. Text with brackets or signs has quotes of its own"),
     ("train={a:1}", "train.a is not in the config.\n`python run.py --cfg job` shows every key; those of train: batch"),
     ("+train.epoch=3", "train.epoch is not a key that anything reads. Did you mean 'train.epochs'? Those of train: "),
     ("-m +train.class_weight=balanced", "train.class_weight is not a key that anything reads. Those of train: "),
@@ -74,7 +74,15 @@ MISTAKES = [
     ),
     ("-m optimizer=glob(zz*)", "optimizer=glob(zz*) matches nothing"),
     # names that need quotes of their own
-    ("dataset=csv dataset.label=C6H6(GT)", "has quotes of its own: 'dataset.label=\"C6H6(GT)\"'."),
+    (
+        "dataset=csv dataset.label=C6H6(GT)",
+        "quotes of its own, within those of the shell: 'dataset.label=\"C6H6(GT)\"'\n",
+    ),
+    ('dataset=csv dataset.drop=[a(mm),b,"c(d)"]', 'of the shell: \'dataset.drop=["a(mm)",b,"c(d)"]\'\n'),
+    ("dataset=csv dataset.label=a,b", "A text with a comma: 'dataset.label=\"a,b\"'\n"),
+    ("dataset=csv dataset.label=a[1]", "of the shell: 'dataset.label=\"a[1]\"'\n"),
+    ("-m dataset=csv dataset.label=a(mm)", "of the shell: 'dataset.label=\"a(mm)\"'\n"),
+    ("dataset=csv dataset.drop=[a,b", "'dataset.drop=[a,b' is not understood. Ranges: tag(log, interval(1e-4, 1))"),
     ("-m optimizer.learning_rate=interval(a,b)", "is not understood. Ranges: tag(log, interval(1e-4, 1))"),
     # types and limits
     ("train.epochs=abc", "train.epochs=abc must be a whole number."),
@@ -161,7 +169,7 @@ PROCESSES = {
     "-m sweep=rnadom",
     "train.epochs=0",  # what the runner finds itself
     "-m sweep.n_trials=null",
-    "+model.foo=1",  # what a worker finds
+    "model.head=sigmoid",  # what a worker finds
     "-m tracking.uri=sqlite:///garbage.db",
 }
 
