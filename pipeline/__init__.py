@@ -4,7 +4,8 @@ One line, walked once: Config -> Plan -> Job -> Event. YAML (conf/) becomes a Co
 trials of a plan the Jobs of workers, and what workers report are Events, of which the subscribers of a study are told:
 the ledger, the display, the tracking store. `python run.py` is a plan with one trial.
 
-entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line
+entry, explain, errors    the command line's edge: exit statuses, and mistakes in one line; command_line is what
+                          run.py and `python -m pipeline` share
 schema                    the frozen dataclasses of a config; typed makes dataclasses of plain values
 config, building          Hydra in, Config out; hydra_schema is the schema as Hydra takes it; user_folder adds a conf/
 hydra_loading, yaml_text  what Hydra is let load: none of its own settings changed, no YAML that never ends

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from pipeline import cli, crash
+from pipeline.command_line import at_home, print_anywhere, reader_gone
 from pipeline.errors import InputError, nearest, one_of
 from pipeline.user_folder import adopt
 
@@ -46,14 +47,13 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # A model for use needs little of a GPU, and a sweep may be running on it.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    print_anywhere()
     try:
-        return _dispatch(list(arguments))
+        return _dispatch(list(map(at_home, arguments)))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return reader_gone()
     except Exception as error:
         from pipeline.explain import explain
 

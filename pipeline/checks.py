@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, one_of
@@ -79,10 +78,7 @@ def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def check_value(key: str, value: Any, heads: Mapping[str, str]) -> None:
-    """Refuses a value outside its limits, a folder that begins with ~, and a head that is not in the config's map."""
+    """Refuses a value outside its limits, and a head that is not in the config's map."""
     limit(key, value)
-    if isinstance(value, str) and re.match(r"(sqlite:///)?~(/|$)", value):
-        whole = value.replace("~", str(Path.home()), 1)
-        raise InputError(f"{key}={value}: no shell writes ~ out behind a '='. Use {key}={whole}")
     if key == "model.head" and (not isinstance(value, str) or value not in heads):
         raise one_of(key, value, heads)

@@ -4,6 +4,7 @@ Nothing else knows OmegaConf's nodes; reading this module costs no TensorFlow.
 """
 
 import copy
+import os
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property, reduce
@@ -124,7 +125,7 @@ class Composed:
         container = copy.deepcopy(dict(plain))
         for key, value in self._values.items():
             *path, last = key.split(".")
-            reduce(getitem, path, container)[last] = value
+            reduce(getitem, path, container)[last] = _at_home(value)
         return container
 
 
@@ -183,7 +184,19 @@ def _resolved(node: DictConfig) -> Mapping[str, Any]:
         if isinstance(error, MissingMandatoryValue):
             raise InputError(f"{error.full_key} is not given: add {error.full_key}=VALUE.") from None
         raise InputError(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+    home: Mapping[str, Any] = _at_home(values)
+    return home
+
+
+def _at_home(value: Any) -> Any:
+    """A value with ~ written out where a path begins with it, which no shell does behind a '='."""
+    if isinstance(value, dict):
+        return {key: str(Path.home()) if item == "~" else _at_home(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_at_home(item) for item in value]  # where a lone ~ is what a table has for a missing value
+    if isinstance(value, str) and (path := re.match(r"((?:sqlite:///)?)(~[\w.-]*/.*)", value, re.DOTALL)):
+        return path[1] + os.path.expanduser(path[2])  # noqa: PTH111 - of an unknown user it stays as it is
+    return value
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

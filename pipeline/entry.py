@@ -9,6 +9,7 @@ from typing import Any, NoReturn, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from pipeline.command_line import at_home, print_anywhere, reader_gone
 from pipeline.errors import InputError
 from pipeline.user_folder import adopt
 from pipeline.yaml_text import MOST_DIGITS, MOST_LEVELS
@@ -45,14 +46,18 @@ def guarded(main: Callable[[], Any]) -> None:
     if "HYDRA_FULL_ERROR" not in os.environ:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting with 1
     # Hydra takes overrides on one side of -m only.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    sys.argv[1:] = sorted(map(at_home, sys.argv[1:]), key=lambda word: word not in ("-m", "--multirun"))
+    print_anywhere()
     try:
         _check_words(sys.argv[1:])
         adopt(sys.argv[1:])
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stdout.flush()
         os._exit(130)  # the second Ctrl-C: not even libraries' own exit handlers are waited for
+    except BrokenPipeError:
+        sys.exit(reader_gone())
     except Exception as error:
         _refuse(error)
     finally:

@@ -2,6 +2,8 @@ import inspect
 import math
 import re
 import shlex
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf
 
 from pipeline.building import built
 from pipeline.checks import check
+from pipeline.command_line import at_home
 from pipeline.config import Composed, differences
 from pipeline.errors import InputError
 from pipeline.limits import LIMITS, Number, limit
@@ -283,6 +286,52 @@ def test_an_unknown_key_suggests_the_nearest_and_a_plus_only_where_it_helps(key,
 def test_a_plus_adds_no_key_where_nothing_would_read_it(key):
     with pytest.raises(InputError, match=f"^{key} is not a key that anything reads. "):
         _ = composed(f"+{key}=1").config
+
+
+HOME = str(Path.home())
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        ("output_dir='~/x'", "output_dir", f"{HOME}/x"),
+        ("output_dir='~/x'", "tracking.uri", f"sqlite:///{HOME}/x/mlflow.db"),
+        ("output_dir='~'", "output_dir", HOME),
+        ("output_dir='~nobody.knows/x'", "output_dir", "~nobody.knows/x"),
+        ("output_dir='a/~/x'", "output_dir", "a/~/x"),
+        ("resume='~/x'", "resume", f"{HOME}/x"),
+        ("tracking.uri='sqlite:///~/x.db'", "tracking.uri", f"sqlite:///{HOME}/x.db"),
+        ("+dataset.validation={file: '~/x'}", "dataset.validation.file", f"{HOME}/x"),
+        ("+dataset.files=['~/x',y]", "dataset.files", [f"{HOME}/x", "y"]),
+        ("+dataset.missing_values=['~']", "dataset.missing_values", ["~"]),
+    ],
+)
+def test_a_path_may_begin_at_home(line, key, value):
+    for plain in ((read := composed(line)).config.plain(), read.record):
+        assert reduce(getitem, key.split("."), plain) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("output_dir=~/x", f"output_dir={HOME}/x"),
+        ("output_dir=~", f"output_dir={HOME}"),
+        ("--config-dir=~/conf", f"--config-dir={HOME}/conf"),
+        ("dataset.file=~/x,~/y", f"dataset.file={HOME}/x,{HOME}/y"),
+        ("+dataset.validation={file:~/x}", f"+dataset.validation={{file:{HOME}/x}}"),
+        ("tracking.uri=sqlite:///~/x.db", f"tracking.uri=sqlite:///{HOME}/x.db"),
+        ("~model.l2", "~model.l2"),
+        ("a=b/~/c", "a=b/~/c"),
+        ("a=b~/c", "a=b~/c"),
+        ("a='~/c'", "a='~/c'"),  # which the config writes out
+    ],
+)
+def test_so_it_may_on_a_command_line_whose_grammar_has_no_such_sign(word, written):
+    assert at_home(word) == written
+
+
+def test_so_may_a_value_of_a_trial():
+    assert composed().with_values({"output_dir": "~/x"}).config.output_dir == f"{HOME}/x"
 
 
 # --- the YAML files

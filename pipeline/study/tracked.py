@@ -90,5 +90,8 @@ class TrackedRuns:
 
 
 def sortable(value: object) -> object:
-    """A float without an exponent: MLflow sorts a column of parameters as text, and 9.5e-05 would come after 0.1."""
+    """A float without an exponent: MLflow sorts a column of parameters as text, and 9.5e-05 would come after 0.1.
+    null as it is typed."""
+    if value is None:
+        return to_text(value)
     return f"{Decimal(str(value)):f}" if isinstance(value, float) else value
