@@ -18,6 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pipeline import compatibility, secret
 from pipeline.building import built
 from pipeline.errors import InputError, first_line, first_of, nearest
+from pipeline.limits import LIMITS, Number
 from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
 from pipeline.signatures import accepted_by
 
@@ -141,7 +142,13 @@ class _Base:
 
     @cached_property
     def resolved(self) -> Mapping[str, Any]:
-        return _resolved(self.node)
+        values = _resolved(self.node)
+        for key, written in leaves(self.written):
+            if isinstance(written, str) and "${" in written and isinstance(LIMITS.get(key), Number):
+                *path, last = key.split(".")
+                section = reduce(getitem, path, values)
+                section[last] = _number(section[last])  # type: ignore[index]
+        return values
 
     @cached_property
     def masked(self) -> Mapping[str, Any]:
@@ -171,6 +178,13 @@ class _Base:
             return bool(keys)
         pairs = [(f"{key}.", f"{name}.") for key in keys for name in self._references]
         return any(key.startswith(name) or name.startswith(key) for key, name in pairs)
+
+
+def _number(value: Any) -> Any:
+    """What the environment, which has texts only, says of a number; another value as it is."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
+        return int(value) if re.fullmatch(r"[-+]?\d+", value) else float(value)
+    return value
 
 
 def _mask(*words: object) -> str:

@@ -288,6 +288,31 @@ def test_a_plus_adds_no_key_where_nothing_would_read_it(key):
         _ = composed(f"+{key}=1").config
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("model.hidden_units", "24", 24),
+        ("dataset.test_fraction", "2.5e-1", 0.25),
+        ("optimizer.learning_rate", ".5", 0.5),
+        ("train.epochs", "7", 7),
+    ],
+)
+def test_the_environment_may_say_a_number(key, text, value, monkeypatch):
+    monkeypatch.setenv("NUMBER_FOR_TESTS", text)
+    read = composed(f"{key}=${{oc.env:NUMBER_FOR_TESTS}}")
+    check(read.config)
+    found = reduce(getitem, key.split("."), read.config.plain())
+    assert (found, type(found)) == (value, type(value))
+    assert "oc.env" in str(reduce(getitem, key.split("."), read.record))  # which shows nothing of the environment
+
+
+@pytest.mark.parametrize("text", ["24.5", "a", "1_000", "", "0x10"])
+def test_what_is_no_such_number_is_refused(text, monkeypatch):
+    monkeypatch.setenv("NUMBER_FOR_TESTS", text)
+    with pytest.raises(InputError, match=r"model.hidden_units=.* must be a whole number at least 1\."):
+        check(composed("model.hidden_units=${oc.env:NUMBER_FOR_TESTS}").config)
+
+
 HOME = str(Path.home())
 
 

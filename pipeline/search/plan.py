@@ -69,6 +69,7 @@ class Plan:
     sampler: Target
     single: bool = False  # one trial by itself, `python run.py`
     repeat: Repeat | None = None  # what the one trial repeats
+    notes: tuple[str, ...] = ()  # what the user is told of it before it is run
 
     @classmethod
     def of_one(cls, composed: Composed, overrides: list[str], repeat: Repeat | None = None) -> "Plan":
@@ -149,14 +150,27 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     for values in itertools.product(*(arm_values(o) for o in crossed)):
         chosen = dict(zip((o.key_or_group for o in crossed), values, strict=True))
         composed = compose([*pins, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
-        arms.append(Arm(chosen, composed, _space(composed, sampled, keys)))
+        own = [o for o in sampled if composed.kind_of(o.key_or_group) != "nothing"]
+        arms.append(Arm(chosen, composed, _space(composed, own, keys)))
+    notes = [note for override in sampled if (note := _having(arms, override.key_or_group))]
     sweep = arms[0].config.sweep
     if not sweep.stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
     staged = next((name for name, stage in sweep.stages.items() if stage.epochs is not None), None)
     if staged and "train.epochs" in keys.union(*(arm.space for arm in arms)):
         raise InputError(f"train.epochs does not apply: stage {staged} sets its own, sweep.stages.{staged}.epochs.")
-    return Plan(arms, _stages(arms, sweep), pins, sweep.sampler)
+    return Plan(arms, _stages(arms, sweep), pins, sweep.sampler, notes=tuple(notes))
+
+
+def _having(arms: Sequence[Arm], key: str) -> str | None:
+    """Which arms have a key that is searched; None if all do. Raises InputError if none does."""
+    having = [arm.describe() for arm in arms if key in arm.space]
+    if not having:
+        raise arms[0].composed.unknown_key(key)
+    if len(having) == len(arms):
+        return None
+    listed = having if len(having) < 4 else [*having[:2], "…", having[-1]]
+    return f"{key} is searched with {' | '.join(listed)}; the other arms have no such key"
 
 
 def _stages(arms: Sequence[Arm], sweep: Sweep) -> list[Stage]:
@@ -210,8 +224,6 @@ def _space(composed: Composed, typed: Sequence[Override], pinned: set[str]) -> S
     for key, dist in space.items():
         if composed.kind_of(key) == "group":
             raise InputError(f"{key} is a group: compare its choices as arms, {key}=a,b, rather than sampling them.")
-        if composed.kind_of(key) == "nothing":
-            raise composed.unknown_key(key)
         if key.endswith("_target_"):
             raise InputError(f"{key} can't be searched: it names what is run. Compare files of its group as arms.")
         rule = limits.LIMITS.get(key)

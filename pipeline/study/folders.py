@@ -39,8 +39,9 @@ def write_config(folder: Path, composed: Composed, overrides: list[str]) -> None
     """Writes .hydra/config.yaml, not resolved (a secret from the environment stays there), and overrides.yaml."""
     path = config_file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(composed.yaml)
-    (path.parent / "overrides.yaml").write_text(yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True))
+    path.write_text(composed.yaml, encoding="utf-8")
+    text = yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True)
+    (path.parent / "overrides.yaml").write_text(text, encoding="utf-8")
 
 
 def _make(folder: Path) -> None:

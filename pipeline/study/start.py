@@ -49,6 +49,8 @@ def run(plan: Plan, executor: Executor | None = None) -> int:
         return _record(*ended)
     if config.experiment and not plan.single:
         check_figure(config.experiment.figure)
+    for note in plan.notes:
+        print_line(note)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
     executor = executor or make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))

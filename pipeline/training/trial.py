@@ -147,7 +147,8 @@ class TrainedTrial:
         """Nothing is raised further: a trial that fails costs itself only."""
         reason, user = reason_of(error)
         if not user:
-            (self.folder / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+            text = "".join(traceback.format_exception(error))
+            (self.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
         self.emit(Ended(time.time(), "failed", reason, input_error=user))
 
 

@@ -162,6 +162,18 @@ def test_a_stage_may_search_the_whole_space_anew():
     plan_of("sweep=coarse_to_fine", *anew, "sweep.keep=null", "sweep.margin=null")
 
 
+def test_a_range_is_for_the_arms_that_have_its_key():
+    plan = plan_of("optimizer=sgd,adam,nadam", "optimizer.beta_1=interval(0.5,0.9)", "sweep.max_tier=1")
+    assert [[key.split(".")[1] for key in arm.space] for arm in plan.arms] == [
+        ["learning_rate"],
+        ["learning_rate", "beta_1"],
+        ["learning_rate", "beta_1"],
+    ]
+    (note,) = plan.notes
+    assert note == "optimizer.beta_1 is searched with optimizer=adam | optimizer=nadam; the other arms have no such key"
+    assert plan_of("optimizer=sgd,adam", "optimizer.learning_rate=interval(0.5,0.9)").notes == ()
+
+
 @pytest.mark.parametrize(
     ("lines", "seeds"),
     [(["seed=3"], [3]), (["seed=2,1"], [2, 1]), (["optimizer=sgd,adam", "seed=1,2"], [1, 2, 1, 2])],
@@ -189,7 +201,11 @@ def test_each_arm_has_its_seed(lines, seeds):
         # keys
         (["optimizer.learning_rat=interval(0,1)"], "optimizer.learning_rat is not in the config. Did you mean 'optim"),
         (["optimizer.momentum=interval(0,0.9)"], "optimizer.momentum is not in the config."),
-        (["optimizer=momentum,adam", "optimizer.momentum=interval(0,0.9)"], "optimizer.momentum is not in the config."),
+        (["optimizer=sgd,adam", "optimizer.rho=interval(0,0.9)"], "optimizer.rho is not in the config."),
+        (
+            ["optimizer=momentum,adam", "optimizer.beta_1=interval(0,1)"],
+            "optimizer.beta_1=1.0 must be a number at least",
+        ),
         (["+model.foo=1,2"], "+model.foo=1,2: a range is for a key that the config has. Drop the + or ~, or add"),
         (["++train.epochs=choice(1,2)"], "Drop the + or ~, or add the key to a file"),
         ([f"{RATE}=0.1,0.2", f"{RATE}=interval(0.3,0.4)"], "optimizer.learning_rate is given more than once"),
