@@ -8,6 +8,7 @@ from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
 from pipeline.search.plan import Plan
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
+from pipeline.study.sampling import Sampling
 from pipeline.tracking.display import cohort_line, duration, print_line
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor, answers
@@ -15,6 +16,7 @@ from pipeline.workers.executor import Executor, answers
 STARTUP = 5.0  # seconds for imports, MLflow and the result, whatever the sweep
 WORKER = 0.9  # GiB of a process that has imported TensorFlow and compiled with XLA
 SHOWN = 12  # cohorts; of more than these the rest is a line
+MEASURED = 4  # kinds of cohorts: each is built and compiled, which takes as long as in the sweep itself
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     Raises InputError for a config that can't be trained.
     """
     config = plan.config
+    if (different := Sampling(plan, 0, plan.spaces).different()) is not None:
+        print_line(f"the space has no more than {different} different trials: each is tried once")
+        stages = [replace(stage, n_trials=min(stage.n_trials, different)) for stage in plan.stages]
+        plan = replace(plan, stages=stages)
     for stage in plan.stages:
         anew = "" if stage.refine else ", anew in the whole space"
         print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
@@ -67,32 +73,43 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
 
 
 def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, executor: Executor) -> list[Cost] | str:
-    """The cost of every cohort, said as it comes; cohorts alike are measured once. The reason if one can't be."""
-    kinds: dict[tuple[str, int, float], list[int]] = {}
+    """The cost of every cohort. Cohorts alike are measured once, a few kinds in all; others are taken to be like the
+    measured kind that is next to theirs in size. The reason if one can't be measured."""
+    kinds: dict[tuple[float, int, str], list[int]] = {}
     for place, (trials, widest) in enumerate(cohorts):
-        kinds.setdefault((cohort_key(widest), len(trials), width(widest)), []).append(place)
-    common = conditions(config)
-    jobs = [MeasureJob(places[0], cohorts[places[0]][1], n, common) for (_, n, _), places in kinds.items()]
-    results = answers(executor, jobs)
-    costs: list[Cost] = []
-    for places in kinds.values():
-        answer = results.get(places[0], Failure("interrupted"))
+        kinds.setdefault((width(widest), len(trials), cohort_key(widest)), []).append(place)
+    common, ordered = conditions(config), [kinds[kind] for kind in sorted(kinds, reverse=True)]
+    n = min(MEASURED, len(ordered))
+    chosen = sorted({round(i * (len(ordered) - 1) / max(1, n - 1)) for i in range(n)})  # the largest, too, if several
+    first = [ordered[i][0] for i in chosen]
+    results = answers(
+        executor, [MeasureJob(place, cohorts[place][1], len(cohorts[place][0]), common) for place in first]
+    )
+    measured: dict[int, Measurement] = {}
+    for place in first:
+        answer = results.get(place, Failure("interrupted"))
         if isinstance(answer, Failure):
             if answer.input_error:
                 raise InputError(answer.reason)
             return answer.reason
         assert isinstance(answer, Measurement)
-        summary = answer.summary
-        together, at_once = summary.mode != "solo", summary.at_once
+        measured[place] = answer
+    costs, shown = [], 0
+    for i, places in enumerate(ordered):
+        nearest = min(chosen, key=lambda other: abs(other - i))
+        answer = measured[ordered[nearest][0]]
+        summary, together = answer.summary, answer.summary.mode != "solo"
         for place in places:
             trials = cohorts[place][0]
-            memory = at_once * summary.bytes_a_trial
-            costs.append(Cost(len(trials), answer.start, answer.epoch, memory, together))
-            if len(costs) <= SHOWN:
+            at_once = min(summary.at_once, len(trials))
+            costs.append(Cost(len(trials), answer.start, answer.epoch, at_once * summary.bytes_a_trial, together))
+            if i == nearest and shown < SHOWN:
+                shown += 1
                 fits = f"; {at_once} at once fit into memory" if together and at_once < len(trials) else ""
                 print_line(cohort_line(CohortPlanned(tuple(trials), summary)) + fits)
-    if len(costs) > SHOWN:
-        print_line(f"  … and {len(costs) - SHOWN} more")
+    if shown < len(costs):
+        like = f", {len(ordered) - len(chosen)} kinds of them taken to cost what these do"
+        print_line(f"  … and {len(costs) - shown} more{like if len(ordered) > len(chosen) else ''}")
     return costs
 
 

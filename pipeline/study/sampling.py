@@ -25,6 +25,11 @@ class Sampling:
         """The trials of the first generation."""
         return self._ask(self._sampler.generation or self._stage.n_trials, 0)
 
+    def different(self) -> int | None:
+        """How many different trials the space has, where that is fewer than the first generation is to have."""
+        n = len(self.first())
+        return n if n < min(self._sampler.generation or self._stage.n_trials, self._stage.n_trials) else None
+
     def generations(
         self, ledger: Ledger, objective: Objective, epochs_of: Callable[[Trial], Sequence[EpochEnded]]
     ) -> Iterator[list[Trial]]:

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.schema import Halving
 from pipeline.search.halving import rungs
-from pipeline.study.forecast import Cost, mean_epochs, spread
+from pipeline.study.forecast import MEASURED, Cost, mean_epochs, spread
 from tests.conftest import here
 
 # seconds of each job, workers -> seconds until all are done
@@ -73,8 +73,20 @@ def test_many_cohorts_are_not_all_listed(tmp_path):
         "executor.fuse=never",
     )
     assert result.returncode == 0, result.stderr
-    assert sum("one by one" in line for line in lines) == 12
-    assert "  … and 3 more" in lines
+    assert sum("one by one" in line for line in lines) == MEASURED
+    assert "  … and 11 more, 11 kinds of them taken to cost what these do" in lines
+    assert any(line.startswith("600 epochs in all, 1 arms") for line in lines)  # of all 30 trials
+
+
+def test_trials_that_do_not_exist_are_not_counted(tmp_path):
+    line = ["model=softmax_regression", "sweep.max_tier=0", "optimizer.learning_rate=choice(0.1,0.2)"]
+    result, lines = dry(tmp_path, *line, "sweep.n_trials=500")
+    assert result.returncode == 0, result.stderr
+    assert lines[:2] == [
+        "the space has no more than 2 different trials: each is tried once",
+        "stage random: 2 trials of up to 20 epochs",
+    ]
+    assert "40 epochs in all, 1 arms, 1 workers" in lines
 
 
 def test_a_searched_key_of_the_data_divides_the_cohorts_and_so_does_their_size(tmp_path):
