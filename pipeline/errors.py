@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,8 +38,17 @@ def check_file(path: Path) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; the kind of the error if it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The line of an error's message that says what is wrong, mostly the first; the kind of the error if it has none.
+
+    TensorFlow puts "in user code:" and a traceback in front of it, Keras which layer was called, in bold letters.
+    """
+    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines() if line.strip()]
+    if lines and lines[0] == "in user code:":
+        raised = [match[1] for line in lines if (match := re.match(r"(?:\w+\.)*\w*(?:Error|Exception): (.+)", line))]
+        lines = raised[-1:] or lines[-1:]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    return lines[0] if lines else type(error).__name__
 
 
 def in_one_line(error: Exception) -> str:

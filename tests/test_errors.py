@@ -2,6 +2,20 @@ import pytest
 
 from pipeline.errors import InputError, first_line, in_one_line, nearest, one_of
 
+TRACED = """in user code:
+
+    File "/x/stacked.py", line 3, in step  *
+        y = layer(x)
+    TypeError: Exception encountered when calling Layer.call().
+
+    File "/x/mine.py", line 9, in call
+        return op(x)
+
+    tensorflow.python.framework.errors_impl.TypeError: got no [tensor] at all
+"""
+CALLED = (
+    "Exception encountered when calling Layer.call().\n\n\x1b[1mShapes differ: 3 and 4.\x1b[0m\n\nArguments received:"
+)
 OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop"]
 KEYS = ["optimizer.learning_rate", "optimizer.momentum", "train.batch_size", "train.epochs", "model.norm_momentum"]
 
@@ -40,6 +54,9 @@ def test_nearest_is_silent_when_nothing_is_close(word, allowed):
         (KeyError("a"), "'a'", "KeyError: 'a'"),
         (ValueError(), "ValueError", "ValueError"),
         (RuntimeError(" \n"), "RuntimeError", "RuntimeError"),
+        (TypeError(TRACED), "got no [tensor] at all", "TypeError: got no [tensor] at all"),
+        (TypeError("in user code:\n\n    and nothing else\n"), "and nothing else", "TypeError: and nothing else"),
+        (ValueError(CALLED), "Shapes differ: 3 and 4.", "ValueError: Shapes differ: 3 and 4."),
     ],
 )
 def test_an_error_is_said_in_a_line(error, first, line):

@@ -27,6 +27,7 @@ from pipeline.records import (
 from pipeline.saving import check_savable
 from pipeline.training import modes
 from pipeline.training.fused import stacking
+from pipeline.training.fused.padding import unpadded_reason
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
 from pipeline.training.trainers import along, fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
@@ -52,6 +53,7 @@ class _Work:
         self._trials = [TrainedTrial(task, send) for task in job.trials]
         self._open = {trial.number: trial for trial in self._trials}
         self._planned = max(job.planned, len(self._trials))
+        self._divided: str | None = None  # why trials of the job don't train together
 
     def run(self) -> None:
         models: dict[str, keras.Model] = {}
@@ -62,7 +64,9 @@ class _Work:
             if self._job.repeat:
                 with self._failing(self._trials):
                     self._train_again(self._job.repeat, models)
-            for group in _groups(list(self._open.values())):
+            groups = _groups(list(self._open.values()))
+            self._divided = why_divided(groups)
+            for group in groups:
                 with self._failing(group):
                     self._train_group(group)
         except StopRequested:
@@ -114,6 +118,8 @@ class _Work:
         share = len(trials) / len(self._job.trials)
         planned = max(len(trials), round(share * self._planned))
         plan = modes.plan_fusion(trials, planned, obstacle(trials[0]), self._job.conditions)
+        if self._divided:
+            plan = dataclasses.replace(plan, reason=f"{plan.reason}; {self._divided}")
         if plan.mode == "solo":
             self._train_unfused(trials, plan)
             return
@@ -166,7 +172,8 @@ class _Work:
             modes.note_failure(unended[0], plan.mode, error)
             self._train_group(unended)
         else:
-            self._train_unfused(unended, dataclasses.replace(plan, mode="solo", reason=modes.unfused_reason(error)))
+            reason = modes.unfused(self._job.conditions.fuse, modes.unfused_reason(error))
+            self._train_unfused(unended, dataclasses.replace(plan, mode="solo", reason=reason))
 
     def _attempt(
         self, trials: list[TrainedTrial], places: list[TrainedTrial], plan: modes.FusionPlan
@@ -233,6 +240,18 @@ def _groups(trials: list[TrainedTrial]) -> list[list[TrainedTrial]]:
         key = (graph, obstacle(trial), settings, shapes, stream, trial.progress.epoch)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
+
+
+def why_divided(groups: list[list[TrainedTrial]]) -> str | None:
+    """Why trials that `model.widths` was to let train together don't; None if it is not for their widths."""
+    if len(groups) < 2:
+        return None
+    models = [group[0].config.model for group in groups]
+    differing = [name for name in models[0].widths or () if len({str(m.arguments.get(name)) for m in models}) > 1]
+    if not differing or len({stacking.structure(group[0].model).key() for group in groups}) == 1:
+        return None
+    reason = unpadded_reason(groups[0][0].model.get_config()) or "they differ in more than the widths of layers"
+    return f"model.{differing[0]} keeps trials apart, for {reason}"
 
 
 def unreadable(trials: list[TrainedTrial]) -> OSError | None:

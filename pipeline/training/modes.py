@@ -66,7 +66,7 @@ def plan_fusion(
     if fuse == "never":
         return replace(plan, reason="executor.fuse=never")
     if obstacle:
-        return replace(plan, reason=obstacle)
+        return replace(plan, reason=unfused(fuse, obstacle))
     if planned == 1 and fuse == "auto":
         return replace(plan, reason="it is the only one of its kind")
     weights = max(t.model.count_params() for t in models.values())
@@ -78,7 +78,7 @@ def plan_fusion(
         failure = _failures.get((graph_of(trial), mode))
         if failure is None:
             return replace(plan, mode=mode, reason=reason)
-    return replace(plan, reason=str(failure))
+    return replace(plan, reason=unfused(fuse, str(failure)))
 
 
 def fused_modes(fuse: str, xla: str, steps: int, weights: int, cohort_bytes: int) -> tuple[list[str], str]:
@@ -106,6 +106,11 @@ def graph_of(trial: TrainedTrial) -> Hashable:
     """Equal for trials whose graphs fuse or fail alike: their layers have the same settings, widths aside."""
     layers = stacking.structure(trial.model).key()
     return layers, type(trial.optimizer), trial.head, trial.config.device.precision
+
+
+def unfused(fuse: str, reason: str) -> str:
+    """Why trials train one by one, though executor.fuse may say that they are not to."""
+    return f"whatever executor.fuse=always says, for {reason}" if fuse == "always" else reason
 
 
 def unfused_reason(error: Exception) -> str:

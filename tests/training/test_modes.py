@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from pipeline.records import Conditions, MeasureJob
-from pipeline.training.cohort import measure
+from pipeline.training.cohort import measure, why_divided
 from pipeline.training.modes import XLA_WEIGHTS, FusionPlan, fused_modes, note_failure, plan_fusion
 from pipeline.training.trial import TrainedTrial
 from tests.workers.jobs import config, task
@@ -54,8 +54,8 @@ def test_xla_is_used_where_its_steps_repay_compiling(fuse, xla, steps, weights, 
     assert fused_modes(fuse, xla, steps, weights, cohort_bytes) == (modes, reason)
 
 
-def trial_of(folder):
-    trial = TrainedTrial(task(folder, 0, config()), lambda event: None)
+def trial_of(folder, changes=None):
+    trial = TrainedTrial(task(folder, 0, config(changes)), lambda event: None)
     trial.build({})
     return trial
 
@@ -67,7 +67,7 @@ PLANS = [
     ({"fuse": "always"}, 1, None, "fused_xla", "executor.fuse=always"),
     ({"fuse": "never"}, 8, None, "solo", "executor.fuse=never"),
     ({}, 8, "a reason", "solo", "a reason"),
-    ({"fuse": "always"}, 8, "a reason", "solo", "a reason"),
+    ({"fuse": "always"}, 8, "a reason", "solo", "whatever executor.fuse=always says, for a reason"),
 ]
 
 
@@ -75,6 +75,31 @@ PLANS = [
 def test_trials_fuse_unless_something_stands_against_it(tmp_path, settings, planned, obstacle, mode, reason):
     plan = plan_fusion([trial_of(tmp_path)], planned, obstacle, Conditions(**settings))
     assert (plan.mode, plan.reason) == (mode, reason)
+
+
+# settings of two trials -> why they are no cohort, though their file names what may differ
+DIVIDED = [
+    (("hidden_units", 4, 8), {}, None),
+    (
+        ("hidden_units", 4, 8),
+        {"model.activation": "softmax"},
+        "hidden_units keeps trials apart, for layer ",
+    ),
+    (
+        ("hidden_layers", 1, 2),
+        {},
+        "hidden_layers keeps trials apart, for they differ in more than the widths of layers",
+    ),
+    (("hidden_units", 4, 4), {"model.activation": "softmax"}, None),
+]
+
+
+@pytest.mark.parametrize(("differing", "common", "reason"), DIVIDED)
+def test_why_widths_keep_trials_apart_is_said(tmp_path, differing, common, reason):
+    name, *values = differing
+    common = {**common, "model.widths": [name]}
+    why = why_divided([[trial_of(tmp_path, {**common, f"model.{name}": value})] for value in values])
+    assert why is None if reason is None else reason in why
 
 
 def test_a_graph_that_failed_is_tried_in_the_next_mode_and_then_no_more(tmp_path):
@@ -88,9 +113,10 @@ def test_a_graph_that_failed_is_tried_in_the_next_mode_and_then_no_more(tmp_path
     assert plan(trial).mode == "fused"
     assert plan(trial).reason == "with XLA its graph can't be fused (ValueError: no kernel)"
     note_failure(trial, "fused", TypeError("a variant"))
-    assert (plan(trial).mode, plan(trial).reason) == ("solo", "its graph can't be fused (TypeError: a variant)")
+    why = "whatever executor.fuse=always says, for its graph can't be fused (TypeError: a variant)"
+    assert (plan(trial).mode, plan(trial).reason) == ("solo", why)
     note_failure(trial, "fused", NotImplementedError())
-    assert plan(trial).reason == "its graph can't be fused (NotImplementedError)"
+    assert plan(trial).reason.endswith("its graph can't be fused (NotImplementedError)")
     trial.model = keras.Model(inputs, keras.layers.LSTM(4, unroll=True)(inputs))
     assert plan(trial).mode == "fused_xla"  # the same class of layers, with another setting
 
