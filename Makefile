@@ -28,9 +28,10 @@ format: $(VENV)/.installed-dev ## ruff: rewrite files in the project's format
 types: $(VENV)/.installed-dev ## mypy
 	$(BIN)/mypy
 
-ui: $(VENV)/.installed ## the MLflow UI on http://127.0.0.1:5000
+PORT ?= 5000
+ui: $(VENV)/.installed ## the MLflow UI on http://127.0.0.1:5000; PORT=5001 for another port
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db --host 127.0.0.1 --port 5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db --host 127.0.0.1 --port $(PORT)
 
 bench: $(VENV)/.installed-bench ## a sweep and a single run against their peers; ARGS=all (hours), ARGS=--help for others
 	$(BIN)/python -m tests.benchmarks $(or $(ARGS),sweep single)

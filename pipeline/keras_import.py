@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -36,3 +38,22 @@ def import_keras() -> None:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def import_quietly() -> None:
+    """The same in a process whose terminal a person looks at: without what TensorFlow's libraries say of the machine
+    whatever they are told, and what absl repeats of Keras' formats."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if "keras" in sys.modules:
+        return
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import_keras()
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # which looks for drivers
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)

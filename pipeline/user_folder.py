@@ -9,7 +9,9 @@ from pipeline.errors import InputError
 
 OURS = Path(__file__).parents[1] / "conf"
 _OPTION = ("--config-dir", "-cd")
+_NAME = ("--config-name", "-cn")
 _theirs: list[Path] = []
+_names: list[str] = []  # of the primary config, if it is another than config.yaml
 
 
 def adopt(arguments: Sequence[str]) -> None:
@@ -18,8 +20,11 @@ def adopt(arguments: Sequence[str]) -> None:
     Raises InputError if `--config-dir` names no folder.
     """
     _theirs.clear()  # of an earlier command in this process
+    _names.clear()
     for word, following in zip(arguments, [*arguments[1:], ""]):
         name, equals, value = word.partition("=")
+        if name in _NAME:
+            _names.append(value if equals else following)
         if name not in _OPTION:
             continue
         folder = Path(value if equals else following).absolute()
@@ -38,6 +43,11 @@ def adopt(arguments: Sequence[str]) -> None:
 def option() -> list[str]:
     """The words of a command that name the folder, for commands that are printed."""
     return ["--config-dir", str(_theirs[-1])] if _theirs else []
+
+
+def run_option() -> list[str]:
+    """The same of `run.py`, which also takes the name of another config.yaml."""
+    return [*option(), *(["--config-name", _names[-1]] if _names else [])]
 
 
 def search_path() -> list[str]:

@@ -1,7 +1,9 @@
 import inspect
 import math
+import os
 import re
 import shlex
+import sys
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from pipeline import user_folder
 from pipeline.building import built
 from pipeline.checks import check
 from pipeline.command_line import at_home
@@ -357,6 +360,20 @@ def test_so_it_may_on_a_command_line_whose_grammar_has_no_such_sign(word, writte
 
 def test_so_may_a_value_of_a_trial():
     assert composed().with_values({"output_dir": "~/x"}).config.output_dir == f"{HOME}/x"
+
+
+def test_a_command_to_repeat_has_the_words_that_name_other_files(tmp_path, monkeypatch):
+    for name in ("PATH", "PYTHONPATH"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "conf").mkdir()
+    user_folder.adopt(["-m", "--config-dir", f"{tmp_path}/conf", "-cn=mine", "seed=1"])
+    assert user_folder.run_option() == ["--config-dir", f"{tmp_path}/conf", "--config-name", "mine"]
+    assert user_folder.option() == ["--config-dir", f"{tmp_path}/conf"]  # of commands that read no such file
+    user_folder.adopt(["--config-name", "mine"])
+    assert user_folder.run_option() == ["--config-name", "mine"]
+    user_folder.adopt([])
+    assert user_folder.run_option() == []
 
 
 # --- the YAML files

@@ -1,11 +1,13 @@
 """Every user's mistake: one or two lines on stderr that name it, exit status 2, nothing left behind."""
 
 import re
+import shlex
+import subprocess
 
 import pytest
 
 from pipeline.user_folder import OURS as CONF
-from tests.conftest import caviar, files, here
+from tests.conftest import caviar, command, files, here
 
 # (arguments, what the message must say)
 MISTAKES = [
@@ -192,6 +194,16 @@ def test_a_mistake_gets_a_line_that_helps(line, message, tmp_path):
     left = [name for name in files(tmp_path) if not re.fullmatch(r"outputs/mlflow\.(db|new|lock).*", name)]
     assert left == ["garbage.db"]
     assert (tmp_path / "garbage.db").read_bytes() == b"not a database " * 99
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
+def test_help_is_shown_on_any_terminal_and_to_a_reader_that_goes(encoding, tmp_path):
+    line = f"PYTHONIOENCODING={encoding} {shlex.join(command('--help'))}"
+    whole = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True)
+    assert (whole.returncode, whole.stderr) == (0, b"")
+    assert b"int(interval(\\u2026)) whole numbers" in whole.stdout
+    begin = subprocess.run(f"{line} | head -1", shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (begin.stdout.count("\n"), begin.stderr) == (1, "")
 
 
 def test_showing_the_config_writes_nothing(tmp_path):

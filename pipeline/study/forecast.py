@@ -9,7 +9,7 @@ from pipeline.schema import Config
 from pipeline.search.plan import Plan
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.study.sampling import Sampling
-from pipeline.tracking.display import cohort_line, duration, print_line
+from pipeline.tracking.display import cohort_line, duration, print_line, waiting
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor, answers
 
@@ -62,7 +62,8 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
-        costs = _measured(cohorts, config, running)
+        with waiting("measuring a few steps of each kind of cohort …"):
+            costs = _measured(cohorts, config, running)
     finally:
         running.close()
     if isinstance(costs, str):

@@ -31,10 +31,11 @@ from pipeline.workers.executor import Executor, answers, ask
 def print_averages(config: Config) -> None:
     """Says over how many steps running averages reach, for their weights say little to a reader."""
     if averages := averaging_steps(dict(leaves(config.plain()))):
-        print_line("averages: " + ", ".join(f"{key} over {steps:g} steps" for key, steps in averages.items()))
+        reach = ", ".join(f"{key} {steps:g}" for key, steps in averages.items())
+        print_line(f"averages: each reaches back about 1 / (1 - its weight) steps: {reach}")
 
 
-def conclude_run(study: Study, recorder: Recorder, data: DataFacts, *, interrupted: bool) -> int:
+def conclude_run(study: Study, executor: Executor, recorder: Recorder, data: DataFacts, *, interrupted: bool) -> int:
     """Draws and prints what a trial by itself has come to; returns the exit status."""
     folder, config = study.folder, study.config
     trial = study.ledger.trials[0]
@@ -56,6 +57,7 @@ def conclude_run(study: Study, recorder: Recorder, data: DataFacts, *, interrupt
             print_line(
                 f"guessing: no better than the majority class alone, {number(cautions.majority(data))}", "yellow"
             )
+        _test(study, executor, trial)
         print_line(f"model:    {model}")
         print_line(f"next:     {_command(study, 'evaluate', model)}")
     if experiment is not None and run is not None:
@@ -140,7 +142,7 @@ def _export(study: Study, executor: Executor) -> None:
 
 
 def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
-    """The winner's metrics on the test split, which is read here and nowhere else in a sweep, and once."""
+    """The winner's metrics on the test split, which is read here and nowhere else in a study, and once."""
     if winner.number not in study.ledger.tested:
         answer = ask(executor, TestJob(winner.number, study.task(winner)))
         if isinstance(answer, Failure):

@@ -20,7 +20,7 @@ from pipeline.study.opening import open_ended, open_study
 from pipeline.study.repeating import check_same_data
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
-from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line
+from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line, waiting
 from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder, Recorder
@@ -80,7 +80,8 @@ def make_executor(config: Config, n_jobs: int) -> Executor:
 def load_data(plan: Plan, executor: Executor) -> tuple[DataFacts, ...]:
     """What a worker says of each arm's data, which it has loaded and checked."""
     configs = tuple(arm.config for arm in plan.arms)
-    answer = ask(executor, LoadJob(0, configs))
+    with waiting("loading the data …"):
+        answer = ask(executor, LoadJob(0, configs))
     if isinstance(answer, Failure):
         if not answer.died:
             raise InputError(answer.reason)
@@ -123,7 +124,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
-                return results.conclude_run(study, recorder, data[0], interrupted=stop.requested)
+                return results.conclude_run(study, executor, recorder, data[0], interrupted=stop.requested)
             interrupted = stop.requested or failure is not None
             status = results.conclude_sweep(study, executor, recorder, runs, data, interrupted=interrupted)
             if failure:

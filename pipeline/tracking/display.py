@@ -1,11 +1,12 @@
 """What the terminal shows while trials run and when they are done."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from pipeline import records
 from pipeline.overrides import to_text
@@ -13,6 +14,7 @@ from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 MOST_COLUMNS = 40  # of a table
+SHORTEST_EPOCH = 0.1  # seconds of one whose waiting for data is worth a look
 
 # Piped output keeps its lines whole; rich would wrap them, and squeeze tables, at 80 columns.
 console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=160)
@@ -21,6 +23,11 @@ console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=16
 def print_line(text: str, style: str | None = None) -> None:
     """A line as it is: no markup read into it, and not wrapped, so that a path or an address can be copied."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def waiting(what: str) -> contextlib.AbstractContextManager[object]:
+    """Says on a terminal, while it lasts, what is waited for."""
+    return console.status(what) if console.is_terminal else contextlib.nullcontext()
 
 
 def print_data(facts: DataFacts) -> None:
@@ -95,6 +102,11 @@ class Notes:
         return event.data_wait > 1 / 3 and event.epoch > 1 and seconds >= 1
 
 
+def _waited(event: EpochEnded) -> str:
+    """The share of an epoch in which training waited for data; of milliseconds it says nothing."""
+    return f"{event.data_wait:.0%}" if event.seconds >= SHORTEST_EPOCH else "-"
+
+
 def _width(name: str) -> int:
     """Of a column, for its heading and for a loss of two digits."""
     return max(len(name), 7)
@@ -107,9 +119,11 @@ class _Display:
         self._notes = Notes()
         self._bar: Progress | None = None
 
-    def _begin(self, description: str, total: int, completed: int = 0) -> None:
+    def _begin(self, description: str, total: int | None, completed: int = 0) -> None:
+        """total: None while it is not known how long it takes."""
         self.close()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        text = TextColumn("{task.description}")  # beside what moves, however long a graph compiles
+        columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         self._bar.add_task(description, total=total, completed=completed)
@@ -131,6 +145,7 @@ class TrialDisplay(_Display):
         super().__init__()
         self._epochs = epochs
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
+        self._begin("preparing", None)
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
@@ -144,7 +159,7 @@ class TrialDisplay(_Display):
             case EpochEnded():
                 left = duration((self._epochs - event.epoch) * event.seconds)
                 values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
-                print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {event.data_wait:>9.0%}  {left}")
+                print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {_waited(event):>9}  {left}")
                 self._notes.on(event)
                 self._advance(event.epoch)
             case records.Undiagnosed():

@@ -43,9 +43,11 @@ def ui_hint(tracking: Tracking) -> str:
     uri = tracking.uri or ""
     if uri.startswith(("http://", "https://")):
         return ""
+    port = re.search(r":(\d+)/?$", tracking.ui or "")
+    other = port[1] if port and port[1] != "5000" else None
     if uri == "sqlite:///outputs/mlflow.db":
-        return "   (after `make ui`)"
-    return f"   (after `mlflow ui --backend-store-uri {masked(uri)}`)"
+        return f"   (after `make ui{f' PORT={other}' if other else ''}`)"
+    return f"   (after `mlflow ui --backend-store-uri {masked(uri)}{f' --port {other}' if other else ''}`)"
 
 
 def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:

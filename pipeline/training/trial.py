@@ -216,5 +216,14 @@ def build_model(config: Config, splits: Splits, strategy: tf.distribute.Strategy
         inputs = keras.Input(splits.input_shape, name="inputs")
         x = normalized(inputs, *splits.normalization()) if normalizes(config) else inputs
         outputs = call("model", config.model, x, head.n_outputs(n_classes))
+        target = config.model.target
+        if not isinstance(outputs, keras.KerasTensor):
+            raise InputError(f"model: {target} returns {type(outputs).__name__}; a model is one tensor, its output.")
         head.check_outputs(outputs.shape, n_classes)
-        return keras.Model(inputs, outputs)
+        try:
+            return keras.Model(inputs, outputs)
+        except ValueError:  # which names neither
+            raise InputError(
+                f"model: what {target} returns follows from an input of its own; a model has one input, the one that "
+                "it is given."
+            ) from None

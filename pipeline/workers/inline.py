@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from pipeline.records import Done, Job, Message, Report, Requeued
+from pipeline.keras_import import import_quietly
+from pipeline.records import Done, Job, LoadJob, Message, Report, Requeued
 from pipeline.workers.executor import JobQueue, Receive, one_by_one
 
 
@@ -15,6 +16,8 @@ class InlineExecutor:
 
         queue, self._ran = JobQueue(jobs), True
         while not self._stopping and (job := queue.next()):
+            if not isinstance(job, LoadJob):  # which does without
+                import_quietly()
 
             def send(report: Report, job: Job = job) -> None:
                 if isinstance(report, Requeued):

@@ -64,6 +64,9 @@ def test_the_terminal_shows_epochs_result_and_addresses(run):
     ]
     assert len([line for line in lines if line.split()[:1] in (["1"], ["2"])]) == 2
     assert any(line.startswith("best epoch") for line in lines)
+    assert any(re.fullmatch(r"test: accuracy [01]\.\d{4}, loss \d+\.\d{4} on 180 examples", line) for line in lines)
+    averages = "averages: each reaches back about 1 / (1 - its weight) steps: optimizer.beta_1 10, "
+    assert any(line.startswith(averages) for line in lines)
     assert any("http://127.0.0.1:5000/#/experiments/" in line for line in lines)
 
 

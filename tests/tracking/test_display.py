@@ -63,3 +63,11 @@ def test_what_is_ignored_of_a_file_is_said_with_the_data(capsys):
     print_data(DataFacts("f", "3 examples", {}, {}, ["u.csv: ignored are more, which are no inputs of this model."]))
     lines = ["data: 3 examples", "u.csv: ignored are more, which are no inputs of this model."]
     assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_waiting_is_shown_of_epochs_that_last(capsys):
+    display = TrialDisplay(3, ["loss"])
+    for event in (epoch(1, 0.6, 0.05), epoch(2, 0.6, 0.2)):
+        display.on(Trial(0, "s", 0, {}), event)
+    short_, long = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (short_[-3], long[-3]) == ("-", "60%")

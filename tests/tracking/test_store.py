@@ -147,6 +147,17 @@ def test_a_server_is_asked_whether_the_experiment_was_deleted():
     assert f"MLFLOW_TRACKING_URI='http://…@{host}'" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("sqlite:///outputs/mlflow.db", "   (after `make ui PORT=5001`)"),
+        ("sqlite:///mine.db", "   (after `mlflow ui --backend-store-uri sqlite:///mine.db --port 5001`)"),
+    ],
+)
+def test_the_store_is_shown_on_the_port_that_the_address_has(uri, hint):
+    assert store.ui_hint(Tracking("mlflow", uri, ui="http://127.0.0.1:5001")) == hint
+
+
 KILLED = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])

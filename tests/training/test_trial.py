@@ -2,14 +2,18 @@
 
 import gc
 import json
+import math
 import shutil
 
+import keras
 import pytest
 
+from pipeline.data.sources import load_splits
+from pipeline.errors import InputError
 from pipeline.records import Ended, EpochEnded, Started
 from pipeline.training.cohort import run_trials
-from pipeline.training.trial import TrainedTrial
-from tests.workers.jobs import collector, job
+from pipeline.training.trial import TrainedTrial, build_model
+from tests.workers.jobs import collector, config, job
 
 
 def trained(folder, number, changes=None):
@@ -86,3 +90,24 @@ def test_a_state_is_a_trials_as_long_as_it_trains_the_same(ended, key, value, ep
     trial = TrainedTrial(task, lambda event: None)
     trial.build({})
     assert trial.progress.epoch == epoch
+
+
+def _two(inputs, n):
+    return keras.layers.Dense(n)(keras.layers.Concatenate()([inputs, keras.Input((2,))]))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (_two, "follows from an input of its own; a model has one input, the one that it is given."),
+        (lambda inputs, n: [keras.layers.Dense(n)(inputs)] * 2, "returns list; a model is one tensor, its output."),
+        (lambda inputs, n: None, "returns NoneType; a model is one tensor"),
+        (lambda inputs, n: keras.Model(inputs, keras.layers.Dense(n)(inputs)), "returns Functional; a model is one"),
+    ],
+    ids=["two inputs", "several outputs", "nothing", "a whole model"],
+)
+def test_what_is_no_model_of_one_input_and_one_output_is_refused(model, message, monkeypatch):
+    of = config({"model": {"_target_": "math.nothing", "head": "softmax"}})
+    monkeypatch.setattr(math, "nothing", model, raising=False)  # a module of the user's
+    with pytest.raises(InputError, match=message):
+        build_model(of, load_splits(of))
