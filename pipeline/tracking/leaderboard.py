@@ -85,7 +85,7 @@ def table(rows: Sequence[Row], metric: str, keys: Sequence[str], width: int) -> 
     while len(shown) > 2 and _width(shown) > width:
         left_out.insert(0, shown.popitem()[0].replace("\n", ""))
     title += f"; leaderboard.csv also has {', '.join(left_out)}" if left_out else ""
-    result = Table()
+    result = Table(show_edge=False, pad_edge=False)
     for name in shown:
         result.add_column(name, justify="right", no_wrap=True)
     for cells in zip(*shown.values(), strict=True):
@@ -110,5 +110,5 @@ def _folded(name: str) -> str:
 
 
 def _width(columns: Mapping[str, Sequence[str]]) -> int:
-    """Letters of a table's line: each column has its longest text, two blanks and a border."""
-    return 1 + sum(max(map(cell_len, [*name.split("\n"), *cells])) + 3 for name, cells in columns.items())
+    """Letters of a table's line: each column has its longest text, with two blanks and a border between them."""
+    return sum(max(map(cell_len, [*name.split("\n"), *cells])) + 3 for name, cells in columns.items()) - 3
