@@ -83,7 +83,9 @@ def conclude_sweep(
     """Writes and prints what a sweep has come to; returns the exit status. data: of each arm."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
     trials, ended = study.ledger.trials.values(), study.ranked()
-    rows = [_row(study, trial) for trial in (*ended, *(t for t in trials if t.status is None))]
+    begun = [_row(study, trial) for trial in trials if trial.status is None]
+    begun.sort(key=lambda row: study.objective.score(row.metrics), reverse=True)  # waiting ones last, in their order
+    rows = [*(_row(study, trial) for trial in ended), *begun]
     leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
     winner = next((t for t in ended if t.status == "completed"), None)
