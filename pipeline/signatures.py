@@ -15,6 +15,7 @@ from pipeline.schema import OpenGroup, Target
 # What the runner gives of itself: how many arguments by their place, and which by name.
 _GIVEN = {"model": 2, "schedule": 2, "sweep.sampler": 1, "experiment.figure": 1}
 _NAMED = {"dataset": ("seed", "formats")}
+_LISTED = ("train.callbacks", "tracking.subscribers")  # of several targets, whose keys are no keys of the config
 _IMPORTED_ONCE = 8  # names that a name may be imported by, one from the other
 # Keras' optimizers hand on what they don't name to this one, which refuses what it doesn't know.
 _OPTIMIZERS, _OPTIMIZER = "keras.src.optimizers.", ("keras.src.optimizers.base_optimizer", "BaseOptimizer")
@@ -35,19 +36,20 @@ def check_arguments(key: str, target: Target) -> None:
     accepted = accepted_by(key, target.target)
     if accepted is None:
         return
+    dotted = "" if key in _LISTED else f"{key}."
+    where = f"{key}: " if key in _LISTED else dotted
     for name in target.arguments:
         if name in _NAMED.get(key, ()):
-            raise InputError(f"{key}.{name} is what the runner itself gives to {target.target}: leave it out.")
+            raise InputError(f"{where}{name} is what the runner itself gives to {target.target}: leave it out.")
         if not accepted.more and name not in accepted.names:
             own = target.own_keys() if isinstance(target, OpenGroup) else []
-            names = [f"{key}.{other}" for other in (*accepted.names, *own)]
+            hint = nearest(f"{dotted}{name}", [f"{dotted}{other}" for other in (*accepted.names, *own)])
             takes = f"it takes {first_of(accepted.names)}" if accepted.names else "it takes no key"
-            raise InputError(
-                f"{key}.{name} is no argument of {target.target}: {takes}.{nearest(f'{key}.{name}', names)}"
-            )
+            raise InputError(f"{where}{name} is no argument of {target.target}: {takes}.{hint}")
     for name in accepted.names:
         if name in accepted.required and name not in target.arguments:
-            raise InputError(f"{key}.{name} is missing: {target.target} needs it. Add +{key}.{name}=VALUE.")
+            add = f" Add +{key}.{name}=VALUE." if dotted else ""
+            raise InputError(f"{where}{name} is missing: {target.target} needs it.{add}")
 
 
 def accepted_by(key: str, target: str) -> Accepted | None:

@@ -96,7 +96,7 @@ def test_optimizers_of_keras_take_what_their_base_takes():
             "model.depth is missing: models_for_tests.plain needs it.",
         ),
         ("model", Model("models_for_tests.plain", {"depth": 1, "inputs": 2}), "model.inputs is no argument of"),
-        ("train.callbacks", Target("models_for_tests.Own", {"inputs": 1}), "train.callbacks.n_logits is missing"),
+        ("train.callbacks", Target("models_for_tests.Own", {"inputs": 1}), "train.callbacks: n_logits is missing"),
         ("dataset", Dataset("models_for_tests.anything", {"seed": 1}), "dataset.seed is what the runner itself gives"),
     ],
 )
