@@ -45,7 +45,7 @@ def check_arguments(key: str, target: Target) -> None:
             own = target.own_keys() if isinstance(target, OpenGroup) else []
             hint = nearest(f"{dotted}{name}", [f"{dotted}{other}" for other in (*accepted.names, *own)])
             takes = f"it takes {first_of(accepted.names)}" if accepted.names else "it takes no key"
-            raise InputError(f"{where}{name} is no argument of {target.target}: {takes}.{hint}")
+            raise InputError(f"{where}{name} is no argument of {target.target}: {takes.rstrip('.')}.{hint}")
     for name in accepted.names:
         if name in accepted.required and name not in target.arguments:
             add = f" Add +{key}.{name}=VALUE." if dotted else ""

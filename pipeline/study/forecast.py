@@ -62,7 +62,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
-        with waiting("measuring a few steps of each kind of cohort …"):
+        with waiting("measuring a few steps of each kind of cohort"):
             costs = _measured(cohorts, config, running)
     finally:
         running.close()

@@ -35,8 +35,11 @@ def print_averages(config: Config) -> None:
         print_line(f"averages: each reaches back about 1 / (1 - its weight) steps: {reach}")
 
 
-def conclude_run(study: Study, executor: Executor, recorder: Recorder, data: DataFacts, *, interrupted: bool) -> int:
-    """Draws and prints what a trial by itself has come to; returns the exit status."""
+def conclude_run(
+    study: Study, executor: Executor | None, recorder: Recorder, data: DataFacts, *, interrupted: bool
+) -> int:
+    """Draws and prints what a trial by itself has come to; returns the exit status. executor: None if it ended in an
+    earlier start, which has shown the test split."""
     folder, config = study.folder, study.config
     trial = study.ledger.trials[0]
     for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
@@ -57,7 +60,8 @@ def conclude_run(study: Study, executor: Executor, recorder: Recorder, data: Dat
             print_line(
                 f"guessing: no better than the majority class alone, {number(cautions.majority(data))}", "yellow"
             )
-        _test(study, executor, trial)
+        if executor:
+            _test(study, executor, trial)
         print_line(f"model:    {model}")
         print_line(f"next:     {_command(study, 'evaluate', model)}")
     if experiment is not None and run is not None:

@@ -80,7 +80,7 @@ def make_executor(config: Config, n_jobs: int) -> Executor:
 def load_data(plan: Plan, executor: Executor) -> tuple[DataFacts, ...]:
     """What a worker says of each arm's data, which it has loaded and checked."""
     configs = tuple(arm.config for arm in plan.arms)
-    with waiting("loading the data …"):
+    with waiting("loading the data"):
         answer = ask(executor, LoadJob(0, configs))
     if isinstance(answer, Failure):
         if not answer.died:
@@ -143,7 +143,7 @@ def _record(study: Study, facts: DataFacts) -> int:
         if study.config.tracking.kind == "none" or recorder.has_all_of(trial.number):
             raise InputError(f"resume={study.folder}: this run has ended ({trial.status}); start a new one.")
         recorder.open(runs.trial(trial))
-        status = results.conclude_run(study, recorder, interrupted=False)
+        status = results.conclude_run(study, None, recorder, facts, interrupted=False)
         return 1 if recorder.close() else status
     finally:
         study.ledger.close()

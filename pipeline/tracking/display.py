@@ -14,6 +14,7 @@ from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 MOST_COLUMNS = 40  # of a table
+SPINNER = "line"  # of letters that every terminal has
 SHORTEST_EPOCH = 0.1  # seconds of one whose waiting for data is worth a look
 
 # Piped output keeps its lines whole; rich would wrap them, and squeeze tables, at 80 columns.
@@ -27,7 +28,7 @@ def print_line(text: str, style: str | None = None) -> None:
 
 def waiting(what: str) -> contextlib.AbstractContextManager[object]:
     """Says on a terminal, while it lasts, what is waited for."""
-    return console.status(what) if console.is_terminal else contextlib.nullcontext()
+    return console.status(what, spinner=SPINNER) if console.is_terminal else contextlib.nullcontext()
 
 
 def print_data(facts: DataFacts) -> None:
@@ -123,7 +124,7 @@ class _Display:
         """total: None while it is not known how long it takes."""
         self.close()
         text = TextColumn("{task.description}")  # beside what moves, however long a graph compiles
-        columns = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (SpinnerColumn(SPINNER), text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
         self._bar.add_task(description, total=total, completed=completed)

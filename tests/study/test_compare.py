@@ -304,3 +304,11 @@ def test_the_note_says_that_the_page_draws_a_hundred_runs(make_study, trials, sa
     study, recorder = make_study(f"sweep.n_trials={trials}"), Noted()
     compare.publish(study, runs_of(study), recorder)
     assert ("draws the 100 best of the 101 trials" in recorder.note) == says
+
+
+def test_nothing_is_recorded_and_typed_again_as_null(make_study):
+    study = make_study("sweep.max_tier=0", "optimizer.clipnorm=choice(null,1.0)", "sweep.n_trials=2")
+    assert sorted(str(params["optimizer.clipnorm"]) for params in params_of(study)) == ["1.0", "null"]
+    (nothing,) = (t for t in study.ledger.trials.values() if t.params["optimizer.clipnorm"] is None)
+    assert study.plan.overrides(nothing)[-1] == "optimizer.clipnorm=null"
+    assert study.plan.composed(nothing).config.optimizer.arguments["clipnorm"] is None
