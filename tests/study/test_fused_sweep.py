@@ -94,7 +94,7 @@ UNFUSED = [
 @pytest.mark.parametrize(("name", "override", "reason"), UNFUSED, ids=[name for name, *_ in UNFUSED])
 def test_what_has_no_fused_form_trains_one_by_one_and_says_why(base, name, override, reason):
     printed, folder = sweep(base, name, override, "executor.fuse=always", "executor.workers=1", "sweep.n_trials=2")
-    assert f"2 trials, 0 to 1: one by one, {reason}" in printed
+    assert f"2 trials, 0 to 1: one by one, whatever executor.fuse=always says, for {reason}" in printed
     for number in range(2):
         assert events(folder / str(number))[0]["cohort"] == 1
         assert events(folder / str(number))[-1]["status"] == "completed"
