@@ -16,6 +16,7 @@ from pipeline.schema import Config, leaves
 from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders
 from pipeline.study.figure import draw_figure
+from pipeline.study.interruption import Stop
 from pipeline.study.repeating import applies, comparison, groups_of
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
@@ -35,11 +36,9 @@ def print_averages(config: Config) -> None:
         print_line(f"averages: each reaches back about 1 / (1 - its weight) steps: {reach}")
 
 
-def conclude_run(
-    study: Study, executor: Executor | None, recorder: Recorder, data: DataFacts, *, interrupted: bool
-) -> int:
-    """Draws and prints what a trial by itself has come to; returns the exit status. executor: None if it ended in an
-    earlier start, which has shown the test split."""
+def conclude_run(study: Study, executor: Executor | None, recorder: Recorder, data: DataFacts) -> int:
+    """Draws and prints what a trial by itself has come to; returns the exit status. executor: None if there is nothing
+    more to be done, but to be said."""
     folder, config = study.folder, study.config
     trial = study.ledger.trials[0]
     for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
@@ -76,15 +75,10 @@ def conclude_run(
 
 
 def conclude_sweep(
-    study: Study,
-    executor: Executor,
-    recorder: Recorder,
-    runs: TrackedRuns,
-    data: Sequence[DataFacts],
-    *,
-    interrupted: bool,
+    study: Study, executor: Executor, recorder: Recorder, runs: TrackedRuns, data: Sequence[DataFacts], stop: Stop
 ) -> int:
-    """Writes and prints what a sweep has come to; returns the exit status. data: of each arm."""
+    """Writes and prints what a sweep has come to, and no more once `stop` is requested; returns the exit status.
+    data: of each arm."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
     trials, ended = study.ledger.trials.values(), study.ranked()
     begun = [_row(study, trial) for trial in trials if trial.status is None]
@@ -107,10 +101,10 @@ def conclude_sweep(
         for line in cautions.cautions(ended, metric, facts, epochs):
             print_line(line, "yellow")
         _export(study, executor)
-        if not interrupted:
+        if not stop.requested:
             summary |= _test(study, executor, winner)
         _write_winner(study, recorder, winner, summary)
-    if study.config.experiment and not interrupted:
+    if study.config.experiment and not stop.requested:
         draw_figure(study, executor, recorder)
     if failed := sum(t.status in ("failed", "diverged") for t in ended):
         print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
@@ -118,6 +112,7 @@ def conclude_sweep(
         # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
         if trial.started:
             recorder.open(runs.trial(trial))
+    interrupted = stop.requested
     status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
     recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
     if address := compare.publish(study, runs, recorder):

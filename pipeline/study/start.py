@@ -1,6 +1,7 @@
 """From a plan to its exit status: `python run.py` and `python run.py -m` go this one way."""
 
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.search.samplers.sampler import SamplerError
 from pipeline.study import results
 from pipeline.study.cohorts import of_first_stage
 from pipeline.study.forecast import describe
-from pipeline.study.interruption import stopping
+from pipeline.study.interruption import signals_handled, stopping
 from pipeline.study.listeners import Listener, make_listeners
 from pipeline.study.opening import open_ended, open_study
 from pipeline.study.repeating import check_same_data
@@ -37,6 +38,11 @@ def run(plan: Plan, executor: Executor | None = None) -> int:
 
     Raises InputError, with nothing left behind, for what can't be trained.
     """
+    with signals_handled(signal.default_int_handler):  # until there are trials to be saved
+        return _run_plan(plan, executor)
+
+
+def _run_plan(plan: Plan, executor: Executor | None) -> int:
     config = plan.config
     check(config)
     for arm in plan.arms:
@@ -124,9 +130,9 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
             if plan.single:
-                return results.conclude_run(study, executor, recorder, data[0], interrupted=stop.requested)
-            interrupted = stop.requested or failure is not None
-            status = results.conclude_sweep(study, executor, recorder, runs, data, interrupted=interrupted)
+                return results.conclude_run(study, None if stop.requested else executor, recorder, data[0])
+            stop.requested |= failure is not None
+            status = results.conclude_sweep(study, executor, recorder, runs, data, stop)
             if failure:
                 raise failure
             return status
@@ -143,7 +149,7 @@ def _record(study: Study, facts: DataFacts) -> int:
         if study.config.tracking.kind == "none" or recorder.has_all_of(trial.number):
             raise InputError(f"resume={study.folder}: this run has ended ({trial.status}); start a new one.")
         recorder.open(runs.trial(trial))
-        status = results.conclude_run(study, None, recorder, facts, interrupted=False)
+        status = results.conclude_run(study, None, recorder, facts)
         return 1 if recorder.close() else status
     finally:
         study.ledger.close()

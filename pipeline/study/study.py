@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline import records
@@ -39,11 +40,13 @@ class Study:
         for index, stage in enumerate(stages):
             sampling = Sampling(self.plan, index, spaces)
             for generation in sampling.generations(self.ledger, self.objective, self._epochs_of):
+                if stop.requested:
+                    return
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     self._tell(None, self._beginning(stage, spaces, generation))
                 for rung in (*self.plan.rungs(stage), None):
-                    executor.run(self._jobs(stage, numbers, rung), self._receive)
+                    executor.run(self._jobs(stage, numbers, rung), partial(self._receive, stop))
                     if stop.requested:
                         return
                     if rung is not None:
@@ -120,10 +123,10 @@ class Study:
         composed = self.plan.composed(trial)
         return TrialTask(trial.number, composed.config, composed.record, str(self.trial_folder(trial).absolute()))
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, stop: Stop, message: Message) -> None:
         match message.report:
             case records.CohortPlanned(trials=numbers) as cohort:
-                if not self.plan.single:
+                if not self.plan.single and not stop.requested:
                     self._tell(self.ledger.trials[numbers[0]], cohort)
             case records.TrialEvent(number, event, logged):
                 trial = self.ledger.trials[number]

@@ -189,7 +189,7 @@ class SweepDisplay(_Display):
             case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
             case records.Interrupted() if trial:
-                print_line(f"  trial {trial.number:>3}  interrupted, its state is saved", style="yellow")
+                print_line(f"  trial {trial.number:>3}  interrupted, to go on from its last checkpoint", style="yellow")
             case Ended() if trial:
                 self._end(trial, event)
 

@@ -60,6 +60,7 @@ class _Work:
         try:
             for trial in self._trials:
                 with self._failing([trial]):
+                    self._go_on()
                     trial.build(models)
             if self._job.repeat:
                 with self._failing(self._trials):
@@ -75,6 +76,11 @@ class _Work:
         finally:
             for trial in self._trials:
                 trial.close()
+
+    def _go_on(self) -> None:
+        """Raises StopRequested if nothing more is to be begun."""
+        if self._should_stop():
+            raise StopRequested
 
     @contextlib.contextmanager
     def _failing(self, trials: list[TrainedTrial]) -> Iterator[None]:
@@ -141,6 +147,7 @@ class _Work:
         return [*(own[number] for number in order), *[trials[0]] * (size - len(own))]
 
     def _train_unfused(self, trials: list[TrainedTrial], plan: modes.FusionPlan) -> None:
+        self._go_on()
         numbers = tuple(trial.number for trial in trials)
         if self._planned > 1:
             self._send(CohortPlanned(numbers, plan.summary(1)))
@@ -180,7 +187,9 @@ class _Work:
     ) -> Exception | None:
         """Trains a cohort; the error if it fails, without what it holds in memory."""
         try:
+            self._go_on()
             trainer = fused_trainer(places, plan)
+            self._go_on()
             self._send(CohortPlanned(tuple(t.number for t in trials), plan.summary(len(trials))))
             began = time.perf_counter()
             # Compiles the graph: where that fails, no trial has begun.
@@ -203,6 +212,7 @@ class _Work:
         until: int | None = None,
     ) -> None:
         """places: a trial for each place of the trainer; none: `trials` are they."""
+        self._go_on()
         config, numbers = trials[0].config, [trial.number for trial in places or trials]
         warning = trials[0].warning  # of layers that all have
         for trial in trials:

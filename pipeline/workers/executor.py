@@ -7,6 +7,7 @@ from typing import Protocol
 from pipeline.records import Answer, Done, Failure, Job, Message, Requeued, TrainJob
 
 Receive = Callable[[Message], None]
+STOP_GRACE = 5.0  # seconds
 
 
 class Executor(Protocol):
@@ -19,7 +20,8 @@ class Executor(Protocol):
     def run(self, jobs: Iterable[Job], receive: Receive) -> None: ...
 
     def stop(self) -> None:
-        """Asks running jobs to save their state and end."""
+        """Asks running jobs to save their state and end, and begins no other; called by a handler of signals. Those
+        that have not ended STOP_GRACE seconds later are killed: their last checkpoint stands."""
 
     def kill(self) -> None:
         """Ends running jobs at once, without their state."""

@@ -1,6 +1,5 @@
 """Jobs in warm worker processes side by side on this machine."""
 
-import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pipeline.records import Done, Ended, Event, Failure, Job, Message, Restarti
 from pipeline.workers.executor import JobQueue, Receive, one_by_one
 from pipeline.workers.process import WorkerProcess
 
+LOOK_SECONDS = 0.2  # in which a request to stop is noticed
 WORTH_A_WORKER = (TrainJob, records.MeasureJob)  # other jobs are done sooner than another worker has started
 
 
@@ -35,7 +35,10 @@ class LocalExecutor:
             busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
             if not busy:
                 return
-            for ready in wait(list(busy)):
+            if self._stopping:
+                for worker in busy.values():
+                    worker.end()
+            for ready in wait(list(busy), LOOK_SECONDS):
                 queue.first += self._take_message(busy[ready], receive)  # type: ignore[index]
 
     def _hand_out(self, queue: JobQueue) -> None:
@@ -58,7 +61,7 @@ class LocalExecutor:
         if index == len(self._workers):
             self._workers.append(WorkerProcess(self._environments[index]))
         elif self._workers[index].retiring:
-            self._workers[index].close(grace=5.0)
+            self._workers[index].close()
             self._workers[index] = WorkerProcess(self._environments[index])
         return self._workers[index]
 
@@ -89,6 +92,8 @@ class LocalExecutor:
         """Says what becomes of the trials of a job whose worker died; returns the jobs to be done again."""
         reason = worker.reason_of_death()
         if not isinstance(job, TrainJob):
+            if self._stopping:
+                return []
             verdict = worker.verdict()
             receive(Message(job.number, Done(Failure(verdict or reason, bool(verdict), died=not verdict))))
             return []
@@ -112,17 +117,15 @@ class LocalExecutor:
         return [replace(job, number=p[0].number, trials=p, deaths=0, halved=True) for p in parts]
 
     def stop(self) -> None:
-        self._stopping = True
-        for worker in self._workers:
-            if worker.job is not None:
-                with contextlib.suppress(OSError):
-                    worker.connection.send(None)
+        self._stopping = True  # no more: a signal may come while a job is being sent
 
     def kill(self) -> None:
         for worker in self._workers:
             worker.process.kill()
 
     def close(self) -> None:
-        """Ends the workers; a busy one is killed after a grace of 5 seconds."""
+        """Ends the workers, after STOP_GRACE seconds at most."""
         for worker in self._workers:
-            worker.close(0.0 if worker.job is None else 5.0)
+            worker.end()
+        for worker in self._workers:
+            worker.close()

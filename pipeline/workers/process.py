@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pipeline import crash
 from pipeline.records import Job, TrainJob
+from pipeline.workers.executor import STOP_GRACE
 
 
 class WorkerProcess:
@@ -37,6 +39,7 @@ class WorkerProcess:
         self.unfinished: set[int] = set()  # trials of the job that have not ended
         self.trained = False  # whether the job has had an epoch
         self.retiring = False  # whether it has ended, or does after its last job
+        self._deadline: float | None = None  # by which it must have ended; None: it has not been asked to
 
     def begin(self, job: Job) -> None:
         self.job, self.trained = job, False
@@ -57,13 +60,23 @@ class WorkerProcess:
         """Which file it died of, and how; None if that is not known."""
         return crash.verdict(self._note, -self.process.wait())
 
-    def close(self, grace: float) -> None:
-        """Ends it; one that does not answer is killed after `grace` seconds."""
-        try:
-            self.connection.send(None)
-            self.process.wait(grace)
-        except (OSError, subprocess.TimeoutExpired):
+    def end(self) -> None:
+        """Asks it to end, or kills it: if it trains, once it has had STOP_GRACE seconds to save the state; at once if
+        there is none to save."""
+        if self._deadline is None:
+            training = isinstance(self.job, TrainJob)
+            self._deadline = time.monotonic() + (STOP_GRACE if training else 0.0)
+            with contextlib.suppress(OSError):  # it has ended
+                self.connection.send(None)
+        if time.monotonic() >= self._deadline:
             self.process.kill()
+
+    def close(self) -> None:
+        """Ends it as end() does, and waits for that."""
+        self.end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(max(0.0, (self._deadline or 0.0) - time.monotonic()))
+        self.process.kill()
         self.process.wait()
         self.connection.close()
         self._output.close()

@@ -3,10 +3,11 @@
 It speaks over the inherited socket FD, in pickled records. From the parent: a Job, or None, which asks to stop. To the
 parent: Messages, of which the last of a job is Done. Into the inherited file NOTE it writes which file it reads: see
 crash. A worker retires once it has grown: TensorFlow keeps every program that XLA has compiled, some 50 MB each, until
-the process is gone. When the parent goes away the socket closes and the worker, once it has imported Keras, ends at
-once, wherever it is.
+the process is gone. It ends with its parent: Linux sees to that; elsewhere the socket closes and the worker, once it
+has imported Keras, ends at once.
 """
 
+import ctypes
 import os
 import queue
 import signal
@@ -32,9 +33,10 @@ MOST_GROWTH = int(os.environ.get("CAVIAR_WORKER_GROWTH", 1.5 * 2**30))  # bytes 
 
 
 def main(connection: Connection, note: int) -> None:
-    # Ctrl-C, and often SIGTERM, goes to the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Ctrl-C, and often the others, go to the whole process group; the parent decides what they mean.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _die_with_parent()
     crash.make_disposable(note)
     jobs: queue.Queue[Job | None] = queue.Queue()
     stop = threading.Event()
@@ -76,6 +78,13 @@ def main(connection: Connection, note: int) -> None:
     threading.Thread(target=listen, daemon=True).start()
     while (job := jobs.get()) is not None:
         do(job)
+
+
+def _die_with_parent() -> None:
+    """Where the system can: has it kill this process once the parent is gone, whatever this one is at by then. One that
+    was gone before has closed the connection, which main() reads next."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def memory() -> int:

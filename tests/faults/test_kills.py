@@ -130,9 +130,11 @@ def test_a_killed_worker_costs_its_trial_a_restart(tmp_path, undisturbed):
     assert mlflow_rows(tmp_path) == [(n, "FINISHED", EPOCHS) for n in range(4)]
 
 
-def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(tmp_path, undisturbed):
+def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(tmp_path, undisturbed, monkeypatch):
     """First the parent alone is killed, whose workers must go too, then the whole process group, which had another
-    start beside it; then it is stopped by Ctrl-C, and by SIGTERM. The same command finishes it."""
+    start beside it; then it is stopped by Ctrl-C, and by SIGTERM while its workers hang. The same command finishes it.
+    """
+    monkeypatch.setenv("CAVIAR_STOP_SECONDS", str(PATIENCE))  # what follows the workers' end takes as long as it takes
     folder = tmp_path / "outputs/sweeps/s"
     rng = random.Random(SEED)
 
@@ -157,6 +159,9 @@ def test_a_sweep_killed_and_stopped_again_and_again_resumes_to_the_same_result(t
     for signum, low in ((signal.SIGINT, 10), (signal.SIGTERM, 14)):
         process = start(tmp_path, rng.randrange(low, low + 4))
         workers = children(process.pid)
+        if signum == signal.SIGTERM:
+            for worker in workers:
+                os.kill(worker, signal.SIGSTOP)
         os.kill(process.pid, signum)
         output = next(line for line in process.stdout if line.startswith("stopping:"))
         go_on(tmp_path)

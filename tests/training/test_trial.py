@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
-from pipeline.records import Ended, EpochEnded, Started
+from pipeline.records import CohortPlanned, Ended, EpochEnded, Interrupted, Started
 from pipeline.training.cohort import run_trials
 from pipeline.training.trial import TrainedTrial, build_model
-from tests.workers.jobs import collector, config, job
+from tests.workers.jobs import collector, config, job, together
 
 
 def trained(folder, number, changes=None):
@@ -111,3 +111,16 @@ def test_what_is_no_model_of_one_input_and_one_output_is_refused(model, message,
     monkeypatch.setattr(math, "nothing", model, raising=False)  # a module of the user's
     with pytest.raises(InputError, match=message):
         build_model(of, load_splits(of))
+
+
+@pytest.mark.parametrize(("fuse", "asks"), [("always", 4), ("never", 3)])
+def test_nothing_is_planned_or_begun_once_it_is_asked_to_stop(fuse, asks, tmp_path):
+    """asks: how often it asks before it says how the trials train."""
+    for calls in range(asks + 1):
+        trials = together(*(job(tmp_path / str(calls), number) for number in range(2)), fuse=fuse, xla="never")
+        reports, answers = [], iter([False] * calls)
+        run_trials(trials, reports.append, lambda answers=answers: next(answers, True))
+        if calls < asks:
+            assert [type(report.event) for report in reports] == [Interrupted] * 2
+        else:
+            assert isinstance(reports[0], CohortPlanned)
