@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from pipeline import cli, crash
 from pipeline.command_line import at_home, print_anywhere, reader_gone
-from pipeline.errors import InputError, nearest, one_of
+from pipeline.errors import InputError, lacked, nearest, one_of
 from pipeline.user_folder import adopt
 
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
         for line in message.splitlines():  # it may quote a file from elsewhere
             print(clean(line), file=sys.stderr)
-        return 2
+        return 1 if lacked(error) else 2
 
 
 def _dispatch(arguments: list[str]) -> int:

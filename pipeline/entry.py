@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 from omegaconf import DictConfig, OmegaConf
 
 from pipeline.command_line import at_home, print_anywhere, reader_gone
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lacked
 from pipeline.user_folder import adopt
 from pipeline.yaml_text import MOST_DIGITS, MOST_LEVELS
 
@@ -65,14 +65,14 @@ def guarded(main: Callable[[], Any]) -> None:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    """Ends with status 2 and a line if the error is the user's mistake; raises it if not."""
+    """Ends with a line, and with status 2 if the error is the user's mistake, 1 if the disk is full; raises others."""
     from pipeline.explain import explain
 
     message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, sys.argv[1:])
     if message is None:
         raise error
     print(message, file=sys.stderr)
-    sys.exit(2)
+    sys.exit(1 if lacked(error) else 2)
 
 
 def _check_words(words: Sequence[str]) -> None:

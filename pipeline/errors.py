@@ -69,6 +69,13 @@ def reason_of(error: Exception) -> tuple[str, bool]:
     return in_one_line(error), False
 
 
+def lacked(error: Exception) -> str | None:
+    """`disk` or `memory` if there was too little of it, which is nobody's mistake and may pass."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "disk"
+    return "memory" if out_of_memory(error) else None
+
+
 def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 

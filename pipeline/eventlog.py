@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.events import Diagnosed, EpochEnded, Event, Layers, event_from_json
+from pipeline.events import Diagnosed, Ended, EpochEnded, Event, Layers, Restarting, event_from_json
 from pipeline.jsonl import JsonLines, read
 
 NAME = "events.jsonl"
@@ -13,14 +13,21 @@ Diagnoses = dict[int, Layers]  # by epoch
 
 
 def events_of(folder: Path) -> Iterator[Event]:
-    """Every event of a trial's folder. Raises InputError, naming the line, for a damaged file."""
+    """Every event of a trial's folder, but an end after which it was started again. Raises InputError, naming the line,
+    for a damaged file."""
+    end: Ended | None = None
     for number, line in enumerate(read(folder / NAME), start=1):
         try:
             event = event_from_json(line)
         except InputError as error:
             raise InputError(f"{folder / NAME}: line {number}: {error}") from None
-        if event is not None:
+        if end is not None and event is not None and not isinstance(event, Restarting):
+            yield end
+        end = event if isinstance(event, Ended) else None
+        if event is not None and end is None:
             yield event
+    if end is not None:
+        yield end
 
 
 def last_event(folder: Path) -> Event | None:

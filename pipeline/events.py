@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from pipeline.typed import build
+
+# What a trial may be, wherever it is shown; the first four are ends.
+Status = Literal["completed", "pruned", "diverged", "failed", "interrupted", "paused", "waiting"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+SCORED = STATUSES[:2]  # of trials that ended with a result that counts
 
 Measures = Mapping[str, float | None]  # by name; None: not finite
 Layers = Mapping[str, Measures]  # by layer
@@ -106,13 +111,14 @@ class Paused(Event, kind="paused"):
 
 @dataclass(frozen=True)
 class Ended(Event, kind="ended"):
-    status: str
+    status: Status
     reason: str | None = None
     epochs: int = 0
     best_epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the best epoch
     seconds: float | None = None  # of its training; None: it was pruned, or failed
     input_error: bool | None = None  # whether the config or the data are to blame; None: it failed of no error
+    lacked: str | None = None  # `disk` or `memory`, of which there was too little: it runs again with the same command
 
     def to_json(self) -> dict[str, object]:
         line = {**super().to_json(), "reason": self.reason}
@@ -129,7 +135,7 @@ class Interrupted(Event, kind="interrupted"):
 
 @dataclass(frozen=True)
 class Restarting(Event, kind="restarting"):
-    """Its worker died."""
+    """Its worker died, or it had ended for want of disk or memory."""
 
     reason: str
 

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from pipeline.compatibility import GONE
 from pipeline.config import Composed
-from pipeline.errors import InputError, first_line, name_too_long, nearest, reason_of
+from pipeline.errors import InputError, first_line, lacked, name_too_long, nearest, reason_of
 from pipeline.user_folder import OURS, conf_folders, search_path
 
 _KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
@@ -22,6 +22,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str | None:
     """The message for the user; None if the error is not the user's."""
     if isinstance(error, InputError):
         return str(error)
+    if lacked(error) == "disk":
+        return f"{reason_of(error)[0]}. What was there before is whole: make room, and repeat the command."
     if name_too_long(error):
         return _one_line(reason_of(error)[0])
     if isinstance(error, YAMLError | UnicodeDecodeError):

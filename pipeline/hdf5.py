@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from pipeline import crash
 from pipeline.errors import InputError, check_file, first_line
 from pipeline.hdf5_contents import blocks, is_foreign, members, objects, refuse_references
-from pipeline.jsonl import commit
+from pipeline.jsonl import beside, commit, naming
 
 DIGEST = "caviar_sha256"
 INTACT, CHANGED, UNSEALED = "intact", "changed", "unsealed"
@@ -82,14 +81,15 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
     `fill` gets a temporary path beside it; a crash at any point leaves the old file or the new one.
     """
     # The suffix stays .h5: Keras chooses its format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.h5")
+    temporary = beside(path, ".h5")
     try:
-        fill(temporary)
-        with h5py.File(temporary, "r") as file:
-            seal = digest(file)
-        with Sink(temporary, "r+b") as sink, h5py.File(sink, "r+") as file:
-            file.attrs[DIGEST] = seal
-        commit(temporary, path)
+        with naming(path):
+            fill(temporary)
+            with h5py.File(temporary, "r") as file:
+                seal = digest(file)
+            with Sink(temporary, "r+b") as sink, h5py.File(sink, "r+") as file:
+                file.attrs[DIGEST] = seal
+            commit(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

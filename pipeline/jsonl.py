@@ -1,9 +1,12 @@
 """Append-only files of JSON lines that survive a crash: the ledger and every trial's event log."""
 
+import contextlib
 import errno
 import json
 import math
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,12 +72,13 @@ class JsonLines:
     def append(self, *records: Mapping[str, object]) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
         data = b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records)
-        before = self._file.seek(0, os.SEEK_END)
-        if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it
-            self._file.truncate(before)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
-        if self._durable:
-            os.fsync(self._file.fileno())
+        with naming(Path(self._file.name)):
+            before = self._file.seek(0, os.SEEK_END)
+            if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it
+                self._file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._durable:
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -82,10 +86,37 @@ class JsonLines:
 
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     """Replaces `path` by `chunks` so that a crash leaves the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.writelines(chunks)
-    commit(temporary, path)
+    temporary = beside(path)
+    try:
+        with naming(path):
+            with temporary.open("wb") as file:
+                file.writelines(chunks)
+            commit(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path, suffix: str = "") -> Path:
+    """The temporary path for what is to be moved to `path`."""
+    return path.with_name(f".{path.name.removesuffix(suffix)}.{os.getpid()}{suffix}")
+
+
+def remove_temporary(folder: Path) -> None:
+    """Removes what killed processes left of it in `folder`, in which no other process writes now."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\.(\.hydra|state|model|leaderboard\.csv|best\.yaml)\.\d+(\.h5)?", path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the system within it, as of a full disk, says which file it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def commit(temporary: Path, path: Path) -> None:

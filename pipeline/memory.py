@@ -1,9 +1,18 @@
-"""How much memory this process may count on."""
+"""How much memory this process may count on, and whether the machine has run out of it."""
 
 import contextlib
 import os
 import resource
 from pathlib import Path
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed for want of memory, since it began; None if it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None
 
 
 def total() -> float:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.events import (
+    SCORED,
     Diagnosed,
     Ended,
     EpochEnded,
@@ -20,12 +21,11 @@ from pipeline.events import (
     Paused,
     Restarting,
     Started,
+    Status,
     Undiagnosed,
     event_from_json,
 )
 from pipeline.schema import Config
-
-SCORED = ("completed", "pruned")  # statuses of trials that ended with a result that counts
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,18 @@ class Trial:
     arm: int  # its place among the plan's arms
     params: Mapping[str, Any]  # what was searched or crossed, by full key
     started: bool = False
-    status: str | None = None  # completed, pruned, diverged or failed; None: it has not ended
+    status: Status | None = None  # None: it has not ended
     reason: str | None = None  # of that status
     metrics: Mapping[str, float] = field(default_factory=dict)  # of its best epoch
     best_epoch: int = 0  # from 1; 0: none yet
     reached: int = 0  # the rung's epoch at which it last paused
+    paused: bool = False  # there, and has not gone on
     run_id: str | None = None  # in the tracking store, once all of it is there
+    lacked: str | None = None  # as in Ended
 
     @property
-    def shown_status(self) -> str:
-        return self.status or ("interrupted" if self.started else "waiting")
+    def shown_status(self) -> Status:
+        return self.status or ("paused" if self.paused else "interrupted" if self.started else "waiting")
 
 
 # Jobs: what a worker is asked to do.
@@ -162,6 +164,7 @@ class Failure:
     reason: str
     input_error: bool = False  # whether the config or the data are to blame
     died: bool = False  # the worker, and nobody knows of what
+    lacked: str | None = None  # as in Ended
 
 
 @dataclass(frozen=True)

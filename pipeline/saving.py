@@ -20,14 +20,21 @@ def save_model(model: Any, path: Path, attributes: Mapping[str, object], inputs:
     """
 
     def fill(temporary: Path) -> None:
-        model.save(temporary)
-        with h5py.File(temporary, "r+") as file:
+        with hdf5.Sink(temporary, "w+b") as sink, _ForKeras(sink, "w") as file:
+            model.save(file)
             file.attrs["model_config"] = json.dumps(_layers(model))
             for key, value in attributes.items():
                 file.attrs[key] = value if isinstance(value, str | int | float) else json.dumps(value)
         _check(model, path, temporary, inputs)
 
     hdf5.write(path, fill)
+
+
+class _ForKeras(h5py.File):
+    """An open file, to which Keras writes if what it takes for the path ends like one of HDF5."""
+
+    def __str__(self) -> str:
+        return "model.h5"
 
 
 def _layers(model: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, nearest, one_of
 
 T = TypeVar("T")
 # A class that does not stand there as its fields -> the function that makes one of the class (or one derived from it),
@@ -37,6 +37,10 @@ class _Builder:
         if origin in (Union, types.UnionType):
             choices = [choice for choice in arguments if choice is not type(None)]
             return None if value is None and len(choices) < len(arguments) else self.build(choices[0], value, key)
+        if origin is Literal:
+            if value not in arguments:
+                raise one_of(key, value, arguments)
+            return value
         if is_dataclass(kind):
             return value if isinstance(value, kind) else self._dataclass(kind, value, key)  # type: ignore[arg-type]
         if origin in (list, tuple):

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.eventlog import events_of
-from pipeline.events import KINDS
+from pipeline.events import KINDS, STATUSES
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import (
     Diagnosed,
@@ -141,7 +141,7 @@ BAD = [
     ({"event": "grouped", "epoch": 1, "trials": "03"}, "event grouped.trials=03 must be a list."),
     ({"event": "epoch", "epoch": 1.5}, "event epoch.epoch=1.5 must be a whole number."),
     ({"event": "epoch", "epoch": 1, "loss": "low"}, "event epoch.metrics.loss=low must be a number."),
-    ({"event": "ended", "status": None}, "event ended.status=None must be text."),
+    ({"event": "ended", "status": None}, "event ended.status=None is not known. Allowed: " + ", ".join(STATUSES) + "."),
     ({"event": "ended", "status": "completed", "metrics": 3}, "event ended.metrics=3 must be a section with keys."),
     *(
         (
@@ -207,8 +207,19 @@ def test_every_line_of_an_earlier_version_keeps_its_keys_and_values(log):
 
 
 def test_a_trials_status_as_it_is_shown():
-    trials = [Trial(0, "s", 0, {}), Trial(0, "s", 0, {}, started=True), Trial(0, "s", 0, {}, True, "pruned")]
-    assert [trial.shown_status for trial in trials] == ["waiting", "interrupted", "pruned"]
+    facts = [{"status": status, "started": True} for status in STATUSES[:4]]
+    facts += [{"started": True}, {"started": True, "paused": True, "reached": 3}, {}]
+    assert [Trial(0, "s", 0, {}, **each).shown_status for each in facts] == list(STATUSES)
+    assert STATUSES == ("completed", "pruned", "diverged", "failed", "interrupted", "paused", "waiting")
+
+
+def test_an_end_after_which_a_trial_started_again_is_none(tmp_path):
+    epoch, end, again = EpochEnded(1.0, 1, BEST), Ended(2.0, "failed", "full", lacked="disk"), Restarting(3.0, "")
+    log = JsonLines(tmp_path / "events.jsonl", durable=False)
+    for event, left in [(epoch, [epoch]), (end, [epoch, end]), (again, [epoch, again]), (end, [epoch, again, end])]:
+        log.append(event.to_json())
+        assert list(events_of(tmp_path)) == left
+    log.close()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import resource
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline import hdf5
 from pipeline.data.sources import load_splits
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lacked
 from pipeline.jsonl import read
 from pipeline.models.layers import normalized
 from pipeline.models.mlp import mlp
@@ -262,6 +263,21 @@ def test_a_save_that_fails_leaves_the_old_model(path):
     before = path.read_bytes()
     with pytest.raises(TypeError, match="not JSON serializable"):
         save_model(network((3,), "softmax", 2), path, {"bad": object()}, raw_inputs((3,)))
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["model.h5"]
+
+
+@pytest.mark.parametrize("size", [10, 3000, 20_000])
+def test_a_full_disk_is_an_error_and_the_old_model_stays(size, path):
+    """HDF5 itself crashes on one. A limit on the size of files fails writes as it does."""
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            save_model(network((100,), "softmax", 4), path, {"text": "x" * 10_000}, raw_inputs((100,)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (raised.value.filename, lacked(raised.value)) == (str(path), "disk")
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["model.h5"]
 

@@ -1,13 +1,15 @@
 """Where results go: runs/<time> for one trial, sweeps/<name> for a sweep, and in it a folder a trial."""
 
 import contextlib
+import shutil
 import time
 from pathlib import Path
 
 import yaml
 
 from pipeline.config import Composed
-from pipeline.errors import InputError
+from pipeline.errors import InputError, lacked
+from pipeline.jsonl import beside, naming
 
 
 def new_folder(parent: Path) -> Path:
@@ -36,16 +38,26 @@ def config_file(folder: Path) -> Path:
 
 
 def write_config(folder: Path, composed: Composed, overrides: list[str]) -> None:
-    """Writes .hydra/config.yaml, not resolved (a secret from the environment stays there), and overrides.yaml."""
-    path = config_file(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(composed.yaml, encoding="utf-8")
-    text = yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True)
-    (path.parent / "overrides.yaml").write_text(text, encoding="utf-8")
+    """Writes .hydra/config.yaml, not resolved (a secret from the environment stays there), and overrides.yaml, both or
+    none; what is there whole stays."""
+    whole = config_file(folder).parent
+    if all((whole / name).exists() for name in ("config.yaml", "overrides.yaml")):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(whole, ignore_errors=True)  # of an earlier version that was killed
+    new = beside(whole)
+    with naming(whole):
+        new.mkdir(exist_ok=True)
+        (new / "config.yaml").write_text(composed.yaml, encoding="utf-8")
+        text = yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True)
+        (new / "overrides.yaml").write_text(text, encoding="utf-8")
+        new.replace(whole)
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if lacked(error):
+            raise
         raise InputError(f"output_dir: {folder} can't be made ({error.strerror}).") from None

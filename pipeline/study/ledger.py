@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import locks
 from pipeline.errors import InputError
+from pipeline.events import STATUSES
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import Ended, Paused, TestResult, Trial
 
@@ -66,12 +67,18 @@ class Ledger:
             case "asked":
                 self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
             case "started":
-                self._change(record, started=True)
+                self._change(record, started=True, paused=False)
             case "ended":
-                self._change(record, **{key: record[key] for key in ("status", "reason", "metrics", "best_epoch")})
+                end = {key: record[key] for key in ("status", "reason", "metrics", "best_epoch")}
+                if end["status"] not in STATUSES:
+                    raise KeyError
+                self._change(record, lacked=record.get("lacked"), paused=False, **end)
+            case "again":
+                fresh = {"status": None, "reason": None, "lacked": None, "run_id": None}
+                self._change(record, metrics={}, best_epoch=0, reached=0, **fresh)
             case "reached":
                 best = {key: record[key] for key in ("metrics", "best_epoch")}
-                self._change(record, reached=record["epoch"], **best)
+                self._change(record, reached=record["epoch"], paused=True, **best)
             case "recorded":
                 self._change(record, run_id=record["run_id"])
 
@@ -113,6 +120,10 @@ class Ledger:
     def hand_out(self, numbers: Iterable[int]) -> None:
         self._add(*({"record": "started", "trial": number} for number in numbers))
 
+    def start_again(self, numbers: Iterable[int]) -> None:
+        """Trials that had ended for want of disk or memory have not ended."""
+        self._add(*({"record": "again", "trial": number} for number in numbers))
+
     def note_recorded(self, number: int, run_id: str) -> None:
         """All of a trial is in the tracking store."""
         self._add({"record": "recorded", "trial": number, "run_id": run_id})
@@ -124,6 +135,7 @@ class Ledger:
         match event:
             case Ended(status=status, reason=reason):
                 fact = {"record": "ended", "trial": trial.number, "status": status, "reason": reason}
+                fact |= {"lacked": event.lacked} if event.lacked else {}
             case Paused(epochs=epochs):
                 fact = {"record": "reached", "trial": trial.number, "epoch": epochs}
             case _:

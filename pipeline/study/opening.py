@@ -1,5 +1,6 @@
 """A study in its folder, new or as an earlier start left it: one that was begun otherwise is not gone on with."""
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 from pipeline import compatibility
 from pipeline.config import Composed, differences
 from pipeline.errors import InputError
-from pipeline.eventlog import events_of, last_event
+from pipeline.eventlog import append_event, events_of, last_event
 from pipeline.heads.lookup import head_of
-from pipeline.records import DataFacts, Ended, Started, Trial
+from pipeline.jsonl import remove_temporary
+from pipeline.records import DataFacts, Ended, Restarting, Started, Trial
 from pipeline.search.plan import Arm, Plan
 from pipeline.search.space import Interval
 from pipeline.study import folders
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study
+from pipeline.tracking.display import print_line
 
 
 def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
@@ -43,11 +46,12 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
             _check_same(what, anew, compatibility.with_entries(before, now), now)
         if not plan.single and ledger.identity is None:
             ledger.identify(uuid.uuid4().hex)
+        study = Study(plan, folder, ledger)
+        _take_ends(study)
+        _take_up(study)
     except BaseException:
         ledger.close()
         raise
-    study = Study(plan, folder, ledger)
-    _take_ends(study)
     return study
 
 
@@ -65,11 +69,26 @@ def _take_ends(study: Study) -> None:
             ledger.on(trial, last)
 
 
+def _take_up(study: Study) -> None:
+    """Removes what killed processes left, and has trials that ended for want of disk or memory start again."""
+    trials = study.ledger.trials.values()
+    for folder in {study.folder, *map(study.trial_folder, trials)}:
+        remove_temporary(folder)
+    ended = [trial for trial in trials if trial.lacked]
+    for trial in ended:
+        if isinstance(last_event(folder := study.trial_folder(trial)), Ended):
+            append_event(folder, Restarting(time.time(), f"it had ended for want of {trial.lacked}"))
+    study.ledger.start_again(trial.number for trial in ended)
+    if ended:
+        print_line(f"{len(ended)} trials that had failed for want of disk or memory start again")
+
+
 def open_ended(plan: Plan) -> tuple[Study, DataFacts] | None:
     """The run that is to be resumed, if it has ended, with what its events say of its data: all that may be left to do
     is to record it. Raises InputError if it was begun otherwise."""
     folder = Path(str(plan.config.resume))
-    if not folders.config_file(folder).is_file() or not isinstance(last_event(folder), Ended):
+    last = last_event(folder) if folders.config_file(folder).is_file() else None
+    if not isinstance(last, Ended) or last.lacked:
         return None
     facts = DataFacts("", "", {}, {})
     for event in events_of(folder):

@@ -11,7 +11,7 @@ from pipeline.checks import naming
 from pipeline.eventlog import effort_of, epochs_of, events_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
-from pipeline.records import DataFacts, Ended, ExportJob, Failure, TestJob, TestResult, Trial, ended_metrics
+from pipeline.records import DataFacts, Ended, ExportJob, Failure, Status, TestJob, TestResult, Trial, ended_metrics
 from pipeline.schema import Config, leaves
 from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders
@@ -24,6 +24,7 @@ from pipeline.tracking import leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import console, number, print_line
+from pipeline.tracking.mlflow_writer import OWN_STATUS
 from pipeline.tracking.recorder import Recorder
 from pipeline.user_folder import option
 from pipeline.workers.executor import Executor, answers, ask
@@ -50,6 +51,8 @@ def conclude_run(study: Study, executor: Executor | None, recorder: Recorder, da
         print_line(f"interrupted; go on with the same command and resume={folder}", "yellow")
     elif trial.status != "completed":
         print_line(f"{trial.status}: {trial.reason}", "red")
+        if trial.lacked:
+            print_line(f"go on with the same command and resume={folder}", "yellow")
     else:
         end = next(e for e in reversed(list(events_of(folder))) if isinstance(e, Ended))
         names, model = dict.fromkeys((study.objective.metric, "val_loss")), folder / "model.h5"
@@ -88,6 +91,7 @@ def conclude_sweep(
     recorder.artifact(None, path)
     winner = next((t for t in ended if t.status == "completed"), None)
     summary: dict[str, float] = {}
+    disk_full = False
     if measured := [row for row in rows if row.trial.status or row.epochs]:
         title, table = leaderboard.table(measured, metric, keys, console.width)
         print_line(title)
@@ -100,7 +104,7 @@ def conclude_sweep(
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
         for line in cautions.cautions(ended, metric, facts, epochs):
             print_line(line, "yellow")
-        _export(study, executor)
+        disk_full = _export(study, executor)
         if not stop.requested:
             summary |= _test(study, executor, winner)
         _write_winner(study, recorder, winner, summary)
@@ -108,20 +112,25 @@ def conclude_sweep(
         draw_figure(study, executor, recorder)
     if failed := sum(t.status in ("failed", "diverged") for t in ended):
         print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
+    if lacking := sum(t.lacked is not None for t in ended):
+        print_line(
+            f"{lacking} lacked disk or memory: the same command with sweep.name={study.folder.name} starts them again",
+            "yellow",
+        )
     for trial in trials:
         # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
         if trial.started:
             recorder.open(runs.trial(trial))
     interrupted = stop.requested
-    status = "KILLED" if interrupted else "FINISHED" if winner else "FAILED"
-    recorder.summary(summary, {"status": "interrupted" if interrupted else "completed"}, status)
+    status: Status = "interrupted" if interrupted else "completed" if winner else "failed"
+    recorder.summary(summary, {"status": status}, OWN_STATUS[status])
     if address := compare.publish(study, runs, recorder):
         print_line(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
         print_line(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
     if problem := recorder.close():
         print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
-    return 130 if interrupted else 0 if winner else 1
+    return 130 if interrupted else 0 if winner and not disk_full else 1
 
 
 def _row(study: Study, trial: Trial) -> leaderboard.Row:
@@ -133,13 +142,16 @@ def _row(study: Study, trial: Trial) -> leaderboard.Row:
     return leaderboard.Row(trial, metrics, epochs, seconds)
 
 
-def _export(study: Study, executor: Executor) -> None:
-    """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5."""
+def _export(study: Study, executor: Executor) -> bool:
+    """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5. Returns
+    whether there was no room for one."""
     completed = [t for t in study.ranked() if t.status == "completed"][: study.config.sweep.keep_models]
     missing = [t for t in completed if not (study.trial_folder(t) / "model.h5").exists()]
-    for answer in answers(executor, (ExportJob(trial.number, study.task(trial)) for trial in missing)).values():
-        if isinstance(answer, Failure):
-            print_line(f"model.h5 was not written: {answer.reason}", "yellow")
+    written = answers(executor, (ExportJob(trial.number, study.task(trial)) for trial in missing))
+    failures = [answer for answer in written.values() if isinstance(answer, Failure)]
+    for failure in failures:
+        print_line(f"model.h5 was not written: {failure.reason}", "yellow")
+    return any(failure.lacked == "disk" for failure in failures)
 
 
 def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:

@@ -111,9 +111,7 @@ class Study:
 
     def _hand_out(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
-            folder = self.trial_folder(trial)
-            if not folders.config_file(folder).exists():
-                folders.write_config(folder, self.plan.composed(trial), self.plan.overrides(trial))
+            folders.write_config(self.trial_folder(trial), self.plan.composed(trial), self.plan.overrides(trial))
         self.ledger.hand_out(trial.number for trial in trials)
         for trial in trials:
             self._tell(trial, records.HandedOut(time.time()))

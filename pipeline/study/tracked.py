@@ -59,7 +59,7 @@ class TrackedRuns:
             f"window {self._short(key)}": sortable(steps) for key, steps in averaging_steps(trial.params).items()
         }
         tags = {"kind": "trial", "trial": str(trial.number), "stage": trial.stage, "arm": arm.describe() or "all"}
-        tags |= {"sweep": self._folder.name, "folder": str(folder), "status": "running"}
+        tags |= {"sweep": self._folder.name, "folder": str(folder)}
         name = f"trial {trial.number:03d}"
         name += f" {trial.stage}" if len(self._plan.stages) > 1 else ""
         for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key

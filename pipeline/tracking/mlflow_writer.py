@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.eventlog import events_of
-from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Started
+from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Paused, Started, Status
 from pipeline.tracking import owner, store
 from pipeline.tracking.earlier import EarlierStart, Kept, close_abandoned
 from pipeline.tracking.names import LONGEST_NAME, LONGEST_PARAM, by_stored_name, stored_value
@@ -17,6 +17,15 @@ from pipeline.tracking.names import LONGEST_NAME, LONGEST_PARAM, by_stored_name,
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 NOTE = "mlflow.note.content"  # the tag that the UI shows as a run's description
 LONGEST_LAYER = 200  # characters that name it, of those of a metric's name
+# MLflow's own status of a run whose tag `status` is ours; a trial that waits has no run.
+OWN_STATUS: Mapping[Status, str] = {
+    "completed": "FINISHED",
+    "pruned": "FINISHED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+    "paused": "KILLED",
+}
 
 
 @dataclass
@@ -35,6 +44,7 @@ class TrackedRun:
     has_params: bool = False
     logged_epoch: int = -1  # 0 is the state before training, which diagnostics have
     terminated: bool = False
+    paused: bool = False  # at a rung
 
 
 @dataclass
@@ -113,7 +123,7 @@ class MlflowWriter:
             events = list(events_of(run.folder))
             last = next((event for event in reversed(events) if isinstance(event, Ended)), None)
             for event in events:
-                if isinstance(event, Diagnosed | EpochEnded):
+                if isinstance(event, Diagnosed | EpochEnded | Paused):
                     self.take(run.number, event)
             if run.has_ended and last:  # once, though a crash had it said twice
                 self.take(run.number, last)
@@ -139,7 +149,10 @@ class MlflowWriter:
         run.pending.append(event)
         run.first_pending = run.first_pending or time.monotonic()
         match event:
+            case Paused():
+                run.paused = True
             case Started():  # while the trial trains, which leaves less to do at its end
+                run.paused = False
                 self._created(run)
             case Ended() | Interrupted():
                 self.flush(run)
@@ -161,6 +174,7 @@ class MlflowWriter:
 
         run_id, logged_epoch = self._created(run), run.logged_epoch
         metrics, tags = [], []
+        status: Status | None = None
         for event in run.pending:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
@@ -172,14 +186,14 @@ class MlflowWriter:
                 best = by_stored_name((f"best_{name}", value) for name, value in ended.metrics.items())
                 best["best_epoch"] = ended.best_epoch
                 metrics += [Metric(name, value, int(ended.time * 1000), 0) for name, value in best.items()]
-            tags = [RunTag("status", ended.status), RunTag("reason", stored_value(ended.reason or ""))]
+            status, tags = ended.status, [RunTag("reason", stored_value(ended.reason or ""))]
         elif any(isinstance(event, Interrupted) for event in run.pending):
-            tags = [RunTag("status", "interrupted")]
+            status = "paused" if run.paused else "interrupted"
+        tags += [RunTag("status", status)] if status else []
         self._log(run, metrics, tags)
-        if tags:
-            status = {"completed": "FINISHED", "pruned": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}
+        if status:
             end = int(1000 * run.pending[-1].time)
-            self._client.set_terminated(run_id, status[ended.status] if ended else "KILLED", end)
+            self._client.set_terminated(run_id, OWN_STATUS[status], end)
             run.terminated = True
         run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
         if ended:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.objective import Objective
-from pipeline.records import Diagnosed, EpochEnded, Event, Grouped
+from pipeline.records import Diagnosed, EpochEnded, Event, Grouped, Status
 from pipeline.training import checkpoint
 from pipeline.training.callbacks import Observation, Watch
 from pipeline.training.progress import Progress, not_finite
@@ -64,7 +64,7 @@ class Member:
 class Outcome:
     """How a member's training ends: `completed`, `diverged`, `failed` or, to go on from its state.h5, `paused`."""
 
-    status: str
+    status: Status
     reason: str | None = None
     error: Exception | None = None  # that it failed of
 

@@ -19,7 +19,7 @@ from pipeline.data.augment import augmentation
 from pipeline.data.input_pipeline import steps_per_epoch
 from pipeline.data.sources import load_splits
 from pipeline.data.splits import Splits
-from pipeline.errors import InputError, reason_of
+from pipeline.errors import InputError, lacked, reason_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import JsonLines
 from pipeline.models.layers import normalized
@@ -52,9 +52,15 @@ class TrainedTrial:
         self._send = send
 
     def emit(self, event: Event) -> None:
-        self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
-        self._log.append(event.to_json())
-        self._send(TrialEvent(self.number, event))
+        logged = True
+        try:
+            self._log = self._log or JsonLines(self.folder / "events.jsonl", durable=False)
+            self._log.append(event.to_json())
+        except OSError:
+            if not isinstance(event, Ended):
+                raise
+            logged = False  # as the parent is to do
+        self._send(TrialEvent(self.number, event, logged))
 
     def close(self) -> None:
         if self._log:
@@ -148,8 +154,9 @@ class TrainedTrial:
         reason, user = reason_of(error)
         if not user:
             text = "".join(traceback.format_exception(error))
-            (self.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
-        self.emit(Ended(time.time(), "failed", reason, input_error=user))
+            with contextlib.suppress(OSError):  # of which it may have failed
+                (self.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+        self.emit(Ended(time.time(), "failed", reason, input_error=user, lacked=lacked(error)))
 
 
 def identity(config: Config, splits: Splits) -> str:

@@ -9,6 +9,7 @@ from pipeline import records
 from pipeline.records import Done, Ended, Event, Failure, Job, Message, Restarting, TrainJob, TrialEvent
 from pipeline.workers.executor import JobQueue, Receive, one_by_one
 from pipeline.workers.process import WorkerProcess
+from pipeline.workers.temporary import TemporaryFolder
 
 LOOK_SECONDS = 0.2  # in which a request to stop is noticed
 WORTH_A_WORKER = (TrainJob, records.MeasureJob)  # other jobs are done sooner than another worker has started
@@ -24,8 +25,10 @@ class LocalExecutor:
     """
 
     def __init__(self, environments: list[dict[str, str]], *, max_restarts: int) -> None:
-        self._environments, self._max_restarts = environments, max_restarts
-        self._workers = [WorkerProcess(environments[0])]
+        self._temporary = TemporaryFolder()
+        self._environments = [{**own, "TMPDIR": str(self._temporary.path)} for own in environments]
+        self._max_restarts = max_restarts
+        self._workers = [WorkerProcess(self._environments[0])]
         self._stopping = False
 
     def run(self, jobs: Iterable[Job], receive: Receive) -> None:
@@ -90,21 +93,21 @@ class LocalExecutor:
 
     def _after_death(self, job: Job, worker: WorkerProcess, receive: Receive) -> list[Job]:
         """Says what becomes of the trials of a job whose worker died; returns the jobs to be done again."""
-        reason = worker.reason_of_death()
+        death = worker.death()
         if not isinstance(job, TrainJob):
             if self._stopping:
                 return []
             verdict = worker.verdict()
-            receive(Message(job.number, Done(Failure(verdict or reason, bool(verdict), died=not verdict))))
+            receive(Message(job.number, Done(Failure(verdict or death.reason, bool(verdict), died=not verdict))))
             return []
         trials = tuple(task for task in job.trials if task.number in worker.unfinished)
         deaths, now = job.deaths + 1, time.time()
-        event: Event = Restarting(now, reason)
+        event: Event = Restarting(now, death.reason)
         if self._stopping:
             event = records.Interrupted(now)
         elif len(trials) == 1 and deaths > self._max_restarts:
             times = f", {deaths} times" if deaths > 1 else ""
-            event = Ended(now, "failed", reason + times)
+            event = Ended(now, "failed", death.reason + times, lacked="memory" if death.of_memory else None)
         for task in trials:
             receive(Message(job.number, TrialEvent(task.number, event, logged=False)))
         if not isinstance(event, Restarting) or not trials:
@@ -122,6 +125,7 @@ class LocalExecutor:
     def kill(self) -> None:
         for worker in self._workers:
             worker.process.kill()
+        self._temporary.close()
 
     def close(self) -> None:
         """Ends the workers, after STOP_GRACE seconds at most."""
@@ -129,3 +133,4 @@ class LocalExecutor:
             worker.end()
         for worker in self._workers:
             worker.close()
+        self._temporary.close()

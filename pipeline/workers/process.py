@@ -10,8 +10,9 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from pipeline import crash
+from pipeline import crash, memory
 from pipeline.records import Job, TrainJob
+from pipeline.workers.death import Death, death_of
 from pipeline.workers.executor import STOP_GRACE
 
 
@@ -19,7 +20,7 @@ class WorkerProcess:
     """`environment`: variables that say which devices and how many threads are its own."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        # What libraries print: its last line may say why the process died. Closed in close().
+        # What libraries complain of: it may say why the process died. Closed in close().
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._note = tempfile.TemporaryFile()  # noqa: SIM115 - which file the process reads: see crash
         ours, theirs = socket.socketpair()
@@ -30,10 +31,11 @@ class WorkerProcess:
             pass_fds=inherited,
             env={**os.environ, "PYTHONPATH": _python_path(), **environment},
             stdin=subprocess.DEVNULL,
-            stdout=self._output,
+            stdout=subprocess.DEVNULL,
             stderr=self._output,
         )
         theirs.close()
+        self._oom_kills = memory.oom_kills()
         self.connection = Connection(ours.detach())
         self.job: Job | None = None
         self.unfinished: set[int] = set()  # trials of the job that have not ended
@@ -47,14 +49,11 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # it died idle; the next wait() sees that and replaces it
             self.connection.send(job)
 
-    def reason_of_death(self) -> str:
+    def death(self) -> Death:
+        """Why it died."""
         code = self.process.wait()
-        if code >= 0:
-            self._output.seek(0)
-            lines = self._output.read().decode(errors="replace").split("\n")
-            last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
-            return f"its worker process exited with status {code}: {last}"
-        return f"its worker process was {crash.killed_by(-code)}"
+        self._output.seek(0)
+        return death_of(code, self._output.read().decode(errors="replace"), self._oom_kills)
 
     def verdict(self) -> str | None:
         """Which file it died of, and how; None if that is not known."""

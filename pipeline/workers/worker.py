@@ -22,7 +22,7 @@ import numpy as np
 from pipeline import crash, records
 from pipeline.data import augment
 from pipeline.data.sources import load_splits
-from pipeline.errors import reason_of
+from pipeline.errors import lacked, reason_of
 from pipeline.evaluation import evaluate, outputs
 from pipeline.heads.lookup import head_of
 from pipeline.keras_import import import_keras
@@ -121,7 +121,7 @@ def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], 
                 return measure(job)
     except Exception as error:
         reason, user = reason_of(error)
-        return Failure(reason, user)
+        return Failure(reason, user, lacked=lacked(error))
 
 
 def _facts(config: Config) -> DataFacts:

@@ -150,18 +150,30 @@ def test_one_that_raises_costs_only_itself(heard, mode, where, tmp_path):
     assert sorted(map(repr, told)) == sorted(repr(event) for events in logs for event in events)
 
 
-def test_the_ledger_that_raises_ends_the_sweep(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["ledger", "leaderboard.csv", "best.yaml"])
+def test_a_full_disk_ends_the_sweep_with_a_line(name, tmp_path, monkeypatch):
     """What is not in the ledger did not happen: nothing may go on without it."""
-    ledger, real = tmp_path / "outputs/sweeps/s/ledger", os.fsync
+    path, real = tmp_path / "outputs/sweeps/s" / name, os.fsync
+    written = path if name == "ledger" else path.with_name(f".{name}.{os.getpid()}")
 
     def full(file):
-        if Path(f"/proc/self/fd/{file}").readlink() == ledger and b'"ended"' in ledger.read_bytes():
+        if Path(f"/proc/self/fd/{file}").readlink() == written and (
+            name != "ledger" or b'"ended"' in path.read_bytes()
+        ):
             raise OSError(28, "No space left on device")
         real(file)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        here(*SWEEP, *QUICK, cwd=tmp_path)
+    done = here(*SWEEP, *QUICK, cwd=tmp_path)
+    assert done.returncode == 1
+    where = f"outputs/sweeps/s/{name}"
+    assert done.stderr == (
+        f"No space left on device: {where}. What was there before is whole: make room, and repeat the command.\n"
+    )
+    assert not written.exists() or name == "ledger"
+    monkeypatch.undo()
+    again = here(*SWEEP, *QUICK, cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

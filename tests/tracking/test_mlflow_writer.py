@@ -12,10 +12,11 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from mlflow.tracking import MlflowClient
 
 from pipeline.errors import InputError
-from pipeline.records import Ended, EpochEnded, Interrupted, Started
+from pipeline.events import STATUSES
+from pipeline.records import Ended, EpochEnded, Interrupted, Paused, Restarting, Started
 from pipeline.tracking import owner, store_checks
 from pipeline.tracking.earlier import EarlierStart
-from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+from pipeline.tracking.mlflow_writer import OWN_STATUS, MlflowWriter, TrackedRun
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,16 @@ def ended(status):
         ([ended("pruned")], "FINISHED", "pruned"),
         ([ended("diverged")], "FAILED", "diverged"),
         ([Interrupted(1010.0)], "KILLED", "interrupted"),
-        ([], "KILLED", "interrupted"),  # paused at a rung when the sweep was stopped
+        ([ended("failed")], "FAILED", "failed"),
+        ([], "KILLED", "interrupted"),  # in a job that was not begun
+        ([Paused(1010.0, 5, 5, {"loss": 0.2})], "KILLED", "paused"),  # when the sweep was stopped
+        (
+            [replace(ended("failed"), lacked="disk"), Restarting(1011.0, ""), ended("completed")],
+            "FINISHED",
+            "completed",
+        ),
     ],
-    ids=["completed", "pruned", "diverged", "interrupted", "paused"],
+    ids=["completed", "pruned", "diverged", "interrupted", "failed", "waits", "paused", "had no disk"],
 )
 @pytest.mark.parametrize("opened_before", [(1,), (1, 2, 4)], ids=["once", "at_each_rung"])
 def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, tag, store, tmp_path):
@@ -52,7 +60,7 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
     with (tmp_path / "events.jsonl").open("a") as log:
         for event in [*map(epoch, range(1, 6)), *last]:
             if getattr(event, "epoch", None) in opened_before:
-                tags = {"kind": "trial", "trial": "0", "status": "running"}
+                tags = {"kind": "trial", "trial": "0"}
                 writer.open(TrackedRun("trial 000", {"optimizer": "adam"}, tags, number=0, folder=tmp_path))
                 writer.take(0, Started(time.time(), 1))
             print(json.dumps(event.to_json()), file=log, flush=True)
@@ -65,6 +73,23 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
     assert (run.info.status, run.data.tags["status"]) == (status, tag)
     assert run.data.params == {"optimizer": "adam"}
     assert [m.step for m in client.get_metric_history(run.info.run_id, "loss")] == [1, 2, 3, 4, 5]
+
+
+def test_every_status_but_of_a_trial_that_waits_has_one_of_mlflow_s():
+    assert tuple(OWN_STATUS) == STATUSES[:-1]
+    assert [*OWN_STATUS.values()] == ["FINISHED"] * 2 + ["FAILED"] * 2 + ["KILLED"] * 2
+
+
+def test_a_trial_that_had_ended_for_want_of_disk_and_starts_again_is_not_told_of_that_end(store, tmp_path):
+    with (tmp_path / "events.jsonl").open("a") as log:
+        for event in [epoch(1), replace(ended("failed"), lacked="disk"), Restarting(1011.0, "")]:
+            print(json.dumps(event.to_json()), file=log)
+    writer = MlflowWriter(store, "again", tmp_path)
+    writer.connect()
+    writer.open(TrackedRun("trial", {}, {}, number=0, folder=tmp_path))
+    writer.flush_all()
+    run = MlflowClient(store).get_run(writer.runs[0].run_id)
+    assert (run.info.status, run.data.tags.get("status"), run.data.metrics["loss"]) == ("RUNNING", None, 1.0)
 
 
 def test_a_trial_that_failed_before_it_started_is_stored(store, tmp_path):

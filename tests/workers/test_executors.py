@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,12 @@ def pool():
 
 def kinds(events):
     return [type(event) for event in events]
+
+
+def temporary_folders(pids):
+    """Where the libraries of these processes put what is temporary."""
+    variables = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in pids]
+    return {Path(v.removeprefix("TMPDIR=")) for each in variables for v in each if v.startswith("TMPDIR=")}
 
 
 def pids(messages):
@@ -118,11 +126,15 @@ def test_in_one_process_it_does_so_in_turn(tmp_path):
     assert ended == [0, 1, 2]
 
 
-def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path):
+def test_a_worker_that_has_grown_too_large_is_replaced_for_the_next_job(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     executor = LocalExecutor([{**ENVIRONMENT, "CAVIAR_WORKER_GROWTH": "-1"}], max_restarts=0)
     messages = []
     executor.run([job(tmp_path, number) for number in range(2)], messages.append)
     executor.close()
+    assert not list(temporary.iterdir())
     assert len(set(pids(messages))) == 2
     assert [events_of(messages, n)[-1].status for n in range(2)] == ["completed"] * 2
     assert [m.report.answer for m in messages if isinstance(m.report, Done)] == [None] * 2
@@ -143,6 +155,9 @@ def test_a_small_job_starts_no_further_worker(three, tmp_path):
     three.run([ExportJob(n, job(tmp_path, 0).trials[0]) for n in range(4)], messages.append)
     assert [m.report for m in messages] == [Done(str(tmp_path / "0/model.h5"))] * 4
     assert children(os.getpid()) == workers
+    folders = temporary_folders(workers)
+    assert all(folder.name.startswith("caviar-workers-") for folder in folders)
+    assert any(list(folder.glob("__autograph*")) for folder in folders)  # which nobody would delete
 
 
 def test_stop_saves_the_state_of_running_jobs_and_hands_out_no_more(three, tmp_path):
