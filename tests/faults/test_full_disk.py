@@ -14,7 +14,7 @@ from tests.conftest import TINY, files, here
 
 QUICK = [
     *TINY,
-    "model.hidden_units=200",
+    "model.hidden_units=2000",
     "tracking=none",
     "executor.fuse=always",
     "executor.xla=never",

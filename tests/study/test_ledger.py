@@ -35,12 +35,12 @@ STEPS = [
     lambda ledger: ledger.on(trial(1), Ended(3.0, "failed", "why")),
     lambda ledger: ledger.note_region("coarse", [{"a": "interval(0, 1)"}, {}]),
     lambda ledger: ledger.ask([trial(2)]),
-    lambda ledger: ledger.note_tested(0, TestResult({"accuracy": 0.8}, 90)),
     lambda ledger: ledger.hand_out([2]),
     lambda ledger: ledger.on(trial(2), Ended(4.0, "failed", "full", lacked="disk")),
     lambda ledger: ledger.note_recorded(2, "r2"),
     lambda ledger: ledger.start_again([2]),
     lambda ledger: ledger.on(trial(2), Paused(5.0, 2, 1, {"val_loss": 0.4})),
+    lambda ledger: ledger.note_tested(0, TestResult({"accuracy": 0.8}, 90)),
 ]
 # What they leave on disk, which every later version reads.
 RECORDS = [
@@ -57,13 +57,13 @@ RECORDS = [
     {"record": "ended", "trial": 1, "status": "failed", "reason": "why", "best_epoch": 0, "metrics": {}},
     {"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}]},
     {"record": "asked", "trial": 2, "stage": "coarse", "arm": 0, "params": trial(2).params},
-    {"record": "tested", "trial": 0, "metrics": {"accuracy": 0.8}, "n": 90},
     {"record": "started", "trial": 2},
     {"record": "ended", "trial": 2, "status": "failed", "reason": "full", "best_epoch": 0, "metrics": {}}
     | {"lacked": "disk"},
     {"record": "recorded", "trial": 2, "run_id": "r2"},
     {"record": "again", "trial": 2},
     {"record": "reached", "trial": 2, "epoch": 2, "best_epoch": 1, "metrics": {"val_loss": 0.4}},
+    {"record": "tested", "trial": 0, "metrics": {"accuracy": 0.8}, "n": 90},
 ]
 
 
@@ -141,10 +141,10 @@ def test_a_record_of_no_kind_that_is_known_changes_nothing_and_one_without_its_k
 
 @pytest.mark.parametrize(
     ("steps", "status", "lacked"),
-    [(6, "completed", None), (8, "interrupted", None), (13, "failed", "disk"), (15, "interrupted", None)],
+    [(7, "completed", None), (9, "interrupted", None), (14, "failed", "disk"), (16, "interrupted", None)],
 )
 def test_what_a_trial_is_after_some_steps(steps, status, lacked, tmp_path):
-    *_, trials = filled(tmp_path, steps)
+    *_, trials, _ = filled(tmp_path, steps)
     last = trials[max(n for n, trial in trials.items() if trial.started)]
     assert (last.shown_status, last.lacked) == (status, lacked)
 
@@ -152,7 +152,7 @@ def test_what_a_trial_is_after_some_steps(steps, status, lacked, tmp_path):
 def test_a_status_of_no_kind_is_none_of_a_ledgers(tmp_path):
     filled(tmp_path)
     with (tmp_path / "ledger").open("a") as file:
-        file.write(json.dumps(RECORDS[6] | {"status": "complete"}) + "\n")
+        file.write(json.dumps(RECORDS[7] | {"status": "complete"}) + "\n")
     with pytest.raises(InputError, match="is none of a ledger's"):
         opened(tmp_path)
 
