@@ -16,13 +16,14 @@ compatibility             what earlier versions wrote
 targets, signatures       calling what a `_target_` names; what it takes, from its source
 objective                 what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
-study/                    start walks the line; study, ledger, cohorts, forecast, results, the Hydra sweeper; repeating
-                          trains a trial again to the bit
-workers/                  executors (local, inline), the worker process, which device each worker gets
-tracking/                 subscribers: the terminal, MLflow; the leaderboard, pictures
+study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
+                          (cautions), the Hydra sweeper; repeating trains a trial again to the bit
+workers/                  executors (local, inline), the worker process, which device each worker gets, why one died
+tracking/                 subscribers: the terminal, MLflow; what earlier starts left in the store; the leaderboard,
+                          pictures
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
-                          trains one model, distributed on several devices; cohort and modes say which trials fuse,
-                          trainers makes what trains them; fused/ is one computation; diagnostics/ measures layers
+                          trains one model, distributed on several devices; cohort, grouping and modes say which trials
+                          fuse, trainers makes what trains them; fused/ is one computation; diagnostics/ measures layers
 data/                     splits; formats/ reads kinds of files, sets/ are data sets by name, stream/ reads rows that
                           stay in their file; input_pipeline makes tf.data
 models/                   one file an architecture, each from normalised inputs to logits

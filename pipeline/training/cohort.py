@@ -5,8 +5,6 @@ import dataclasses
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,18 +14,14 @@ from pipeline.records import (
     CohortPlanned,
     Grouped,
     Interrupted,
-    MeasureJob,
-    Measurement,
     Repeat,
     Report,
     Requeued,
     TrainJob,
-    TrialTask,
 )
 from pipeline.saving import check_savable
 from pipeline.training import modes
-from pipeline.training.fused import stacking
-from pipeline.training.fused.padding import unpadded_reason
+from pipeline.training.grouping import grouped, why_divided
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
 from pipeline.training.trainers import along, fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
@@ -65,7 +59,7 @@ class _Work:
             if self._job.repeat:
                 with self._failing(self._trials):
                     self._train_again(self._job.repeat, models)
-            groups = _groups(list(self._open.values()))
+            groups = grouped(list(self._open.values()))
             self._divided = why_divided(groups)
             for group in groups:
                 with self._failing(group):
@@ -235,56 +229,9 @@ class _Work:
         loop.run()
 
 
-def _groups(trials: list[TrainedTrial]) -> list[list[TrainedTrial]]:
-    """Trials that can be one computation: of one structure, optimizer, size and shape of data, at the same epoch."""
-    groups: dict[Any, list[TrainedTrial]] = {}
-    models = {id(trial.model): trial.model for trial in trials}  # most trials of a sweep share one
-    layers = {key: stacking.structure(model).key() for key, model in models.items()}
-    for trial in trials:
-        train, data = trial.config.train, trial.splits
-        settings = (train.batch_size, train.epochs, train.augment, trial.objective())
-        precision = trial.config.device.precision
-        shapes = (data.train.inputs.shape, data.validation.inputs.shape, data.n_classes)
-        stream = id(data) if trial.streams else None  # one stream serves one data set
-        graph = (layers[id(trial.model)], trial.head, type(trial.optimizer), precision)
-        key = (graph, obstacle(trial), settings, shapes, stream, trial.progress.epoch)
-        groups.setdefault(key, []).append(trial)
-    return list(groups.values())
-
-
-def why_divided(groups: list[list[TrainedTrial]]) -> str | None:
-    """Why trials that `model.widths` was to let train together don't; None if it is not for their widths."""
-    if len(groups) < 2:
-        return None
-    models = [group[0].config.model for group in groups]
-    differing = [name for name in models[0].widths or () if len({str(m.arguments.get(name)) for m in models}) > 1]
-    if not differing or len({stacking.structure(group[0].model).key() for group in groups}) == 1:
-        return None
-    reason = unpadded_reason(groups[0][0].model.get_config()) or "they differ in more than the widths of layers"
-    return f"model.{differing[0]} keeps trials apart, for {reason}"
-
-
 def unreadable(trials: list[TrainedTrial]) -> OSError | None:
     """Why data could not be read while trials were trained on it, if that is what happened; an error of the machine
     by then, no longer of the user's input."""
     splits = [trial.splits for trial in trials if hasattr(trial, "splits")]
     failure = next((s.failure for s in splits if s.failure), None)
     return OSError(errno.EIO, str(failure)) if failure else None
-
-
-def measure(job: MeasureJob) -> Measurement:
-    """What a forecast says of a cohort before it runs, by the largest of its trials; nothing is written."""
-    trial = TrainedTrial(TrialTask(0, job.config, {}, "/nonexistent"), lambda event: None)
-    trial.build({})
-    while True:
-        plan = modes.plan_fusion([trial], job.planned, obstacle(trial), job.conditions)
-        at_once = 1 if plan.mode == "solo" else plan.largest(job.planned)
-        n = min(at_once, modes.TIMED_TRIALS)
-        make = partial(solo_trainer, trial) if plan.mode == "solo" else partial(fused_trainer, [trial] * n, plan)
-        try:
-            start, step = modes.timed(make, trial)
-            return Measurement(plan.summary(at_once), start, trial.steps * step)
-        except Exception as error:
-            if plan.mode == "solo" or out_of_memory(error):
-                raise
-            modes.note_failure(trial, plan.mode, error)

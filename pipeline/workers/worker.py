@@ -116,7 +116,7 @@ def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], 
 
                 return export(task)
             case records.MeasureJob():
-                from pipeline.training.cohort import measure
+                from pipeline.training.measuring import measure
 
                 return measure(job)
     except Exception as error:

@@ -4,7 +4,8 @@ import keras
 import pytest
 
 from pipeline.records import Conditions, MeasureJob
-from pipeline.training.cohort import measure, why_divided
+from pipeline.training.grouping import why_divided
+from pipeline.training.measuring import measure
 from pipeline.training.modes import XLA_WEIGHTS, FusionPlan, fused_modes, note_failure, plan_fusion
 from pipeline.training.trial import TrainedTrial
 from tests.workers.jobs import config, task
