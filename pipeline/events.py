@@ -47,6 +47,7 @@ class Started(Event, kind="started"):
     data_attributes: Mapping[str, Any] = field(default_factory=dict)
     cohort: int = 1  # trials that train together
     warning: str | None = None  # of how the model takes the data
+    threads: int | None = None  # that its computation is split over; None: nobody knows
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class Repeat:
 
     folder: str
     fingerprint: str  # of the data it was trained on
+    threads: int | None  # that its computation was split over; None: nobody knows
     cohorts: tuple[FormerCohort, ...]  # by epoch
 
 

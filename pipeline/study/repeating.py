@@ -2,7 +2,8 @@
 
 A sum that is split otherwise rounds otherwise, and training makes the difference grow: at a learning rate of 0.04 a
 trial that trains alone may end a percent away from itself in a cohort. What decides how sums are split is the mode of
-the computation, the number of its trials and the widest layers among them; events.jsonl has the trials by number.
+the computation, the number of its trials, the widest layers among them and the number of threads; events.jsonl has
+these, the trials by number.
 """
 
 from collections.abc import Sequence
@@ -50,8 +51,9 @@ def plan_of(now: Composed, overrides: Sequence[str]) -> Plan:
             f"\nNearly the same is what {folders.config_file(folder).with_name('overrides.yaml')} says."
         )
     cohorts = tuple(_cohort(folder, group, now) for group in groups)
-    fingerprint = next(event.data_fingerprint for event in events_of(folder) if isinstance(event, Started))
-    return Plan.of_one(composed, list(overrides), Repeat(str(folder), fingerprint, cohorts))
+    begun = next(event for event in events_of(folder) if isinstance(event, Started))
+    repeat = Repeat(str(folder), begun.data_fingerprint, begun.threads, cohorts)
+    return Plan.of_one(composed, list(overrides), repeat)
 
 
 def applies(override: str) -> bool:

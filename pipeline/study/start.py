@@ -59,7 +59,8 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         print_line(note)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
-    executor = executor or make_executor(config, 1 if plan.single else len(of_first_stage(plan, config.executor)))
+    n_jobs = 1 if plan.single else len(of_first_stage(plan, config.executor))
+    executor = executor or make_executor(config, n_jobs, plan.repeat.threads if plan.repeat else None)
     try:
         data = load_data(plan, executor)
         if plan.repeat:
@@ -74,9 +75,10 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         executor.close()
 
 
-def make_executor(config: Config, n_jobs: int) -> Executor:
-    """Starts the workers: they import TensorFlow while this process does something else."""
-    environments = devices.Machine().environments(config.device, config.executor.workers, n_jobs)
+def make_executor(config: Config, n_jobs: int, threads: int | None = None) -> Executor:
+    """Starts the workers, which import TensorFlow while this process does something else. threads: of each worker;
+    None: its share of the cores."""
+    environments = devices.Machine().environments(config.device, config.executor.workers, n_jobs, threads)
     if config.executor.kind == "inline":
         devices.become(environments[0])
         return InlineExecutor()

@@ -137,7 +137,7 @@ class TrainedTrial:
     def started(self, cohort: int, warning: str | None) -> None:
         parameters, splits = self.model.count_params(), self.splits
         data = (splits.fingerprint, dict(splits.attributes))
-        self.emit(Started(time.time(), os.getpid(), parameters, self.progress.epoch, *data, cohort, warning))
+        self.emit(Started(time.time(), os.getpid(), parameters, self.progress.epoch, *data, cohort, warning, threads()))
 
     def ended(self, member: Member, outcome: Outcome) -> None:
         progress = member.progress
@@ -157,6 +157,11 @@ class TrainedTrial:
             with contextlib.suppress(OSError):  # of which it may have failed
                 (self.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
         self.emit(Ended(time.time(), "failed", reason, input_error=user, lacked=lacked(error)))
+
+
+def threads() -> int | None:
+    """How many a computation is split over; None: TensorFlow decides."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or None
 
 
 def identity(config: Config, splits: Splits) -> str:

@@ -77,8 +77,10 @@ class Machine:
             return 1
         return min(asked or len(gpus), len(gpus)) if gpus else asked or min(self.cores, MAX_WORKERS)
 
-    def environments(self, device: Device, asked: int | None, n_jobs: int) -> list[dict[str, str]]:
-        """What sets up each of workers(): its GPUs, if any, and its share of the cores.
+    def environments(
+        self, device: Device, asked: int | None, n_jobs: int, threads: int | None = None
+    ) -> list[dict[str, str]]:
+        """What sets up each of workers(): its GPUs, if any, and its share of the cores, or `threads`.
 
         Those beyond `n_jobs`, which start only if there turn out to be more jobs, have the cores of a worker among so
         many.
@@ -86,14 +88,14 @@ class Machine:
         gpus, limit = self.leased(device), self.workers(device, asked)
         leases = [",".join(gpus)] if device.name in MULTI_DEVICE else gpus
         count = max(1, min(limit, n_jobs))
-        threads = [str(max(1, self.cores // (count if i < count else limit))) for i in range(limit)]
+        shares = [str(threads or max(1, self.cores // (count if i < count else limit))) for i in range(limit)]
         return [
             {
                 "CUDA_VISIBLE_DEVICES": leases[i] if gpus else "-1",
                 # Two pools of every core each would fight; a trial's work is one op after the other anyway.
-                "TF_NUM_INTRAOP_THREADS": threads[i],
+                "TF_NUM_INTRAOP_THREADS": shares[i],
                 "TF_NUM_INTEROP_THREADS": "1" if count > 1 else "2",
-                "OMP_NUM_THREADS": threads[i],
+                "OMP_NUM_THREADS": shares[i],
                 # GPUs in nvidia-smi's order, unless the user has chosen some in CUDA's own
                 **({} if "CUDA_VISIBLE_DEVICES" in self.environment else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
                 "TF_FORCE_GPU_ALLOW_GROWTH": "true",

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.eventlog import append_event
+from pipeline.eventlog import append_event, events_of
 from pipeline.events import Grouped, Started
 from pipeline.study.repeating import ALONE, UNKNOWN, groups_of, plan_of
 from tests.conftest import composed, here
@@ -71,6 +71,8 @@ def test_the_overrides_stand_beside_it_as_nearly_the_same(sweep):
 def test_what_repeats_a_trial_is_repeated_as_that_trial(sweep, again, monkeypatch):
     monkeypatch.chdir(sweep[0])
     plan = plan_of(composed(f"repeat={again[1]}"), [])
+    begun = next(event for event in events_of(again[1]) if isinstance(event, Started))
+    assert plan.repeat.threads == begun.threads is not None
     assert plan.repeat.folder.endswith(f"sweeps/s/{yaml.safe_load((sweep[1] / 'best.yaml').read_text())['trial']}")
 
 

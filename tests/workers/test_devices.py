@@ -36,6 +36,12 @@ def test_workers_share_cores_and_never_a_gpu(device, workers, jobs, gpus, cores,
     assert [(env["CUDA_VISIBLE_DEVICES"], env["TF_NUM_INTRAOP_THREADS"]) for env in plan] == expected
 
 
+def test_a_repeated_trial_has_the_threads_that_it_had():
+    """XLA splits sums by them, and so rounds by them."""
+    (environment,) = machine(cores=8).environments(Device("cpu"), 1, 1, threads=3)
+    assert (environment["TF_NUM_INTRAOP_THREADS"], environment["OMP_NUM_THREADS"]) == ("3", "3")
+
+
 # device, device.visible, GPUs there -> those of the workers
 CHOSEN = [
     ("gpu", None, "0,3,5", ["0", "3", "5"]),
