@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing, best_of_each, panels
-from pipeline.study.finished import FinishedTrial, Results
+from pipeline.experiments.drawing import Drawing, best, drawing, judged, panels
+from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIZE = "train.batch_size"
 LEAST_EPOCHS = 5  # whose later half has a second difference
@@ -17,41 +17,55 @@ def noise(trial: FinishedTrial) -> float:
     return float(np.median(np.abs(np.diff(losses, 2))))
 
 
-def figure(results: Results) -> Drawing:
-    """Of the best trial of each size; a size whose trials all diverged is left out.
+def quickest(trial: FinishedTrial) -> float:
+    """Seconds of the quickest epoch, the one that other work on the machine has disturbed least."""
+    return min(epoch.seconds for epoch in trial.epochs)
 
-    Left: training loss by epoch. Middle: the same by seconds of training. Right: seconds of an epoch
-    and noise. Raises InputError for fewer than five epochs, which have no trend to jump from.
+
+def figure(results: Results) -> Drawing:
+    """Of the best trial of each size with each seed; a size is left out that has none with some seed, as where all
+    diverged.
+
+    Above: training loss by epoch and by time, of the first seed. Below: the time of an epoch, as a multiple of that
+    with the largest batches and the same seed, which ran next to it, and noise; mean and range of the seeds.
+    Raises InputError for fewer than five epochs, which have no trend to jump from.
     """
-    canvas, (by_epoch, by_time, costs) = panels(14, 4.5, 3)
-    winners = best_of_each(results, SIZE, "loss")
-    completed = {size: trial for size, trial in winners.items() if trial}
-    lost = [str(size) for size, trial in winners.items() if not trial]
-    seconds = {}  # of an epoch: the median, for the first one compiles
-    for size, trial in completed.items():
-        n_epochs = len(trial.epochs)
-        if n_epochs < LEAST_EPOCHS:
+    canvas, (by_epoch, by_time, times, noises) = panels("AB;CD")
+    seeds = dict.fromkeys(trial.params.get(SEED) for trial in results.trials)
+    winners: dict[int, list[FinishedTrial]] = {}
+    lost = []
+    for size, trials in sorted(results.by(SIZE)):
+        of_size = [best([t for t in trials if t.params.get(SEED) == seed], "loss") for seed in seeds]
+        completed = [trial for trial in of_size if trial]
+        if len(completed) < len(seeds):
+            lost.append(str(size))
+            continue
+        winners[size] = completed
+        trial = completed[0]
+        if (n_epochs := len(trial.epochs)) < LEAST_EPOCHS:
             raise InputError(f"train.epochs={n_epochs} must be at least {LEAST_EPOCHS} to tell noise from trend.")
         losses, epochs = [epoch.value("loss") for epoch in trial.epochs], np.arange(1, n_epochs + 1)
-        seconds[size] = float(np.median([epoch.seconds for epoch in trial.epochs]))
-        by_epoch.plot(epochs, losses, label=f"{size}")
-        by_time.plot(seconds[size] * epochs, losses, label=f"{size}")
-    by_epoch.set(xlabel="epoch")
-    by_time.set(xlabel="seconds of training", xscale="log")
-    for axis in (by_epoch, by_time):
-        axis.set(ylabel="training loss (nats)", yscale="log")
-        axis.legend(title="batch size")
-    noises = {size: noise(trial) for size, trial in completed.items()}
-    costs.plot(list(seconds), list(seconds.values()), marker="o", color="#4477aa", label="seconds of an epoch")
-    costs.set(xscale="log", yscale="log", xlabel="batch size (examples)", ylabel="seconds of an epoch")
-    right = costs.twinx()
-    right.plot(list(noises), list(noises.values()), marker="s", color="#ee6677", label="noise of the loss")
-    right.set(yscale="log", ylabel="noise: median jump of log loss")
-    costs.legend(handles=[*costs.lines, *right.lines], loc="lower left")
-    small, large = min(completed), max(completed)
-    return canvas, (
-        f"An epoch takes {1000 * seconds[small]:.1f} ms with batches of {small}, "
-        f"{1000 * seconds[large]:.1f} ms with {large}; the loss jumps by {noises[small]:.1%} and "
-        f"{noises[large]:.1%} from epoch to epoch."
-        + (f" No trial completed with batches of {', '.join(lost)}." if lost else "")
+        by_epoch.plot(epochs, losses, label=f"batches of {size}")
+        by_time.plot(quickest(trial) * epochs, losses)
+    if not winners:
+        raise InputError(f"{SIZE}={','.join(lost)}: no size completed with every {SEED}.")
+    sizes = list(winners)
+    seconds = np.array([[quickest(trial) for trial in trials] for trials in winners.values()])
+    multiples = seconds / seconds[-1]
+    jumps = np.array([[noise(trial) for trial in trials] for trials in winners.values()])
+    for axis, values in ((times, multiples), (noises, jumps)):
+        axis.plot(sizes, values.mean(1), marker="o", color="0.3", label="mean; shaded: range of seeds")
+        axis.fill_between(sizes, values.min(1), values.max(1), color="0.3", alpha=0.2, linewidth=0)
+        axis.set(xscale="log", yscale="log", xlabel="batch size (examples)")
+    times.set(ylabel=f"time of an epoch / with {sizes[-1]}")
+    noises.set(ylabel="median jump of log loss")
+    by_epoch.set(xlabel="epoch", ylabel="training loss (nats)", yscale="log")
+    by_time.set(xlabel="seconds, each epoch as the quickest", xscale="log", yscale="log")
+    slower = multiples[0]
+    text = (
+        f"An epoch with batches of {sizes[0]} takes {slower.mean():.1f} times as long as with {sizes[-1]} "
+        f"({slower.min():.1f} to {slower.max():.1f} by seed); the loss jumps by {jumps[0].mean():.1%} and "
+        f"{jumps[-1].mean():.1%} from epoch to epoch"
     )
+    finding = judged(text, bool((slower > 1).all() and (jumps[0] > jumps[-1]).all()))
+    return drawing(canvas, finding + (f" Left out, since trials failed: {', '.join(lost)}." if lost else ""))

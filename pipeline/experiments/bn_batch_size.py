@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.drawing import NOT_SHOWN, Drawing, panels
+from pipeline.experiments.drawing import NOT_SHOWN, Drawing, drawing, panels
 from pipeline.records import EpochEnded
 from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import measure
@@ -35,21 +35,17 @@ def noise(trials: Sequence[FinishedTrial], layer: str) -> float:
     return float(np.sqrt(np.mean(np.square([measure(trial.diagnoses, layer, "batch_noise") for trial in trials]))))
 
 
-def trend(sizes: Sequence[int], gaps: np.ndarray) -> str:
+def trend(gaps: np.ndarray) -> str:
     """How the gaps [sizes, seeds] go from the smallest to the largest batches, in words: a claim needs every seed. NaN:
     the trial has not completed; each size has some that have."""
     mean, change = np.nanmean(gaps, 1), gaps[-1] - gaps[0]
+    ends = f"{mean[0]:.3f} and {mean[-1]:.3f} nats"
     change = change[np.isfinite(change)]
     if not len(change):
-        return f"{mean[0]:.3f} nats with {sizes[0]}, {mean[-1]:.3f} with {sizes[-1]}, of different seeds{NOT_SHOWN}"
+        return f"{ends}, of different seeds{NOT_SHOWN}"
     falls, rises = (change < 0).all(), (change > 0).all()
-    word = "it falls" if falls else "it rises" if rises else "it falls in some seeds and rises in others"
-    lowest = int(mean.argmin())
-    return (
-        f"{mean[0]:.3f} nats with {sizes[0]}, {mean[-1]:.3f} with {sizes[-1]}, lowest with {sizes[lowest]} "
-        f"({mean[lowest]:.3f}); from {sizes[0]} to {sizes[-1]} {word} ({change.min():+.3f} to {change.max():+.3f})"
-        + ("" if falls else NOT_SHOWN)
-    )
+    word = "it falls" if falls else "it rises" if rises else "it falls in some seeds, rises in others"
+    return f"{ends}, {word} ({change.min():+.3f} to {change.max():+.3f})" + ("" if falls else NOT_SHOWN)
 
 
 def cells_of(results: Results) -> dict[tuple[str, int], list[FinishedTrial]]:
@@ -83,7 +79,7 @@ def figure(results: Results) -> Drawing:
     level = max(min(epoch.value("probe_loss") for epoch in trial.epochs) for trial in ended)
     layers = layers_with("batch_noise", ended[0], results)
     first, last = layers[0], layers[-1]
-    canvas, (left, right) = panels(12, 4.8)
+    canvas, (left, right) = panels()
     left.plot(sizes, [size**-0.5 for size in sizes], color="0.5", linestyle="--", label=r"1 / $\sqrt{\mathrm{size}}$")
     noises: dict[tuple[str, str], list[float]] = {}
     gaps: dict[str, np.ndarray] = {}
@@ -104,23 +100,18 @@ def figure(results: Results) -> Drawing:
     left.set(yscale="log", ylim=(0.008, 2), yticks=ticks, yticklabels=ticks)
     left.minorticks_off()
     left.set(ylabel="standard deviation of a unit's batch mean\n(in standard deviations of the unit)")
-    left.set_title("noise of batch means", size=11)
+    left.set_title("noise of batch means", size=10)
     right.set(ylabel=f"validation loss - probe loss (nats)\n(probe: first {PROBE} training examples, predicted)")
-    right.set_title(f"gap where the probe loss is {level:.3f} (shaded: range of seeds)", size=11)
+    right.set_title(f"gap at probe loss {level:.3f}; shaded: seeds", size=10)
     right.set_ylim(bottom=0)
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set(xlabel="batch size (examples)", xticks=sizes, xticklabels=sizes)
-        axis.legend(fontsize=9)
-    left.legend(fontsize=9, loc="upper right")
-    ours, deeper = noises[WITH, first], noises[WITH, last]
-    plain = np.nanmean(gaps[WITHOUT], 1)
+    ours = noises[WITH, first]
     lost = sorted({trial.params[SIZE] for trial in results.trials} - set(sizes))
-    return canvas, (
-        f"Batches of {sizes[0]} and {sizes[-1]}: batch means of {first} vary by {ours[0]:.3f} and {ours[-1]:.3f} "
-        f"(1 / sqrt(size): {sizes[0] ** -0.5:.3f} and {sizes[-1] ** -0.5:.3f}), of {last}, behind another batch "
-        f"norm, by {deeper[0]:.3f} and {deeper[-1]:.3f}. At equal loss of the first {PROBE} training "
-        f"examples, predicted, the gap to validation with batch norm is {trend(sizes, gaps[WITH])}. "
-        f"Without batch norm: {plain[0]:.3f} and {plain[-1]:.3f}."
-        + (f" Left out, since trials failed: {', '.join(map(str, lost))}." if lost else "")
+    return drawing(
+        canvas,
+        f"Batches of {sizes[0]} and {sizes[-1]}: with batch norm, means of {first} vary by {ours[0]:.3f} and "
+        f"{ours[-1]:.3f}, the gap is {trend(gaps[WITH])}."
+        + (f" Left out, since trials failed: {', '.join(map(str, lost))}." if lost else ""),
     )

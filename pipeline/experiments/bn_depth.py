@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
-from pipeline.experiments.drawing import RATE, Drawing, best, judged, panels
+from pipeline.experiments.drawing import RATE, Drawing, best, drawing, judged, panels
 from pipeline.study.finished import Results
 
 DEPTH = "model.hidden_layers"
@@ -13,7 +13,7 @@ def figure(results: Results) -> Drawing:
     """Validation accuracy of the best learning rate, and that rate, against the number of hidden layers; a depth at
     which every rate diverged leaves a gap."""
     results.needs(PLACEMENT, [WITHOUT])
-    canvas, (left, right) = panels(10, 4.5)
+    canvas, (left, right) = panels()
     depths = sorted({trial.params[DEPTH] for trial in results.trials})
     scores = {}
     for placement, trials in results.by(PLACEMENT):
@@ -26,16 +26,13 @@ def figure(results: Results) -> Drawing:
     right.set(ylabel="best learning rate", yscale="log")
     for axis in (left, right):
         axis.set(xlabel="hidden layers", xticks=depths)
-        axis.legend()
-    accuracies = "; ".join(
-        f"{LABELS[placement]} {_accuracy(by_depth[-1])} ({_accuracy(by_depth[0])} with {depths[0]})"
-        for placement, by_depth in scores.items()
-    )
+    accuracies = ", ".join(f"{LABELS[name]} {_accuracy(by_depth[-1])}" for name, by_depth in scores.items())
     deepest = {name: np.nan_to_num(by_depth[-1]) for name, by_depth in scores.items()}  # diverged: has learned nothing
     gain = min(score - deepest[WITHOUT] for name, score in deepest.items() if name != WITHOUT)
-    return canvas, (
-        f"Validation accuracy with {depths[-1]} hidden layers, each at its best learning rate: {accuracies}. "
-        + judged(f"Batch norm adds {gain:.3f} (what counts: more than {NEAR})", gain > NEAR)
+    return drawing(
+        canvas,
+        f"Validation accuracy with {depths[-1]} hidden layers at the best rate: {accuracies}. "
+        + judged(f"Batch norm adds {gain:.3f} (more than {NEAR} counts)", gain > NEAR),
     )
 
 

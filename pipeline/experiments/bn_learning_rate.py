@@ -3,14 +3,14 @@
 import numpy as np
 
 from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
-from pipeline.experiments.drawing import RATE, Drawing, judged, panels
+from pipeline.experiments.drawing import RATE, Drawing, drawing, judged, panels
 from pipeline.study.finished import Results
 
 
 def figure(results: Results) -> Drawing:
     """Validation accuracy against the learning rate, a line a placement; the figure is the decades of good rates."""
     results.needs(PLACEMENT, [WITHOUT])
-    canvas, (axis,) = panels(9, 5, 1)
+    canvas, (axis,) = panels("A")
     best = np.nanmax([trial.score("val_accuracy") for trial in results.trials])
     axis.axhline(best - NEAR, color="0.6", linestyle=":", label=f"good: within {NEAR} of the best, {best:.3f}")
     widths = {}
@@ -22,15 +22,13 @@ def figure(results: Results) -> Drawing:
         widths[placement] = good_decades(rates, scores, best - NEAR)
         axis.plot(rates, scores, marker=".", label=f"{LABELS[placement]}: {widths[placement]:.1f} decades")
     axis.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (0: diverged)", ylim=(-0.02, 1.02))
-    # Of the axis, not the figure, or it would lie on the finding, which the layout gives the same room.
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=9)
-    decades = ", ".join(f"{width:.1f} {LABELS[placement]}" for placement, width in widths.items())
     steps = np.diff(np.log10(np.unique([trial.params[RATE] for trial in results.trials])))
     step = float(steps.max(initial=0))  # no width is known more finely
     gain = min(width - widths[WITHOUT] for placement, width in widths.items() if placement != WITHOUT)
-    return canvas, (
-        f"Decades of learning rate within {NEAR} of the best validation accuracy: {decades}. "
-        + judged(f"Batch norm adds {gain:.2f} decades; the rates are {step:.2f} apart", gain > step)
+    return drawing(
+        canvas,
+        f"Learning rates within {NEAR} of the best validation accuracy span {widths[WITHOUT]:.1f} decades without "
+        f"batch norm. " + judged(f"It adds {gain:.2f} decades; the rates are {step:.2f} apart", gain > step),
     )
 
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing, name_axes, panels, tick_within_decades
-from pipeline.experiments.table import draw_searches, in_words, paired_verdict
+from pipeline.experiments.drawing import Drawing, drawing, name_axes, panels
+from pipeline.experiments.table import draw_searches, paired_verdict
 from pipeline.search.refine import refine
 from pipeline.search.space import Interval
 from pipeline.study.finished import SEED, FinishedTrial, Results
@@ -30,7 +30,7 @@ def figure(results: Results) -> Drawing:
         for seed, trials in results.by(SEED)
     }
     worst = float(np.nanmax([trial.score("val_loss") for trial in results.trials]))
-    canvas, (left, middle, right) = panels(15, 4.8, 3)
+    canvas, (left, middle, right) = panels("AB;AC")
     ends, totals = [], []
     for side, (name, color) in enumerate((("coarse to fine", COLORS["fine"]), ("random search", COLORS["random"]))):
         searches = [pair[side] for pair in pairs.values()]
@@ -45,24 +45,20 @@ def figure(results: Results) -> Drawing:
     ours, random = ends
     typical = list(pairs)[int(np.argsort(ours - random)[len(ours) // 2])]
     _places(left, pairs[typical], results)
-    left.set_title(f"trials with seed {typical}, the median repetition", fontsize=10)
-    middle.set(xlabel="epochs trained", ylabel="lowest validation loss so far (nats)", yscale="log")
+    left.set_title(f"seed {typical}, the median repetition", fontsize=10)
+    middle.set(xlabel="epochs trained", ylabel="lowest loss so far (nats)", yscale="log")
     medians = np.concatenate([line.get_ydata() for line in middle.lines])
     middle.set_ylim(0.5 * min(medians), 1.5 * max(medians))  # the first trials of some repetitions diverge far above
     both = [0.9 * np.min(ends), 1.1 * np.max(ends)]
     right.plot(both, both, color="0.6", linestyle=":", label="as good as each other")
     right.plot(random, ours, linestyle="", marker="o", color="0.2", label=f"{len(pairs)} repetitions")
     right.set(xscale="log", yscale="log", xlim=both, ylim=both, aspect="equal")
-    right.set(xlabel="lowest loss of random search (nats)", ylabel="lowest loss of coarse to fine (nats)")
-    for direction in (right.xaxis, right.yaxis):
-        tick_within_decades(direction, (1, 2, 3, 5, 7), "{x:.2g}")
-    for axis in (middle, right):
-        axis.legend(fontsize=9)
-    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    return canvas, (
-        f"Lowest validation loss in {' and '.join(map(str, dict.fromkeys(totals)))} epochs, {len(pairs)} repetitions: "
-        f"coarse to fine {in_words(ours)}, random search {in_words(random)}. "
-        f"Coarse to fine is {paired_verdict(ours, random)}."
+    right.set(xlabel="lowest loss of random search (nats)", ylabel="of coarse to fine (nats)")
+    return drawing(
+        canvas,
+        f"Lowest validation loss in {' and '.join(map(str, dict.fromkeys(totals)))} epochs, median: coarse to fine "
+        f"{np.median(ours):.4f}, random search {np.median(random):.4f}. "
+        f"Coarse to fine is {paired_verdict(ours, random)}.",
     )
 
 

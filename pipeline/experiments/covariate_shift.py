@@ -5,13 +5,12 @@ That this is why batch norm helps is disputed (Santurkar et al. 2018): drift is 
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.drawing import Drawing, judged, panels
+from pipeline.experiments.drawing import Drawing, drawing, judged, panels
 from pipeline.study.finished import Results
-from pipeline.tracking.curves import band, measure
+from pipeline.tracking.curves import band, by_epoch, measure
 
 
 def figure(results: Results) -> Drawing:
@@ -19,7 +18,7 @@ def figure(results: Results) -> Drawing:
     right, how far the means of its units have moved, a line a seed. Raises InputError if that was not recorded."""
     results.needs(PLACEMENT, STYLES)
     results.needs_diagnostics()
-    canvas, (without, with_norm, right) = panels(13, 4.6, 3)
+    canvas, (without, with_norm, right) = panels("AB;CC")
     with_norm.sharey(without)
     shifts: dict[str, list[float]] = {}
     moves = []
@@ -28,27 +27,22 @@ def figure(results: Results) -> Drawing:
         if not trials:
             raise InputError(f"{PLACEMENT}={placement}: no trial completed, so there is nothing to compare.")
         layer = layers_with("shift", trials[0], results)[-1]
-        band(axis, trials[0].diagnoses, layer, color, label="median; shaded: 15th to 85th percentile")
-        axis.set_title(text, size=11)
+        band(axis, trials[0].diagnoses, layer, color)
+        axis.set_title(f"{layer}, {text}", size=10)
         for i, trial in enumerate(trials):
             label = None if i else f"{text}, a line a seed"
             right.plot(list(trial.diagnoses), measure(trial.diagnoses, layer, "shift"), color=color, label=label)
         shifts[placement] = [measure(t.diagnoses, layer, "shift")[-1] for t in trials]
-        spreads = np.mean([np.array(measure(t.diagnoses, layer, "pre_activation_std"))[[0, -1]] for t in trials], 0)
-        accuracy = np.mean([t.score("val_accuracy") for t in trials])
         moves.append(
-            f"{np.mean(shifts[placement]):.2f} of its standard deviations {text} (seeds {min(shifts[placement]):.2f} "
-            f"to {max(shifts[placement]):.2f}; the spread of the layer goes from {spreads[0]:.2f} to {spreads[1]:.2f}, "
-            f"validation accuracy {accuracy:.3f})"
+            f"{np.mean(shifts[placement]):.2f} {text} ({min(shifts[placement]):.2f} to {max(shifts[placement]):.2f})"
         )
-    without.set(ylabel=f"pre-activations of {layer}, the last hidden layer")
-    right.set(ylabel="shift since epoch 0\n(standard deviations of the unit)", ylim=(0, None))
-    right.set_title(f"how far the mean of a unit of {layer} has moved", size=11)
+    without.set(ylabel="pre-activations: median,\n15th to 85th percentile")
+    right.set(ylabel="shift since epoch 0\n(standard deviations)", ylim=(0, None))
+    right.set_title(f"how far the mean of a unit of {layer}, the last hidden layer, has moved", size=10)
     for axis in (without, with_norm, right):
         axis.set(xlabel="epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.legend(fontsize=9, loc="upper right" if axis is right else "upper left")
+        by_epoch(axis)
     without.margins(y=0.15)
     epochs = max(len(trial.epochs) for trial in results.trials)
-    text = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by {', by '.join(moves)}"
-    return canvas, judged(text, max(shifts[WITH]) < min(shifts[WITHOUT]))
+    text = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by standard deviations (seeds):"
+    return drawing(canvas, judged(f"{text} {', '.join(moves)}", max(shifts[WITH]) < min(shifts[WITHOUT])))

@@ -3,8 +3,9 @@
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import NOT_SHOWN, RATE, Drawing, best_of_each, draw_losses, judged, panels
+from pipeline.experiments.drawing import NOT_SHOWN, RATE, Drawing, best_of_each, draw_losses, drawing, judged, panels
 from pipeline.study.finished import Results
+from pipeline.tracking.curves import by_epoch
 
 SCHEDULE, CONTROL = "schedule", "constant"
 
@@ -15,24 +16,24 @@ def figure(results: Results) -> Drawing:
     results.needs(SCHEDULE, [CONTROL])
     if max(len(trial.epochs) for trial in results.trials) < 2:
         raise InputError("train.epochs=1 must be at least 2: a schedule shows from the second epoch on.")
-    canvas, (left, right) = panels(11, 4.5)
+    canvas, (left, right) = panels()
     winners = best_of_each(results, SCHEDULE, "val_loss")
     for schedule, trials in results.by(SCHEDULE):
         if winners[schedule]:
             longest = max(trials, key=lambda trial: len(trial.epochs))
             rates = np.array([epoch.learning_rate for epoch in longest.epochs])
             left.plot(range(1, len(rates) + 1), rates / longest.params[RATE], marker=".", label=schedule)
+    by_epoch(left)
     left.set(xlabel="epoch", ylabel="learning rate / first one")
     draw_losses(right, results, SCHEDULE)
-    for axis in (left, right):
-        axis.legend()
     losses = {schedule: trial.score("val_loss") for schedule, trial in winners.items() if trial}
-    lowest = ", ".join(f"{s} {t.score('val_loss'):.4f} at {t.params[RATE]:.2g}" for s, t in winners.items() if t)
+    lowest = ", ".join(f"{s} {t.score('val_loss'):.4f}" for s, t in winners.items() if t)
     lost = [schedule for schedule, trial in winners.items() if not trial]
-    return canvas, (
-        f"Lowest validation loss, and the first learning rate that reached it: {lowest}. "
+    return drawing(
+        canvas,
+        f"Lowest validation loss: {lowest}. "
         + (f"Every rate diverged with {', '.join(lost)}. " if lost else "")
-        + _verdict(losses)
+        + _verdict(losses),
     )
 
 

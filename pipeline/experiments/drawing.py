@@ -7,23 +7,53 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.search.space import Interval
 from pipeline.study.finished import FinishedTrial, Results
+from pipeline.tracking.curves import WIDTH, legend_below
 
 RATE = "optimizer.learning_rate"
 NOT_SHOWN = ": the claim does not show on this data"
 Drawing = tuple[Figure, str]  # the figure, and the finding in a sentence
+HEIGHT = 6.0
 
 
-def panels(width: float, height: float, n: int = 2, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of width x height inches with n axes side by side."""
-    canvas = Figure(figsize=(width, height), layout="constrained")
-    axes = list(canvas.subplots(1, n, squeeze=False, **options)[0])
+def panels(mosaic: str | list[list[int]] = "AB", **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, a letter each, rows split by a semicolon: "AB;CC" has two above a wide one."""
+    canvas = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    body: Any = canvas.subfigures()  # the title and the finding go around it, and the legend below its axes
+    axes = list(body.subplot_mosaic(mosaic, **options).values())
     for axis in axes:
         axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
     return canvas, axes
+
+
+def drawing(canvas: Figure, finding: str) -> Drawing:
+    """The end of every figure of `panels`: one legend below all of them, where it hides no curve, and ticks that do not
+    collide."""
+    entries: dict[str, Any] = {}
+    for axis in canvas.axes:
+        for direction, decades in ((axis.xaxis, 1.5), (axis.yaxis, 2.5)):  # numbers beside each other take more room
+            if isinstance(direction.get_major_locator(), LogLocator):
+                _thin(direction, decades)
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        legend_below(canvas.subfigs[0], entries)
+    return canvas, finding
+
+
+def _thin(direction: Axis, most: float) -> None:
+    """Labels powers of ten of a logarithmic axis of many decades, 1, 2 and 5 where they are fewer than `most`, and
+    evenly spaced numbers of less than one."""
+    low, high = sorted(direction.get_view_interval())
+    decades = np.log10(high / low)
+    if decades < most:
+        direction.set_major_locator(MaxNLocator(4) if decades < 0.8 else LogLocator(subs=(1, 2, 5)))
+        direction.set_major_formatter("{x:g}")
+    direction.set_minor_formatter(NullFormatter())
 
 
 def judged(text: str, shows: bool) -> str:
@@ -43,16 +73,10 @@ def name_axes(axis: Axes, ranges: Mapping[str, Interval]) -> None:
     axis.set(yscale=y.kind, ylabel=y.label.format(axis_name(y_key)))
 
 
-def tick_within_decades(axis: Axis, multiples: tuple[float, ...], text: str) -> None:
-    """Labels these multiples of each power of ten on a logarithmic axis that spans less than a decade or two."""
-    axis.set_major_locator(LogLocator(subs=multiples))
-    axis.set_major_formatter(text)
-    axis.set_minor_formatter(NullFormatter())
-
-
 def draw_losses(axis: Axes, results: Results, by: str, label: Callable[[Any], str] = str) -> None:
     """Validation loss of the best epoch against the learning rate, a line for each value of `by`; trials that diverged
-    leave a gap, marked at the bottom of the axis."""
+    leave a gap, marked at the bottom of the axis. Lines that leave it at the top go on beyond 100 times the lowest
+    loss: a trial that nearly diverged has so large a loss that all minima would look alike."""
     for value, trials in results.by(by):
         ordered = sorted(trials, key=lambda trial: trial.params[RATE])
         rates = np.array([trial.params[RATE] for trial in ordered])
@@ -61,6 +85,9 @@ def draw_losses(axis: Axes, results: Results, by: str, label: Callable[[Any], st
         lost = rates[np.isnan(losses)]
         axis.plot(lost, np.full(len(lost), 0.02), "x", color=line.get_color(), transform=axis.get_xaxis_transform())
     axis.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss (nats; x: diverged)")
+    lowest = min((trial.score("val_loss") for trial in results.completed()), default=0)
+    if lowest > 0:
+        axis.set_ylim(0.7 * lowest, min(axis.get_ylim()[1], 100 * lowest))
 
 
 def best(trials: list[FinishedTrial], metric: str) -> FinishedTrial | None:

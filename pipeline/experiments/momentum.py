@@ -2,9 +2,10 @@
 
 from itertools import pairwise
 
-from pipeline.experiments.drawing import RATE, Drawing, best_of_each, draw_losses, judged, panels
+from pipeline.experiments.drawing import RATE, Drawing, best_of_each, draw_losses, drawing, judged, panels
 from pipeline.search.scales import window
 from pipeline.study.finished import Results
+from pipeline.tracking.curves import by_epoch
 
 MOMENTUM = "optimizer.momentum"
 
@@ -12,7 +13,7 @@ MOMENTUM = "optimizer.momentum"
 def figure(results: Results) -> Drawing:
     """Left: training loss by epoch of the best learning rate for each momentum. Right: validation loss against the
     learning rate."""
-    canvas, (left, right) = panels(11, 4.5)
+    canvas, (left, right) = panels()
     winners = best_of_each(results, MOMENTUM, "val_loss")
     best_rates = []
     for beta, trial in winners.items():
@@ -23,14 +24,14 @@ def figure(results: Results) -> Drawing:
         left.plot([epoch.epoch for epoch in trial.epochs], losses, marker=".", label=_label(beta))
         best_rates.append(f"β {beta} ({_steps(beta)}) at {trial.params[RATE]:.2g}")
     draw_losses(right, results, MOMENTUM, _label)
+    by_epoch(left)
     left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")
-    for axis in (left, right):
-        axis.legend(title="momentum: effective window")
     rates = [trial.params[RATE] for _, trial in sorted(winners.items()) if trial]
     falls = sum(after < before for before, after in pairwise(rates))
-    return canvas, (
+    return drawing(
+        canvas,
         f"Best learning rate by effective window: {', '.join(best_rates)}. "
-        + judged(f"It falls with {falls} of {len(rates) - 1} longer windows", falls == len(rates) - 1 > 0)
+        + judged(f"It falls with {falls} of {len(rates) - 1} longer windows", falls == len(rates) - 1 > 0),
     )
 
 

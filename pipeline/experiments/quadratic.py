@@ -1,11 +1,12 @@
 """Every optimizer on a parabola, J(W) = a W^2 + b W + c: how fast it comes to the minimum, at which learning rates."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import RATE, Drawing, panels
+from pipeline.experiments.drawing import RATE, Drawing, drawing, panels
 from pipeline.study.finished import FinishedTrial, Results
 
 OPTIMIZER, COEFFICIENTS = "optimizer", "dataset.coefficients"
@@ -56,6 +57,15 @@ def arrival(path: np.ndarray, near: float = NEAR) -> float:
     return float(near_from + 1) if near_from < len(path) else float("inf")
 
 
+def _widths(spans: Mapping[str, np.ndarray]) -> str:
+    """Which optimizer is there at the widest range of learning rates, and which at the narrowest."""
+    ordered = sorted(spans, key=lambda name: spans[name][1] / spans[name][0])
+    if not ordered:
+        return ""
+    wide, narrow = (f"{name} ({spans[name][0]:.2g} to {spans[name][1]:.2g})" for name in (ordered[-1], ordered[0]))
+    return f", {wide} at the widest range of learning rates, {narrow} at the narrowest"
+
+
 def figure(results: Results) -> Drawing:
     """W* is where J is least. Left: |W - W*| by epoch of each optimizer at its best learning rate, the one that is
     there first (or else comes nearest). Right: |W - W*| after the last epoch against the learning rate.
@@ -66,8 +76,9 @@ def figure(results: Results) -> Drawing:
         raise InputError(f"{COEFFICIENTS} has several values: the figure is of one cost.")
     cost = Parabola(*results.config.dataset.arguments["coefficients"])
     w_star, near, distance = cost.minimum, cost.near, f"|W - {cost.minimum:.4g}|"
-    canvas, (left, right) = panels(12, 5, sharey=True)
-    reached, missed = [], []
+    canvas, (left, right) = panels(sharey=True)
+    spans: dict[str, np.ndarray] = {}  # the lowest and the highest rate that ends there
+    missed = []
     for i, (name, trials) in enumerate(results.by(OPTIMIZER)):
         ordered = sorted((t for t in trials if t.epochs), key=lambda trial: trial.params[RATE])
         paths = {trial.number: cost.distances(trial) for trial in ordered}
@@ -81,9 +92,8 @@ def figure(results: Results) -> Drawing:
         w = float(results.predict(winner.number, np.array([[0, 1, 0]], np.float32))[0, 0])
         if abs(w - w_star) > near:
             missed.append(name)
-        arrived = rates[ends <= near]
-        span = f"{arrived.min():.2g} to {arrived.max():.2g}" if len(arrived) else "none"
-        reached.append(f"{name} {abs(w - w_star):.1g} ({span})")
+        if len(arrived := rates[ends <= near]):
+            spans[name] = arrived[[0, -1]]
         path, rate = paths[winner.number], winner.params[RATE]
         path = path[: np.flatnonzero(path > cost.least).max(initial=-1) + 2]  # the rest is one line for all
         lines = left.plot(range(1, len(path) + 1), path, label=f"{name}, best at {rate:.2g}", markevery=0.05)
@@ -95,9 +105,8 @@ def figure(results: Results) -> Drawing:
     left.set(xlabel="epoch, at the best learning rate", yscale="log")
     left.set(ylabel=f"{distance} (down to {cost.least:.2g}: float32)")
     right.set(xlabel="learning rate (no point: diverged)")
-    canvas.legend(loc="outside right upper", fontsize=9)
     verdict = f"all but {', '.join(missed)} reach" if missed else "all reach"
-    return canvas, (
-        f"{cost}: {verdict} W = {w_star:.4g} within {near:.2g}. {distance} at the best learning rate, and the rates "
-        f"that end there: {', '.join(reached)}."
+    return drawing(
+        canvas,
+        f"{cost}: {verdict} W = {w_star:.4g} within {near:.2g}{_widths(spans)}.",
     )

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import NOT_SHOWN, Drawing, axis_name, name_axes, panels, tick_within_decades
-from pipeline.experiments.table import Table, in_words, share_lower
+from pipeline.experiments.drawing import NOT_SHOWN, Drawing, axis_name, drawing, name_axes, panels
+from pipeline.experiments.table import Table, share_lower
 from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIDE = 5  # of the grid
@@ -19,7 +19,7 @@ def figure(results: Results) -> Drawing:
     """Searches among trials drawn at random, of each value of `seed` by itself: 25 of them are a random search, and the
     trials nearest to the points of a 5 x 5 grid with equal steps, put down anywhere, are a grid search.
 
-    A grid's values are thereby a little spread, by about the spacing of the trials, which favours the grid: the finding
+    A grid's values are thereby a little spread, by about the spacing of the trials, which favours the grid: the figure
     says by how much.
 
     Left: the points of one search of each kind. Right: the lowest validation losses found, as multiples of the lowest
@@ -48,8 +48,9 @@ def figure(results: Results) -> Drawing:
                 losses[name].append(table.losses[search, -1].min() / lowest)
                 tried[name].append(len(np.unique(at[:, 0].round(9))))
                 examples.setdefault(name, at)
-    canvas, (left, right) = panels(11, 4.5)
-    sentences = []
+    canvas, (left, right) = panels()
+    left.set_title(f"grid: the nearest trials, {np.mean(distances):.1%} of a range away", fontsize=9)
+    tries = []
     best = {name: np.array(multiples).reshape(len(tables), REPETITIONS) for name, multiples in losses.items()}
     for name, (marker, color) in STYLES.items():
         points = []
@@ -60,23 +61,18 @@ def figure(results: Results) -> Drawing:
         left.scatter(*points, marker=marker, color=color, label=f"{name} search")
         ordered = np.sort(best[name].ravel())
         right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, label=f"{name} search")
-        values = f"{np.mean(tried[name]):.0f} values of the {axis_name(next(iter(ranges)))}"
-        sentences.append(f"{name} search tries {values} and finds {in_words(ordered, 2)}")
+        tries.append(f"{np.mean(tried[name]):.0f}")
     name_axes(left, ranges)
     right.set(
         xscale="log",
-        xlabel="lowest validation loss of 25 trials / of all trials of the split",
+        xlabel="lowest loss of 25 trials / of all trials",
         ylabel="share of searches at or below",
     )
-    tick_within_decades(right.xaxis, (1, 1.5, 2, 3, 4, 5, 7), "{x:g}")
-    left.legend(loc="upper left", bbox_to_anchor=(0, 1.1), ncols=2, frameon=False)
-    right.legend(loc="lower right")
-    sizes = " + ".join(str(len(table.params)) for table in tables)
-    return canvas, (
-        f"{SIDE**2} trials a search, {REPETITIONS} searches of each kind on each of {len(tables)} splits, looked up "
-        f"among {sizes} trained trials (for a point of the grid the trial nearest to it, {np.mean(distances):.1%} of a "
-        f"range away): {'; '.join(sentences)} times the lowest loss of its split. "
-        f"Random search is {wins(best['random'], best['grid'])}."
+    return drawing(
+        canvas,
+        f"{SIDE**2} trials of a grid try {tries[0]} values of the {axis_name(next(iter(ranges)))}, of random search "
+        f"{tries[1]}. "
+        f"Random search is {wins(best['random'], best['grid'])}.",
     )
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing, axis_name, panels
-from pipeline.experiments.table import Table, draw_searches, in_words, verdict
+from pipeline.experiments.drawing import Drawing, axis_name, drawing, panels
+from pipeline.experiments.table import Table, draw_searches, verdict
 from pipeline.search.scales import LINEAR
 from pipeline.search.space import Interval
 from pipeline.study.finished import Results
@@ -24,8 +24,8 @@ def figure(results: Results) -> Drawing:
     if dist.scale == LINEAR:
         raise InputError(f"{key}={dist} must have a scale to compare with the linear one, as in tag(log, {dist}).")
     table, rng = Table(results), np.random.default_rng(0)
-    canvas, (left, right) = panels(11, 4.5)
-    sentences, ends, tenth = [], [], []
+    canvas, (left, right) = panels()
+    sentences, tenth = [], []
     for i, (drawn, color) in enumerate(zip((replace(dist, scale=LINEAR), dist), COLORS, strict=True)):
         scale = drawn.scale.name
         values = np.array([drawn.at(u) for u in rng.random(REPETITIONS * TRIALS)])
@@ -34,16 +34,15 @@ def figure(results: Results) -> Drawing:
         trials = table.nearest(table.coordinates([{key: value} for value in values]))
         best = np.minimum.accumulate(table.losses[trials, -1].reshape(REPETITIONS, TRIALS), axis=1)
         draw_searches(right, np.arange(1, TRIALS + 1), best, color, f"{scale} scale")
-        sentences.append(f"{shares[-1]:.0%} of the draws on the {scale} scale fall into {labels[-1]}")
-        ends.append(f"{in_words(best[:, 9])} on the {scale} one")
+        sentences.append(f"{shares[-1]:.0%} on the {scale} scale")
         tenth.append(best[:, 9])
-    left.set(xticks=np.arange(len(shares)) + 0.2, xticklabels=labels, xlabel=axis_name(key), ylabel="share of draws")
+    left.set(xticks=np.arange(len(shares)) + 0.2, xlabel=axis_name(key), ylabel="share of draws")
+    left.set_xticklabels([label.replace(" to ", "\nto ") for label in labels], fontsize=8)
     right.set(xlabel="trials of a random search", ylabel="lowest validation loss found (nats)", yscale="log")
-    for axis in (left, right):
-        axis.legend()
-    return canvas, (
-        f"{'; '.join(sentences)}. Lowest validation loss after 10 trials: {', '.join(ends)}: the {scale} scale is "
-        f"{verdict(tenth[1], tenth[0])}. Looked up among {len(table.params)} trained trials."
+    return drawing(
+        canvas,
+        f"Draws from {labels[-1]}: {', '.join(sentences)}. Lowest loss of 10 trials, median: "
+        f"{np.median(tenth[0]):.4f} and {np.median(tenth[1]):.4f}; the latter is {verdict(tenth[1], tenth[0])}.",
     )
 
 

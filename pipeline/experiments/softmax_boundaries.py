@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing
+from pipeline.experiments.drawing import Drawing, drawing, panels
 from pipeline.study.finished import Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
@@ -24,8 +22,9 @@ def figure(results: Results) -> Drawing:
     most = max(n_classes for n_classes, _ in columns)
     if most > len(COLORS):
         raise InputError(f"{CLASSES}={most} must be at most {len(COLORS)}: no more colours are told apart.")
-    canvas = Figure(figsize=(3 * len(columns) + 0.9, 3 * len(rows) + 0.8), layout="constrained")
-    axes = canvas.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    letters = np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
+    canvas, flat = panels(letters.tolist(), sharex=True, sharey=True)
+    axes = np.array(flat).reshape(letters.shape)
     bends: dict[int, list[float]] = {depth: [] for depth in rows}
     for column, (n_classes, trials) in zip(axes.T, columns):
         arguments = {**results.config.dataset.arguments, "n_classes": n_classes}
@@ -41,18 +40,17 @@ def figure(results: Results) -> Drawing:
             predicted = results.predict(trial.number, grid).argmax(1).reshape(CELLS, CELLS)
             axis.imshow(predicted, origin="lower", extent=(-side, side, -side, side), alpha=0.35, **colors)
             axis.scatter(*train.inputs[:].T, c=train.labels, s=4, **colors)
-            name = f"{depth} hidden layers" if depth else "softmax regression"
-            accuracy = f"validation accuracy {trial.score('val_accuracy'):.3f}"
-            axis.set_title(f"{n_classes} classes, {name}\n{accuracy}", size=9)
+            axis.set_title(f"{n_classes} classes: accuracy {trial.score('val_accuracy'):.2f}", size=9)
             bends[depth].append(bent_share(predicted))
     for axis in axes[-1]:
         axis.set_xlabel("$x_1$")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("$x_2$")
-    dots = [Line2D([], [], ls="", marker="o", color=c, label=f"class {i}") for i, c in enumerate(COLORS[:most])]
-    canvas.legend(handles=dots, loc="outside right upper", title="dots: training\nexamples; areas:\npredicted class")
+    for axis, depth in zip(axes[:, 0], rows, strict=True):
+        axis.set_ylabel(f"{depth} hidden layers: $x_2$" if depth else "softmax regression: $x_2$")
+    for i, color in enumerate(COLORS[:most]):
+        axes[0, 0].plot([], [], "o", color=color, label=f"class {i}")
     shares = "; ".join(f"{max(bends[depth]):.1%} with {depth} hidden layers" for depth in rows)
-    return canvas, f"Share of segments between two points of one predicted class that leave that class: {shares}."
+    finding = f"Share of segments between two points of one predicted class that leave that class: {shares}."
+    return drawing(canvas, finding + " Areas: predicted class, dots: training examples.")
 
 
 def bent_share(predicted: np.ndarray, n_pairs: int = 20_000) -> float:

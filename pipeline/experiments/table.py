@@ -58,23 +58,11 @@ def lowest(trial: FinishedTrial, epochs: int, worst: float) -> np.ndarray:
     return np.fmin.accumulate(np.fmin(losses, worst))
 
 
-def quantiles(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median, 10 % and 90 % quantile over repetitions [repetitions, ...]."""
-    low, median, high = np.quantile(losses, [0.1, 0.5, 0.9], axis=0)
-    return median, low, high
-
-
 def draw_searches(axis: Axes, x: Sequence[float] | np.ndarray, losses: np.ndarray, color: str, label: str) -> None:
     """A line for the median of `losses` [repetitions, n] against x [n], shaded where 80 % of them lie."""
-    median, low, high = quantiles(losses)
+    low, median, high = np.quantile(losses, [0.1, 0.5, 0.9], axis=0)
     axis.plot(x, median, color=color, label=label)
     axis.fill_between(x, low, high, color=color, alpha=0.2)
-
-
-def in_words(losses: np.ndarray, digits: int = 4) -> str:
-    """A median and its interval in words."""
-    median, low, high = (float(value) for value in quantiles(losses))
-    return f"{median:.{digits}f} (80 % of searches: {low:.{digits}f} to {high:.{digits}f})"
 
 
 def share_lower(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,13 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
     figure, finding = call(
         "figure", experiment.figure, Results(trials, study.config, study.plan.arms[0].space, predict)
     )
-    figure.suptitle(experiment.title)
-    # Its finding below it, in twelve letters of this size an inch.
-    figure.supxlabel(fill(str(finding), int(12 * figure.get_figwidth())), fontsize=10, x=0.02, ha="left")
-    figure.savefig(path, dpi=110)
+    frame(figure, experiment.title, str(finding))
+    figure.savefig(path, dpi=150)
     return str(finding)
+
+
+def frame(figure: Any, title: str, finding: str) -> None:
+    """Its title above it, its finding below it, in as many letters a line as fit."""
+    inches = figure.get_figwidth()
+    figure.suptitle(fill(title, int(10 * inches)))
+    figure.supxlabel(fill(finding, int(14 * inches)), fontsize=9, x=0.02, ha="left")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from pipeline.eventlog import Diagnoses, epochs_of, events_of
 from pipeline.records import Ended
 
 Color = str | np.ndarray  # a name, or red, green, blue and opacity
+# Inches of every picture: MLflow shows one some 800 pixels wide, where letters of 10 points are as large as its own.
+WIDTH = 8.0
+LEGEND_LETTERS = 112  # of 9 points, in a line of this width
 
 
 def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path | None:
@@ -20,23 +24,35 @@ def learning_curve(folder: Path, title: str, metrics: Mapping[str, str]) -> Path
         return None
     from matplotlib.figure import Figure  # not pyplot: no global state, no display needed
 
-    figure = Figure(figsize=(4.5 * max(len(metrics), 1.4), 3.6), layout="constrained")
-    figure.suptitle(title)
+    columns = min(2, len(metrics))
+    rows = -(-len(metrics) // columns)
+    figure = Figure(figsize=(WIDTH, 1 + 3 * rows), layout="constrained")
+    figure.suptitle(fill(title, 70))
     x = [event.epoch for event in epochs]
     ends = [event for event in events_of(folder) if isinstance(event, Ended)]
     best = max(ends, key=lambda event: event.time).best_epoch if ends else 0
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for axis, (name, label) in zip(axes, metrics.items(), strict=True):
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis in axes[len(metrics) :]:
+        axis.set_axis_off()
+    for axis, (name, label) in zip(axes[: len(metrics)], metrics.items(), strict=True):
         for key, text in ((name, "training"), (f"val_{name}", "validation")):
             axis.plot(x, [event.value(key) for event in epochs], label=text, marker=".")
         if best:
             axis.axvline(best, color="0.6", linestyle=":", label=f"best epoch, {best}")
         axis.set(xlabel="epoch", ylabel=label)
         by_epoch(axis)
-        axis.legend()
+    handles, labels = axes[0].get_legend_handles_labels()  # of the others, too
+    legend_below(figure, dict(zip(labels, handles, strict=True)))
     path = folder / "learning_curve.png"
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
     return path
+
+
+def legend_below(figure: Any, entries: Mapping[str, Any]) -> None:
+    """A legend (text -> what is drawn so) of all axes below them, where it hides no curve."""
+    columns = LEGEND_LETTERS // (max(map(len, entries)) + 9)  # the line beside it takes nine letters
+    columns = max(1, min(columns, len(entries)))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def by_epoch(axis: Any) -> None:

@@ -1,15 +1,17 @@
 """What a trial's layers did by epoch, as one picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from pipeline.eventlog import Diagnoses, diagnoses_of
-from pipeline.tracking.curves import Color, band, by_epoch, measure
+from pipeline.tracking.curves import WIDTH, Color, band, by_epoch, legend_below, measure
 
-COLUMNS = 4
+Panel = tuple[str, str, str, str]
+COLUMNS = 4  # of pre-activations
 PANELS = (  # measure, unit, title, scale of the axis
-    ("shift", "standard deviations", "mean of a unit: shift since epoch 0", "linear"),
+    ("shift", "standard deviations", "mean of a unit: shift", "linear"),  # since epoch 0
     ("batch_noise", "standard deviations", "mean of a batch: noise", "linear"),
     ("gradient_norm", "L2 norm", "gradient of the kernel", "log"),
     ("weight_norm", "L2 norm", "kernel", "linear"),
@@ -31,27 +33,28 @@ def diagnostics_picture(folder: Path, title: str) -> Path | None:
     colors = dict(zip(first, shades, strict=True))
     hidden = [name for name, measures in first.items() if "pre_activation_p50" in measures]
     rows = -(-len(hidden) // COLUMNS)
-    heights = [2.4 * rows, 3.4] if hidden else [3.4]
-    figure = Figure(figsize=(17, sum(heights) + 0.4), layout="constrained")
-    figure.suptitle(title)
+    panels = [panel for panel in PANELS if any(panel[0] in measures for measures in first.values())]
+    heights = [1.5 * rows + 0.3] * bool(hidden) + [1.8 * -(-len(panels) // 3) + 0.4]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 0.4), layout="constrained")
+    figure.suptitle(fill(title, 70))
     subfigures: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     if hidden:
         _bands(subfigures[0], diagnoses, {name: colors[name] for name in hidden})
-    _lines(subfigures[-1], diagnoses, colors)
+    _lines(subfigures[-1], diagnoses, colors, panels)
     path = folder / "diagnostics.png"
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
     return path
 
 
 def _bands(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color]) -> None:
     """The distributions of pre-activations, a panel a layer on common axes."""
-    figure.suptitle("pre-activations: median, and from the 15th to the 85th percentile")
+    figure.suptitle("pre-activations: median, and from the 15th to the 85th percentile", fontsize=10)
     columns = min(COLUMNS, len(colors))
     grid = figure.subplots(-(-len(colors) // columns), columns, sharex=True, sharey=True, squeeze=False)
     axes = grid.flat[: len(colors)]
     for axis, (name, color) in zip(axes, colors.items(), strict=True):
         band(axis, diagnoses, name, color)
-        axis.set_title(name, size=10)
+        axis.set_title(name, size=9)
         by_epoch(axis)
     for axis in grid.flat[len(colors) :]:
         axis.set_axis_off()
@@ -62,23 +65,24 @@ def _bands(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color]) -> No
         axis.set_ylabel("pre-activation")
 
 
-def _lines(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color]) -> None:
+def _lines(figure: Any, diagnoses: Diagnoses, colors: Mapping[str, Color], panels: Sequence[Panel]) -> None:
     """The measures that any layer has, a panel each."""
     from matplotlib.lines import Line2D
 
     first = next(iter(diagnoses.values()))
-    panels = [panel for panel in PANELS if any(panel[0] in measures for measures in first.values())]
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (key, unit, title, scale) in zip(axes, panels, strict=True):
+    columns = min(3, len(panels))
+    axes = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (key, unit, title, scale) in zip(axes[: len(panels)], panels, strict=True):
         for name, measures in first.items():
             if key in measures:
                 axis.plot(list(diagnoses), measure(diagnoses, name, key), color=colors[name], marker=".")
         axis.set(yscale=scale, ylabel=unit, xlabel="epoch")
-        axis.set_title(title, size=10)
+        axis.set_title(title, size=9)
         if key == "dead_share":
             axis.set_ylim(-0.02, 1.02)
         elif scale == "linear":
             axis.set_ylim(bottom=0)
         by_epoch(axis)
-    handles = [Line2D([], [], color=color, marker=".", label=name) for name, color in colors.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(10, len(colors)))
+    legend_below(figure, {name: Line2D([], [], color=color, marker=".") for name, color in colors.items()})

@@ -29,7 +29,7 @@ SMALL = {
     "covariate_shift": ["train.epochs=2", "seed=0,1", "model.hidden_layers=2"],
     "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128", SHALLOW],
     "decay": ["sweep.points=2", "train.epochs=2", SHALLOW],
-    "batch_size": ["train.epochs=6", "train.batch_size=8,128,1437", SHALLOW],
+    "batch_size": ["train.epochs=6", "train.batch_size=128,512", "seed=0,1", SHALLOW],
     "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
     "one_minus_log": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
     "coarse_to_fine": [

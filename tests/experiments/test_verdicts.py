@@ -23,32 +23,22 @@ from pipeline.search import scales as scales_of_ranges
 from pipeline.search.space import Choice, Interval
 from pipeline.study.finished import SEED
 from pipeline.training.diagnostics.diagnosis import PROBE
-from tests.experiments.made_up import epochs_of, finished, results
-from tests.workers.jobs import config
-
-PLACEMENT, DEPTH, MOMENTUM, SIZE = (
-    "model.norm_placement",
-    "model.hidden_layers",
-    "optimizer.momentum",
-    "train.batch_size",
+from tests.experiments.made_up import (
+    DEPTH,
+    LOG,
+    MOMENTUM,
+    PLACEMENT,
+    SIZE,
+    batches,
+    by_rate,
+    epochs_of,
+    finished,
+    layered,
+    results,
+    scattered,
+    trial,
 )
-LOG = Interval(1e-4, 1.0, scales_of_ranges.LOG)
-
-
-def trial(params, score=None, epochs=6, diagnoses=None, number=0):
-    """One that completed with `score` as its validation accuracy and loss; None: it diverged in its first epoch."""
-    if score is None:
-        return finished(number, params, "diverged", epochs=epochs_of([{"loss": None, "val_loss": None}]))
-    rows = [{"loss": 1 / (i + 1), "val_loss": score, "probe_loss": 1 / (i + 1)} for i in range(epochs)]
-    metrics = {"val_accuracy": score, "val_loss": score, "loss": score}
-    history = epochs_of(rows, learning_rate=params.get(RATE, 0.1), seconds=0.1)
-    return finished(number, params, "completed", metrics, history, diagnoses=diagnoses)
-
-
-def by_rate(key, scores):
-    """scores: value of `key` -> {learning rate: score}."""
-    return results([trial({key: v, RATE: rate}, s) for v, row in scores.items() for rate, s in row.items()])
-
+from tests.workers.jobs import config
 
 RATES = (0.01, 0.1, 1.0)
 
@@ -61,14 +51,20 @@ def placed(without, with_norm):
     return by_rate(PLACEMENT, {"none": without, "before_activation": with_norm})
 
 
-def layered(shift, noise=0.1):
-    layer = {f"pre_activation_{name}": 1.0 for name in ("mean", "std", "p15", "p50", "p85")}
-    return {epoch: {"dense": {**layer, "shift": epoch * shift, "batch_noise": noise}} for epoch in range(3)}
-
-
 def shifted(without, with_norm):
     pairs = (("none", without), ("before_activation", with_norm))
     return results([trial({PLACEMENT: name, SEED: 0}, 0.9, 2, layered(shift)) for name, shift in pairs])
+
+
+def timed(small, large):
+    """Batches of 8 and 128, whose quickest epochs take so long; the loss jumps with those of 8, with both seeds."""
+    trials = []
+    for seed in (0, 1):
+        for size, seconds, jump in ((8, small, 1.1), (128, large, 1.0)):
+            rows = [{"loss": 0.9**i * jump ** (i % 2)} for i in range(10)]
+            epochs = [*epochs_of(rows[:-1], seconds=9.0), *epochs_of(rows[-1:], seconds=seconds)]
+            trials.append(finished(0, {SIZE: size, SEED: seed}, "completed", rows[-1], epochs))
+    return results(trials)
 
 
 def deep(without, with_norm):
@@ -92,6 +88,8 @@ def deep(without, with_norm):
         (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.2, 0.1), 0.9: rates(0.1, 0.2, 0.3)}), True),
         (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(0.3, 0.1, 0.2)}), False),
         (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(None, None, None)}), False),
+        (batch_size, timed(0.2, 0.1), True),
+        (batch_size, timed(0.1, 0.2), False),
         (covariate_shift, shifted(1.0, 0.1), True),
         (covariate_shift, shifted(0.1, 1.0), False),
     ],
@@ -107,57 +105,32 @@ def test_diverged_trials_are_said():
     _, finding = momentum.figure(by_rate(MOMENTUM, {0.0: rates(0.3, 0.2, 0.1), 0.99: rates(None, None, None)}))
     assert "β 0.99 none, every rate diverged" in finding
     _, finding = bn_depth.figure(deep(None, 0.8))
-    assert "without batch norm diverged (0.900 with 2)" in finding
+    assert "with 20 hidden layers at the best rate: without batch norm diverged, batch norm before" in finding
     sizes = [trial({SIZE: size}, score) for size, score in ((8, 0.3), (32, None), (128, 0.3))]
     _, finding = batch_size.figure(results(sizes))
-    assert finding.endswith("No trial completed with batches of 32.")
-
-
-def batches(*lost, sizes=(4, 8, 16)):
-    """Two seeds of each; those `lost` diverged."""
-    cells = [(p, size, seed) for p in ("none", "before_activation") for size in sizes for seed in (0, 1)]
-    return results(
-        [
-            trial({PLACEMENT: p, SIZE: size, SEED: seed}, None if (p, size, seed) in lost else 0.9, 3, layered(0.1))
-            for p, size, seed in cells
-        ]
-    )
+    assert finding.endswith("Left out, since trials failed: 32.")
 
 
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        ((), "from 4 to 16"),
-        ((("none", 8, 1),), "from 4 to 16"),
-        ((("before_activation", 4, 1),), "from 4 to 16"),
-        ((("none", 4, 0), ("none", 4, 1)), "from 8 to 16"),
+        ((), "Batches of 4 and 16"),
+        ((("none", 8, 1),), "Batches of 4 and 16"),
+        ((("before_activation", 4, 1),), "Batches of 4 and 16"),
+        ((("none", 4, 0), ("none", 4, 1)), "Batches of 8 and 16"),
     ],
 )
 def test_a_diverged_trial_costs_its_cell(lost, said):
     canvas, finding = bn_batch_size.figure(batches(*lost))
     assert said in finding and "nan" not in finding
-    assert ("Left out, since trials failed: 4." in finding) == ("from 8" in said)
+    assert ("Left out, since trials failed: 4." in finding) == ("of 8" in said)
     assert "probe loss" in canvas.axes[1].get_ylabel()
     assert bn_batch_size.PROBE == PROBE
 
 
-def scattered(n, seeds=(0, 1), good=0.01):
-    """n trials a seed, at random; the loss is the distance from the rate `good`, whatever epsilon is."""
-    space = {RATE: LOG, "optimizer.epsilon": Interval(1e-9, 1e-6, scales_of_ranges.LOG)}
-    rng = np.random.default_rng(0)
-    trials = []
-    for seed in seeds:
-        for _ in range(n):
-            params = {SEED: seed, **{key: dist.at(rng.random()) for key, dist in space.items()}}
-            trials.append(trial(params, 0.001 + abs(np.log10(params[RATE] / good)), 1))
-    return results(trials, space)
-
-
 def test_random_search_tries_as_many_values_as_trials():
     _, finding = random_vs_grid.figure(scattered(400))
-    assert "on each of 2 splits, looked up among 400 + 400 trained trials" in finding
-    assert "grid search tries 5 values of the learning rate" in finding
-    assert "random search tries 25 values of the learning rate" in finding
+    assert "25 trials of a grid try 5 values of the learning rate, of random search 25." in finding
 
 
 def test_grids_are_put_down_everywhere():

@@ -4,13 +4,15 @@ import json
 
 import matplotlib.image
 import pytest
+from matplotlib.figure import Figure
 from mlflow.tracking import MlflowClient
 
 from pipeline.eventlog import diagnoses_of
 from pipeline.records import Diagnosed, EpochEnded
-from pipeline.tracking.curves import measure
+from pipeline.tracking.curves import learning_curve, measure
 from pipeline.tracking.diagnostics_picture import PANELS, diagnostics_picture
 from tests.conftest import TINY, here
+from tests.pictures import faults_of
 
 
 @pytest.mark.slow
@@ -87,3 +89,19 @@ def test_a_restart_repeats_epochs_that_are_drawn_once(tmp_path):
 def test_whatever_there_is_is_drawn(recorded, tmp_path):
     write(tmp_path, EpochEnded(1.0, 1, {}, diagnostics=recorded))
     assert (diagnostics_picture(tmp_path, "title") is not None) == bool(recorded)
+
+
+@pytest.mark.parametrize(("names", "n_layers"), [(("loss",), 0), (("loss", "accuracy"), 2), (("loss", "a", "b"), 5)])
+def test_pictures_can_be_read_where_mlflow_shows_them(names, n_layers, tmp_path, monkeypatch):
+    """A trial of a sweep with a long name; its layers have long ones, too."""
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, dpi: drawn.append(figure))
+    every = {**layers(0.5)["dense"], **{panel[0]: 0.5 for panel in PANELS}}
+    recorded = {f"pre_activation_{i}": every for i in range(n_layers)}
+    metrics = {f"{split}{name}": 0.01 for name in names for split in ("", "val_")}
+    write(tmp_path, *(EpochEnded(float(i), i, metrics, diagnostics=recorded or None) for i in range(1, 31)))
+    title = "a sweep whose name says all that was asked, and of which of all the data, trial 1024"
+    learning_curve(tmp_path, title, {name: f"{name} of the examples (nats)" for name in names})
+    diagnostics_picture(tmp_path, title)
+    assert len(drawn) == 1 + bool(n_layers)
+    assert [faults_of(figure) for figure in drawn] == [[]] * len(drawn)
