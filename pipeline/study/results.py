@@ -192,8 +192,8 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
     print_line(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
     print_line("again:    " + command)
     fused = any(group.mode != "solo" for group in groups_of(folder))
-    near = "   (alone it rounds otherwise: on the default model 0.02 of val_accuracy at most)"
-    print_line(f"nearly:   {alone}{near}" if fused else f"or:       {alone}")
+    near = ": on the default model 0.02 of val_accuracy at most" if study.objective.metric == "val_accuracy" else ""
+    print_line(f"nearly:   {alone}   (alone it rounds otherwise{near})" if fused else f"or:       {alone}")
 
 
 def _command(study: Study, name: str, path: Path) -> str:

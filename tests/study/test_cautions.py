@@ -7,8 +7,8 @@ from pipeline.study.cautions import cautions, majority, no_better_than_guessing,
 from pipeline.workers.worker import perform
 from tests.workers.jobs import config
 
-IRIS = DataFacts("", "", {}, {}, (6, 6, 6))
-SKEWED = DataFacts("", "", {}, {}, (7, 2))
+IRIS = DataFacts("", "", {}, {}, validation_counts=(6, 6, 6))
+SKEWED = DataFacts("", "", {}, {}, validation_counts=(7, 2))
 EIGHT = ["ties:     8 of 8 trials have val_accuracy 1.0000 on 18 validation examples; the lowest val_loss decides"]
 COSTS = DataFacts("", "", {}, {})
 

@@ -23,6 +23,7 @@ SWEEP = (
     "sweep.halving.min_epochs=1",
     "sweep.name=s",
     "executor.fuse=always",
+    "executor.xla=never",
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.eventlog import events_of
 from pipeline.events import KINDS
-from pipeline.records import CohortPlanned, Ended, EpochEnded, Event, HandedOut, Paused, Started
+from pipeline.records import CohortPlanned, Ended, EpochEnded, Event, Grouped, HandedOut, Paused, Started
 from pipeline.tracking.subscriber import StageBegan
 from tests.conftest import TINY, here
 
@@ -68,7 +68,7 @@ def run(folder, *line, status=0):
 def test_it_hears_of_every_event_of_a_run(heard, tmp_path):
     run(tmp_path, *TINY, SUBSCRIBED)
     (folder,) = (tmp_path / "outputs/runs").iterdir()
-    assert [type(event) for *_, event in heard] == [HandedOut, Started, EpochEnded, EpochEnded, Ended]
+    assert [type(event) for *_, event in heard] == [HandedOut, Started, Grouped, EpochEnded, EpochEnded, Ended]
     assert [event for *_, event in heard if not isinstance(event, HandedOut)] == list(events_of(folder))
     assert {trial.number for _, trial, _ in heard} == {0}
     _, trial, end = heard[-1]
@@ -122,7 +122,7 @@ def cohorts_after(events):
 def test_there_may_be_several_in_their_order(heard, tmp_path):
     two = [f"{{_target_:own_listener.Listener,name:{name}}}" for name in ("a", "b")]
     run(tmp_path, *TINY, f"tracking.subscribers=[{','.join(two)}]")
-    assert [name for name, *_ in heard] == ["a", "b"] * 5
+    assert [name for name, *_ in heard] == ["a", "b"] * 6
     assert [event for name, _, event in heard if name == "a"] == [event for name, _, event in heard if name == "b"]
 
 

@@ -59,7 +59,7 @@ def test_a_progress_survives_as_a_dict():
     progress.update(metrics(0.5), ACCURACY)
     assert Progress(**asdict(progress)) == progress
     expected = {"epoch": 1, "best_epoch": 1, "best_metrics": metrics(0.5), "seconds": 1.5, "cohort": 1}
-    assert asdict(progress) == {**expected, "last_metrics": metrics(0.5)}
+    assert asdict(progress) == {**expected, "members": [], "last_metrics": metrics(0.5)}
     assert Progress(**expected).last_metrics == {}  # as earlier versions saved it
 
 
