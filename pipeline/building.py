@@ -52,6 +52,8 @@ def _open_group(kind: type[OpenGroup], node: Mapping[str, Any] | None, name: str
         if key not in node:
             raise InputError(f"{name}.{key} is missing: the runner needs it.")
     own = {key: node[key] for key in kind.own_keys() if key in node}
+    if not isinstance(own.get("normalize", False), bool):
+        del own["normalize"]  # a data set's own argument of this name
     if own.get("widths") is not None:
         own["widths"] = build(list[str], own["widths"], f"{name}.widths")
     arguments = {key: value for key, value in node.items() if key not in (*own, "_target_", "search")}

@@ -19,7 +19,7 @@ from pipeline import compatibility, secret
 from pipeline.building import built
 from pipeline.errors import InputError, first_line, first_of, nearest
 from pipeline.limits import LIMITS, Number
-from pipeline.schema import MAPS, OPEN, Config, Plain, leaves
+from pipeline.schema import MAPS, OPEN, Config, Plain, leaves, own_keys
 from pipeline.signatures import accepted_by
 
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
@@ -100,8 +100,11 @@ class Composed:
         if opened := next((name for name in OPEN if key.startswith(f"{name}.")), None):
             target = str(OmegaConf.select(self._base.node, f"{opened}._target_", default=""))
             accepted = accepted_by(opened, target) if section == opened else None
-            if accepted and not accepted.more and last not in accepted.names:
-                names += [f"{opened}.{name}" for name in accepted.names]
+            if accepted and not accepted.more and last not in (*accepted.names, *own_keys(opened)):
+                names = [
+                    *(name for name in names if name.startswith(f"{opened}.")),
+                    *(f"{opened}.{name}" for name in accepted.names),
+                ]
                 hint += (
                     f", and {target} takes {first_of(accepted.names)}." if accepted.names else f"; {target} takes none."
                 )

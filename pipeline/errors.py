@@ -106,9 +106,9 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
 
 def first_of(names: Iterable[str]) -> str:
-    """The first ten names in one line; dots say that there are more."""
+    """The first ten names in one line, and how many more there are."""
     listed = list(names)
-    return ", ".join(listed[:10]) + (", ..." if len(listed) > 10 else "")
+    return ", ".join(listed[:10]) + (f" and {len(listed) - 10} more" if len(listed) > 10 else "")
 
 
 def one_of(what: str, got: object, allowed: Iterable[object]) -> InputError:

@@ -60,7 +60,6 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "train.augment.shift": Number(0, integer=True),
     "dataset.validation_fraction": Number(0, 1, open="low high"),
     "dataset.test_fraction": Number(0, 1, open="low high"),
-    "dataset.normalize": (True, False),
     "dataset.memory": ("auto", "always", "never"),
     "dataset.missing": ("error", "drop"),
     "dataset.heading": ("auto", True, False),

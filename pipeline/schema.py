@@ -194,6 +194,13 @@ class Config:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
+def own_keys(group: str) -> list[str]:
+    """The keys of a group of conf/ that the runner reads itself."""
+    kinds: Mapping[str, type[OpenGroup]]
+    kinds = {"dataset": Dataset, "model": Model, "optimizer": Optimizer, "schedule": Schedule}
+    return kinds[group].own_keys() if group in kinds else []
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Target):
         return _plain(value.plain())

@@ -16,7 +16,7 @@ from pipeline.schema import OpenGroup, Target
 _GIVEN = {"model": 2, "schedule": 2, "sweep.sampler": 1, "experiment.figure": 1}
 _NAMED = {"dataset": ("seed", "formats")}
 _LISTED = ("train.callbacks", "tracking.subscribers")  # of several targets, whose keys are no keys of the config
-_IMPORTED_ONCE = 8  # names that a name may be imported by, one from the other
+MOST_REEXPORTS = 8  # modules from which a name may be imported, one from the other
 # Keras' optimizers hand on what they don't name to this one, which refuses what it doesn't know.
 _OPTIMIZERS, _OPTIMIZER = "keras.src.optimizers.", ("keras.src.optimizers.base_optimizer", "BaseOptimizer")
 
@@ -38,16 +38,20 @@ def check_arguments(key: str, target: Target) -> None:
         return
     dotted = "" if key in _LISTED else f"{key}."
     where = f"{key}: " if key in _LISTED else dotted
+    own = target.own_keys() if isinstance(target, OpenGroup) else []
     for name in target.arguments:
         if name in _NAMED.get(key, ()):
             raise InputError(f"{where}{name} is what the runner itself gives to {target.target}: leave it out.")
+        if name in own and name not in accepted.names:
+            raise InputError(f"{where}{name}={target.arguments[name]} must be true or false.")
         if not accepted.more and name not in accepted.names:
-            own = target.own_keys() if isinstance(target, OpenGroup) else []
             hint = nearest(f"{dotted}{name}", [f"{dotted}{other}" for other in (*accepted.names, *own)])
             takes = f"it takes {first_of(accepted.names)}" if accepted.names else "it takes no key"
-            raise InputError(f"{where}{name} is no argument of {target.target}: {takes.rstrip('.')}.{hint}")
+            raise InputError(f"{where}{name} is no argument of {target.target}: {takes}.{hint}")
+    # What the runner reads itself it gives to a target that takes it, too.
+    given = {*target.arguments, *(name for name in own if getattr(target, name) is not None)}
     for name in accepted.names:
-        if name in accepted.required and name not in target.arguments:
+        if name in accepted.required and name not in given:
             add = f" Add +{key}.{name}=VALUE." if dotted else ""
             raise InputError(f"{where}{name} is missing: {target.target} needs it.{add}")
 
@@ -55,9 +59,9 @@ def check_arguments(key: str, target: Target) -> None:
 def accepted_by(key: str, target: str) -> Accepted | None:
     """What the target under `key` takes of a config; None where its source does not say."""
     module, _, name = target.rpartition(".")
-    if (found := _definition(module, name)) is None:
+    if (definition := _definition(module, name)) is None:
         return None
-    module, node = found
+    module, node = definition
     if (arguments := _arguments(node)) is None:
         return None
     by_place = [*arguments.posonlyargs, *arguments.args][isinstance(node, ast.ClassDef) :]
@@ -84,13 +88,13 @@ def _arguments(node: ast.FunctionDef | ast.ClassDef) -> ast.arguments | None:
 
 
 def _definition(
-    module: str, name: str, left: int = _IMPORTED_ONCE
+    module: str, name: str, left: int = MOST_REEXPORTS
 ) -> tuple[str, ast.FunctionDef | ast.ClassDef] | None:
     """The function or class of a name in a module, and the module that has it."""
     path = _source(module)
     node = _last(_statements(path, path.stat().st_mtime_ns), name) if path else None
     if isinstance(node, ast.ImportFrom) and not node.level and node.module and left:
-        original = next(alias.name for alias in node.names if name in (alias.asname, alias.name))
+        original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
         return _definition(node.module, original, left - 1)
     return (module, node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
 

@@ -266,7 +266,7 @@ def test_a_secret_is_in_the_config_and_not_in_its_records(monkeypatch):
         ),
         ("optimizer.amsgrad", "", "; `+optimizer.amsgrad=...` adds one that the target takes."),
         ("model.widths_", " Did you mean 'model.widths'?", ", and pipeline.models.mlp.mlp takes hidden_units, "),
-        ("sweep.sampler.seed", " Did you mean 'seed'?", "; pipeline.search.samplers.random.Random takes none."),
+        ("sweep.sampler.seed", "", "; pipeline.search.samplers.random.Random takes none."),
         ("scales.sqrt", "", "; `+scales.sqrt=my_package.NAME` adds a name."),
         # closed: what the config does not have nothing reads, with a + or without
         ("train.learning_rate", " Did you mean 'optimizer.learning_rate'?", "; those of train: batch_size, epochs, "),

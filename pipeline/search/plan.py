@@ -166,7 +166,8 @@ def _having(arms: Sequence[Arm], key: str) -> str | None:
     """Which arms have a key that is searched; None if all do. Raises InputError if none does."""
     having = [arm.describe() for arm in arms if key in arm.space]
     if not having:
-        raise arms[0].composed.unknown_key(key)
+        errors = [arm.composed.unknown_key(key) for arm in arms]
+        raise next((error for error in errors if "Did you mean" in str(error)), errors[0])
     if len(having) == len(arms):
         return None
     listed = having if len(having) < 4 else [*having[:2], "…", having[-1]]

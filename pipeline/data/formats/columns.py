@@ -172,7 +172,10 @@ class Column:
         elif number[row]:
             settings = [settings_for(text, self.notation) for text in categories if looks_like_number(text)]
             change = next((words for words in settings if "decimal" in words), settings_for(cell, self.notation))
-            problem, change = f"but not written as such: {cell!r} in {_row(odd)}", change or "write plain ones"
+            problem, change = (
+                f"but not written as such: {cell!r} in {_row(odd)}",
+                f"give {change}" if change else "write plain ones",
+            )
         else:
             missing = override("dataset.missing_values", [*self.notation.missing_values, cell])
             problem = f"{cell[:40]!r} in {_row(odd)} is not"
