@@ -48,10 +48,9 @@ def epochs_of(folder: Path) -> list[EpochEnded]:
 
 
 def effort_of(folder: Path) -> tuple[int, float]:
-    """How many epochs a trial has trained, and the seconds that they took: of every trial of a sweep, so it is read
-    without making events."""
-    seconds = {line["epoch"]: line.get("seconds", 0.0) for line in read(folder / NAME) if line.get("event") == "epoch"}
-    return len(seconds), sum(seconds.values())
+    """How many epochs a trial has trained, and the seconds that they took."""
+    epochs = epochs_of(folder)
+    return len(epochs), sum(epoch.seconds for epoch in epochs)
 
 
 def diagnoses_of(folder: Path) -> Diagnoses:

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline import crash
 from pipeline.errors import InputError, check_file, first_line
 from pipeline.hdf5_contents import blocks, is_foreign, members, objects, refuse_references
-from pipeline.jsonl import beside, commit, naming
+from pipeline.jsonl import beside, blaming, commit
 
 DIGEST = "caviar_sha256"
 INTACT, CHANGED, UNSEALED = "intact", "changed", "unsealed"
@@ -83,7 +83,7 @@ def write(path: Path, fill: Callable[[Path], None]) -> None:
     # The suffix stays .h5: Keras chooses its format by it.
     temporary = beside(path, ".h5")
     try:
-        with naming(path):
+        with blaming(path):
             fill(temporary)
             with h5py.File(temporary, "r") as file:
                 seal = digest(file)

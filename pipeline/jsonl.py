@@ -72,7 +72,7 @@ class JsonLines:
     def append(self, *records: Mapping[str, object]) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
         data = b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records)
-        with naming(Path(self._file.name)):
+        with blaming(Path(self._file.name)):
             before = self._file.seek(0, os.SEEK_END)
             if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it
                 self._file.truncate(before)
@@ -88,7 +88,7 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     """Replaces `path` by `chunks` so that a crash leaves the old file or the new one, whole."""
     temporary = beside(path)
     try:
-        with naming(path):
+        with blaming(path):
             with temporary.open("wb") as file:
                 file.writelines(chunks)
             commit(temporary, path)
@@ -109,7 +109,7 @@ def remove_temporary(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def blaming(path: Path) -> Iterator[None]:
     """An error of the system within it, as of a full disk, says which file it is about."""
     try:
         yield

@@ -101,7 +101,8 @@ class TrainJob:
     number: int
     trials: tuple[TrialTask, ...]
     planned: int = 1  # trials that the cohort had when it was planned, which decides its mode
-    ended: Mapping[int, Config] = field(default_factory=dict)  # those of them that have, by number
+    # Trials of the cohort, by number, that have ended or paused, and train along.
+    ended: Mapping[int, Config] = field(default_factory=dict)
     until: int | None = None  # pause after this epoch
     export: bool = False  # write model.h5 of each
     conditions: Conditions = field(default_factory=Conditions)

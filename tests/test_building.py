@@ -16,6 +16,8 @@ RANGE = {"tier": 1, "range": "interval(0, 1)"}
         ("model", {"_target_": "m", "search": {}, "head": "softmax", "units": 3}, {"units": 3}, {"head": "softmax"}),
         ("model", {"_target_": "m", "head": "cost", "widths": ["u"], "u": 2}, {"u": 2}, {"widths": ["u"]}),
         ("model", {"_target_": "m", "head": "cost", "widths": None}, {}, {"widths": None}),
+        ("dataset", {"_target_": "d", "normalize": False}, {}, {"normalize": False}),
+        ("dataset", {"_target_": "d", "normalize": "minmax"}, {"normalize": "minmax"}, {"normalize": None}),
         ("schedule", {"_target_": "s", "search": {}, "warmup_epochs": 2, "decay": 0.1}, {"decay": 0.1},
          {"warmup_epochs": 2}),
         ("optimizer", {"_target_": "o", "learning_rate": 1, "head": 1, "warmup_epochs": 2},

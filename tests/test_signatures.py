@@ -11,6 +11,7 @@ from pipeline.signatures import accepted_by, check_arguments
 SOURCE = """
 from functools import wraps
 from elsewhere_for_tests import deep as renamed
+from elsewhere_for_tests import other as shallow, shallow as other
 import keras
 
 raise RuntimeError("nobody is to import it")
@@ -39,7 +40,8 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     (folder / "models_for_tests.py").write_text(SOURCE)
     (folder / "elsewhere_for_tests.py").write_text(
-        "async def deep(inputs): ...\ndef deep(inputs, n_logits, layers): ..."
+        "async def deep(inputs): ...\ndef deep(inputs, n_logits, layers): ...\n"
+        "def shallow(inputs, n_logits, low): ...\ndef other(seed, normalize, high): ..."
     )
     (folder / "torn_for_tests.py").write_text("def (")
     sys.path.append(str(folder))
@@ -53,6 +55,7 @@ def source(tmp_path_factory):
         ("models_for_tests.plain", ["depth", "width"], {"depth"}),
         ("models_for_tests.twice", ["second"], {"second"}),
         ("models_for_tests.renamed", ["layers"], {"layers"}),
+        ("models_for_tests.other", ["low"], {"low"}),
         ("models_for_tests.Own", ["depth"], set()),
         ("models_for_tests.Registered", ["width"], {"width"}),
         ("pipeline.models.softmax_regression.softmax_regression", [], set()),
@@ -97,6 +100,12 @@ def test_optimizers_of_keras_take_what_their_base_takes():
         ),
         ("model", Model("models_for_tests.plain", {"depth": 1, "inputs": 2}), "model.inputs is no argument of"),
         ("train.callbacks", Target("models_for_tests.Own", {"inputs": 1}), "train.callbacks: n_logits is missing"),
+        ("dataset", Dataset("models_for_tests.shallow", {"high": 1}), "dataset.normalize is missing"),
+        (
+            "dataset",
+            Dataset("models_for_tests.twice", {"inputs": 1, "n_logits": 1, "second": 2, "normalize": "no"}),
+            "dataset.normalize=no must be true or false.",
+        ),
         ("dataset", Dataset("models_for_tests.anything", {"seed": 1}), "dataset.seed is what the runner itself gives"),
     ],
 )
@@ -104,6 +113,12 @@ def test_arguments_are_refused(key, target, message):
     with pytest.raises(InputError) as raised:
         check_arguments(key, target)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("arguments", [{"normalize": "minmax"}, {}], ids=["its own", "the runner's"])
+def test_a_data_set_may_take_what_the_runner_reads_as_well(arguments):
+    normalize = None if arguments else True
+    check_arguments("dataset", Dataset("models_for_tests.shallow", {"high": 1, **arguments}, normalize=normalize))
 
 
 @pytest.mark.parametrize(

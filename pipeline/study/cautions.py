@@ -31,11 +31,12 @@ def cautions(ranked: Sequence[Trial], metric: str, data: DataFacts, epochs: int)
     scored = [trial for trial in ranked if trial.status in SCORED]
     winner = next(trial for trial in scored if trial.status == "completed")
     best, lines = winner.metrics[metric], []
-    ties = [trial for trial in scored if trial.metrics.get(metric) == best]
+    ties = [trial for trial in scored if trial.status == "completed" and trial.metrics.get(metric) == best]
     if len(ties) > 1:
         n = sum(data.validation_counts)
         losses = [trial.metrics["val_loss"] for trial in ties]
         decided = "the lowest val_loss" if losses.count(min(losses)) == 1 else "the lowest val_loss, then the number,"
+        decided = "the number" if metric == "val_loss" else decided
         lines.append(
             f"ties:     {len(ties)} of {len(scored)} trials have {metric} {number(best)}"
             f"{f' on {n:,} validation examples' if n else ''}; {decided} decides"

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.config import Composed
 from pipeline.errors import InputError, lacked
-from pipeline.jsonl import beside, naming
+from pipeline.jsonl import beside, blaming
 
 
 def new_folder(parent: Path) -> Path:
@@ -46,7 +46,7 @@ def write_config(folder: Path, composed: Composed, overrides: list[str]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(whole, ignore_errors=True)  # of an earlier version that was killed
     new = beside(whole)
-    with naming(whole):
+    with blaming(whole):
         new.mkdir(exist_ok=True)
         (new / "config.yaml").write_text(composed.yaml, encoding="utf-8")
         text = yaml.safe_dump(overrides, default_flow_style=False, allow_unicode=True)

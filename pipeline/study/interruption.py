@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,11 +56,17 @@ def stopping(executor: Executor) -> Iterator[Stop]:
     writer.setblocking(False)
     with signals_handled(handle), reader, writer:
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=_end_in_time, args=(reader.dup(), executor), daemon=True).start()
+        if not watched_by_a_person():
+            threading.Thread(target=_end_in_time, args=(reader.dup(), executor), daemon=True).start()
         try:
             yield stop
         finally:
             signal.set_wakeup_fd(before)
+
+
+def watched_by_a_person() -> bool:
+    """Whether this process is a debugger's or a notebook's, which is not to be ended under it."""
+    return sys.gettrace() is not None or hasattr(sys, "ps1") or "ipykernel" in sys.modules
 
 
 def _end_in_time(signals: socket.socket, executor: Executor) -> None:

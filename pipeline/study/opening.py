@@ -80,7 +80,8 @@ def _take_up(study: Study) -> None:
             append_event(folder, Restarting(time.time(), f"it had ended for want of {trial.lacked}"))
     study.ledger.start_again(trial.number for trial in ended)
     if ended:
-        print_line(f"{len(ended)} trials that had failed for want of disk or memory start again")
+        which = "the trial" if len(trials) == 1 else f"{len(ended)} trial{'s' * (len(ended) > 1)}"
+        print_line(f"{which} that had failed for want of disk or memory start{'s' * (len(ended) == 1)} again")
 
 
 def open_ended(plan: Plan) -> tuple[Study, DataFacts] | None:

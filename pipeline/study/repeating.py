@@ -79,7 +79,7 @@ def groups_of(folder: Path) -> list[Grouped]:
 
 
 def check_same_data(repeat: Repeat, fingerprint: str) -> None:
-    if fingerprint != repeat.fingerprint:
+    if repeat.fingerprint and fingerprint != repeat.fingerprint:
         raise InputError(
             f"repeat={repeat.folder}: the data has changed since (its fingerprint was {repeat.fingerprint}, is "
             f"{fingerprint}).\nBring back the data as it was."
@@ -88,18 +88,22 @@ def check_same_data(repeat: Repeat, fingerprint: str) -> None:
 
 def comparison(folder: Path, repeat: Repeat) -> tuple[str, bool]:
     """A line that says whether the trial in `folder` was the one that it repeats, to the bit; and whether it was."""
-    pairs = list(zip(epochs_of(folder), epochs_of(Path(repeat.folder))))
-    differing = [now.epoch for now, before in pairs if now.metrics != before.metrics]
+    now, before = epochs_of(folder), epochs_of(Path(repeat.folder))
+    differing = [epoch.epoch for epoch, first in zip(now, before) if epoch.metrics != first.metrics]
     if differing:
         cause = "other versions, another machine or other settings of one round otherwise"
         return f"repeats {repeat.folder}, but differs from epoch {differing[0]} on: {cause}", False
-    return f"repeats {repeat.folder}: its {len(pairs)} epochs are equal to the bit", True
+    if len(now) != len(before):
+        return f"repeats {repeat.folder} so far: {len(now)} of its {len(before)} epochs, equal to the bit", False
+    return f"repeats {repeat.folder}: its {len(now)} epochs are equal to the bit", True
 
 
 def _cohort(folder: Path, group: Grouped, now: Composed) -> FormerCohort:
     if group.trials == ALONE:
         return FormerCohort(group.epoch, (), 0, str(group.mode))
     own = int(folder.name) if folder.name.isdigit() else -1
+    if len(group.trials) == 1 and not (folder.parent / "ledger").exists():
+        own = group.trials[0]  # a run by itself, whose folder is called by its time
     if own not in group.trials:
         raise InputError(f"repeat={folder}: the folder was renamed; in its sweep it is called by its trial's number.")
     paths = {number: folder if number == own else folder.parent / str(number) for number in group.trials}

@@ -17,7 +17,7 @@ from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders
 from pipeline.study.figure import draw_figure
 from pipeline.study.interruption import Stop
-from pipeline.study.repeating import applies, comparison, groups_of
+from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import leaderboard, store
@@ -173,10 +173,12 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
     folder = study.trial_folder(winner)
     model, pins = folder / "model.h5", filter(applies, study.plan.pins)
     command = shlex.join(["python", "run.py", *option(), f"repeat={folder}", *pins])
+    groups = groups_of(folder)
+    repeatable = not any(group.trials == UNKNOWN for group in groups)  # an earlier version did not say among whom
     alone = shlex.join(["python", "run.py", *option(), *study.plan.overrides(winner)])
     best = {
         "trial": winner.number,
-        "command": command,
+        "command": command if repeatable else alone,
         "overrides": alone,
         "params": dict(winner.params),
         "best_epoch": winner.best_epoch,
@@ -190,8 +192,9 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
             recorder.artifact(None, path)
     # It is not there after Ctrl-C, or when it could not be written.
     print_line(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
-    print_line("again:    " + command)
-    fused = any(group.mode != "solo" for group in groups_of(folder))
+    if repeatable:
+        print_line("again:    " + command)
+    fused = any(group.mode != "solo" for group in groups)
     near = ": on the default model 0.02 of val_accuracy at most" if study.objective.metric == "val_accuracy" else ""
     print_line(f"nearly:   {alone}   (alone it rounds otherwise{near})" if fused else f"or:       {alone}")
 

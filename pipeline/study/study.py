@@ -1,5 +1,6 @@
 """A study from its plan to its last trial: asks trials stage by stage, hands them out, says how they end, refines."""
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -45,8 +46,8 @@ class Study:
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     self._tell(None, self._beginning(stage, spaces, generation))
-                for rung in (*self.plan.rungs(stage), None):
-                    executor.run(self._jobs(stage, numbers, rung), partial(self._receive, stop))
+                for before, rung in itertools.pairwise((0, *self.plan.rungs(stage), None)):
+                    executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
                     if stop.requested:
                         return
                     if rung is not None:
@@ -81,20 +82,21 @@ class Study:
             append_event(self.trial_folder(trial), event)
             self._tell(trial, event)
 
-    def _jobs(self, stage: Stage, numbers: Sequence[int], rung: int | None) -> Iterator[TrainJob]:
+    def _jobs(self, numbers: Sequence[int], before: int, rung: int | None) -> Iterator[TrainJob]:
         """A job a cohort, of those of its trials that have not ended, nor come to the rung.
 
-        Survivors of a rung form new cohorts, so that few of them do not go on in many.
+        Survivors of the rung before, at epoch `before`, form new cohorts, so that few of them do not go on in many.
+        Those that have since ended, or paused, keep their places: who is resumed trains among whom he did.
         """
-        trials = self._trials(numbers)
-        regrouped = any(trial.status == "pruned" for trial in trials)
-        trials = [t for t in trials if not (regrouped and t.status) and not (rung and t.reached >= rung)]
+        trials = [t for t in self._trials(numbers) if t.reached >= before]
+        trials = [t for t in trials if not (t.status == "pruned" and t.reached == before)]
         tasks = [self.task(trial) for trial in trials]
         for task in tasks:
             check(task.config)
         workers, common = devices.workers_of(self.config), conditions(self.config)
         for cohort in cohorts([task.config for task in tasks], workers, self.config.executor):
-            missing = [place for place in cohort if self.ledger.trials[trials[place].number].status is None]
+            now = {place: self.ledger.trials[trials[place].number] for place in cohort}
+            missing = [p for p, trial in now.items() if trial.status is None and not (rung and trial.reached >= rung)]
             if not missing:
                 continue
             self._hand_out([trials[place] for place in missing])

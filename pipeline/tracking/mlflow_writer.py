@@ -125,6 +125,8 @@ class MlflowWriter:
             for event in events:
                 if isinstance(event, Diagnosed | EpochEnded | Paused):
                     self.take(run.number, event)
+                elif isinstance(event, Started):
+                    run.paused = False
             if run.has_ended and last:  # once, though a crash had it said twice
                 self.take(run.number, last)
 

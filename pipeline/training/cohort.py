@@ -134,9 +134,11 @@ class _Work:
         and the first of `trials` stands in for those that nobody knows."""
         size = max(len(trials), min(self._planned, max(trial.progress.cohort for trial in trials)))
         progress, own = trials[0].progress, {trial.number: trial for trial in trials}
+        models: dict[str, keras.Model] = {}
         for number in progress.members:
             if number not in own and number in self._job.ended:
-                own[number] = along(number, self._job.ended[number], progress, {})
+                self._go_on()
+                own[number] = along(number, self._job.ended[number], progress, models)
         order = [*filter(own.__contains__, progress.members), *(n for n in own if n not in progress.members)]
         return [*(own[number] for number in order), *[trials[0]] * (size - len(own))]
 

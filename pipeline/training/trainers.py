@@ -72,6 +72,7 @@ def repeated_trainer(
 
 def along(number: int, config: Config, progress: Progress, models: dict[str, keras.Model]) -> TrainedTrial:
     """A trial that only trains along in a cohort that has come as far as `progress`: it leaves nothing anywhere."""
+    config = replace(config, train=replace(config.train, callbacks=[]))
     trial = TrainedTrial(TrialTask(number, config, {}, "/nonexistent"), lambda event: None)
     trial.build(models)
     trial.progress = progress

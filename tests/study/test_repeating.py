@@ -116,6 +116,16 @@ def test_what_can_t_be_repeated_is_refused(sweep, tmp_path, words, message):
     assert not (tmp_path / "outputs").exists()
 
 
+def test_a_run_by_itself_that_was_fused_is_repeated(sweep, again):
+    """As the repeated winner is, whose folder is called by its time."""
+    folder = again[1].parent / "by itself"
+    shutil.copytree(sweep[1] / "0", folder)
+    log = folder / "events.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps(line | ({"trials": [0]} if "trials" in line else {})) + "\n" for line in lines))
+    assert plan_of(composed(f"repeat={folder}"), []).repeat.cohorts[0].place == 0
+
+
 def start(epoch, cohort):
     return Started(0.0, 1, 10, epoch, "data", {}, cohort)
 

@@ -1,0 +1,64 @@
+"""Which trials a study hands out together: a resumed one makes the cohorts that an undisturbed one has."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from pipeline.records import Ended, Message, Paused, TrialEvent
+from pipeline.search.plan import make_plan
+from pipeline.study.interruption import Stop
+from pipeline.study.ledger import Ledger
+from pipeline.study.study import Study
+from tests.conftest import composed
+
+LINES = [
+    "dataset=blobs",
+    "sweep.n_trials=8",
+    "sweep.max_tier=1",
+    "sweep.halving.min_epochs=2",
+    "sweep.halving.factor=2",
+]
+
+
+class Stub:
+    """Trains nothing: a trial is the better the lower its number, and one of `early` ends before its next rung. After
+    `most` trials that paused or ended it asks the study to stop."""
+
+    def __init__(self, stop, most=10**6, early=()):
+        self.jobs, self.stop, self.left, self.early = [], stop, most, early
+
+    def run(self, jobs, receive):
+        for job in jobs:
+            cohort = sorted([*(task.number for task in job.trials), *job.ended])
+            self.jobs.append((job.until, cohort, job.planned))
+            for task in job.trials:
+                if not self.left:
+                    self.stop.requested = True
+                    return
+                best = (job.until or 4, {"val_accuracy": 1 - task.number / 10, "val_loss": 0.1})
+                ends = job.until is None or (task.number in self.early and job.until > 2)
+                event = (
+                    Ended(1.0, "completed", None, best[0], *best) if ends else Paused(1.0, best[0], best[0], best[1])
+                )
+                receive(Message(job.number, TrialEvent(task.number, event)))
+                self.left -= 1
+
+
+def trained(folder, most=10**6, early=()):
+    folder.mkdir(exist_ok=True)
+    overrides = OverridesParser.create().parse_overrides([f"output_dir={folder}", "train.epochs=16", *LINES])
+    ledger, stop = Ledger(folder, what="it"), Stop()
+    study = Study(make_plan(overrides, lambda lines: composed(*lines), lambda override: []), folder, ledger)
+    stub = Stub(stop, most, early)
+    study.run(stub, stop)
+    ledger.close()
+    return stub.jobs, {trial.number: (trial.status, trial.reached) for trial in ledger.trials.values()}
+
+
+@pytest.mark.parametrize("early", [(), (1,), (0, 3)], ids=str)
+@pytest.mark.parametrize("most", [1, 5, 9, 11, 12, 13])
+def test_a_resumed_halving_sweep_makes_the_cohorts_of_an_undisturbed_one(tmp_path, most, early):
+    whole, ends = trained(tmp_path / "whole", early=early)
+    first, _ = trained(tmp_path / "again", most, early)
+    second, again = trained(tmp_path / "again", early=early)
+    assert again == ends
+    assert [job for i, job in enumerate(first + second) if job not in (first + second)[:i]] == whole
