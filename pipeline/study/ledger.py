@@ -120,6 +120,11 @@ class Ledger:
     def hand_out(self, numbers: Iterable[int]) -> None:
         self._add(*({"record": "started", "trial": number} for number in numbers))
 
+    def lacking(self) -> list[Trial]:
+        """Those that ended for want of disk or memory and may start again: not of a stage from whose results the next
+        one's region has followed, which stays as it is."""
+        return [trial for trial in self.trials.values() if trial.lacked and trial.stage not in self.regions]
+
     def start_again(self, numbers: Iterable[int]) -> None:
         """Trials that had ended for want of disk or memory have not ended."""
         self._add(*({"record": "again", "trial": number} for number in numbers))

@@ -74,7 +74,7 @@ def _take_up(study: Study) -> None:
     trials = study.ledger.trials.values()
     for folder in {study.folder, *map(study.trial_folder, trials)}:
         remove_temporary(folder)
-    ended = [trial for trial in trials if trial.lacked]
+    ended = study.ledger.lacking()
     for trial in ended:
         if isinstance(last_event(folder := study.trial_folder(trial)), Ended):
             append_event(folder, Restarting(time.time(), f"it had ended for want of {trial.lacked}"))

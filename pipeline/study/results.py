@@ -112,7 +112,7 @@ def conclude_sweep(
         draw_figure(study, executor, recorder)
     if failed := sum(t.status in ("failed", "diverged") for t in ended):
         print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
-    if lacking := sum(t.lacked is not None for t in ended):
+    if lacking := len(study.ledger.lacking()):
         print_line(
             f"{lacking} lacked disk or memory: the same command with sweep.name={study.folder.name} starts them again",
             "yellow",

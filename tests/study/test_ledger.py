@@ -149,6 +149,16 @@ def test_what_a_trial_is_after_some_steps(steps, status, lacked, tmp_path):
     assert (last.shown_status, last.lacked) == (status, lacked)
 
 
+def test_who_lacked_disk_starts_again_unless_a_region_has_followed_from_it(tmp_path):
+    ledger = opened(tmp_path)
+    ledger.ask([trial(0)])
+    ledger.on(trial(0), Ended(4.0, "failed", "full", lacked="disk"))
+    assert [t.number for t in ledger.lacking()] == [0]
+    ledger.note_region(trial(0).stage, [{}])
+    assert ledger.lacking() == []
+    ledger.close()
+
+
 def test_a_status_of_no_kind_is_none_of_a_ledgers(tmp_path):
     filled(tmp_path)
     with (tmp_path / "ledger").open("a") as file:
