@@ -150,7 +150,8 @@ def _export(study: Study, executor: Executor) -> bool:
     written = answers(executor, (ExportJob(trial.number, study.task(trial)) for trial in missing))
     failures = [answer for answer in written.values() if isinstance(answer, Failure)]
     for failure in failures:
-        print_line(f"model.h5 was not written: {failure.reason}", "yellow")
+        again = "; the same command writes it" if failure.lacked else ""
+        print_line(f"model.h5 was not written: {failure.reason}{again}", "yellow")
     return any(failure.lacked == "disk" for failure in failures)
 
 
