@@ -107,7 +107,8 @@ def parquet_table(path: Path, notation: Notation = PLAIN, texts: Collection[str]
     """pyarrow's table of a Parquet file, with the values of columns that are stored as numbers of them; or of a folder
     of such files, whose subfolders may be called COLUMN=VALUE.
 
-    Raises InputError for a file that is missing, empty or no Parquet, or has a column twice.
+    Raises InputError for a file that is missing, empty or no Parquet, or has a column twice, and for files of a folder
+    that have different columns.
     """
     from pyarrow import parquet as reader
 
@@ -115,8 +116,27 @@ def parquet_table(path: Path, notation: Notation = PLAIN, texts: Collection[str]
         _check_content(path)
     with _readable(path, "Parquet"):
         # Of a single file pyarrow would take the name of its folder for a partition.
-        table = reader.read_table(path) if path.is_dir() else reader.ParquetFile(path).read()
+        table = _folder(path) if path.is_dir() else reader.ParquetFile(path).read()
     return as_written(_of_values(path, table), notation, texts)
+
+
+def _folder(path: Path) -> Any:
+    """The files of a folder as one table. pyarrow would take the columns of the first one, and leave out what only
+    others have."""
+    from pyarrow import parquet as reader
+
+    dataset = reader.ParquetDataset(path)
+    first, *rest = dataset.fragments
+    columns = set(first.physical_schema.names)
+    for file in rest:
+        own = set(file.physical_schema.names)
+        for names, has, lacks in ((columns - own, first, file), (own - columns, file, first)):
+            if names:
+                raise InputError(
+                    f"{lacks.path}: lacks the column {min(names)!r}, which {has.path} has; files of one table have the "
+                    "same columns: write it, or take such files out of the folder."
+                )
+    return dataset.read()
 
 
 def _check_content(path: Path) -> None:

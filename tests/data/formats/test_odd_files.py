@@ -172,6 +172,19 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, name):
     np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], np.stack([X[:, 0], 2000 + np.arange(N) % 4], 1))
 
 
+@pytest.mark.parametrize(("columns", "lacks", "has"), [(["x", "label", "z"], "2020", "2021"), (["x"], "2021", "2020")])
+def test_the_files_of_a_folder_have_the_same_columns(tmp_path, columns, lacks, has):
+    values = {"x": X[:, 0], "label": ["ab"[i % 2] for i in range(N)], "z": X[:, 1]}
+    for year, names in (("2020", ["x", "label"]), ("2021", columns)):
+        (tmp_path / f"year={year}").mkdir()
+        pyarrow.parquet.write_table(pa.table({n: values[n] for n in names}), tmp_path / f"year={year}/t.parquet")
+    column = "z" if "z" in columns else "label"
+    files = {year: f"{tmp_path}/year={year}/t.parquet" for year in (lacks, has)}
+    with pytest.raises(InputError) as raised:
+        tables.parquet(file=str(tmp_path), **TABLE)
+    assert str(raised.value).startswith(f"{files[lacks]}: lacks the column {column!r}, which {files[has]} has;")
+
+
 def test_of_another_table_to_test_on_incomplete_rows_are_left_out_and_what_is_ignored_is_said(tmp_path):
     (tmp_path / "t.csv").write_text("a,label\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(N)))
     (tmp_path / "u.csv").write_text("more,label,a\n1,x,5\n2,y,\n3,,7\n4,y,8\n")
