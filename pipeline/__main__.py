@@ -60,10 +60,9 @@ def main(arguments: Sequence[str]) -> int:
         message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, arguments)
         if message is None:
             raise
-        from pipeline.cli.views.text import clean
+        from pipeline.cli.views.text import print_error
 
-        for line in message.splitlines():  # it may quote a file from elsewhere
-            print(clean(line), file=sys.stderr)
+        print_error(message)
         return 1 if lacked(error) else 2
 
 

@@ -66,12 +66,13 @@ def guarded(main: Callable[[], Any]) -> None:
 
 def _refuse(error: Exception) -> NoReturn:
     """Ends with a line, and with status 2 if the error is the user's mistake, 1 if the disk is full; raises others."""
+    from pipeline.cli.views.text import print_error
     from pipeline.explain import explain
 
     message = None if os.environ.get("CAVIAR_TRACEBACK") == "1" else explain(error, sys.argv[1:])
     if message is None:
         raise error
-    print(message, file=sys.stderr)
+    print_error(message)  # it may quote a file from elsewhere
     sys.exit(1 if lacked(error) else 2)
 
 

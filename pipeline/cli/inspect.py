@@ -17,7 +17,7 @@ from pipeline.cli.sources.words import check_output, parted
 from pipeline.cli.views.data import Data
 from pipeline.cli.views.model import ModelFile
 from pipeline.cli.views.samples import draw
-from pipeline.cli.views.text import clean, portable, print_json
+from pipeline.cli.views.text import clean, portable, print_error, print_json
 from pipeline.cli.views.tree import Tree
 from pipeline.data.examples import Examples
 from pipeline.data.formats.hdf5 import read as hdf5_reader
@@ -98,9 +98,9 @@ def run(options: argparse.Namespace) -> int:
         draw(examples, options.picture)
         print(f"picture: {clean(options.picture)}", file=sys.stderr if options.json else sys.stdout)
     if checksum == hdf5.CHANGED:
-        print(hdf5.changed(path), file=sys.stderr)
+        print_error(hdf5.changed(path))
     elif problem:
-        print(problem, file=sys.stderr)
+        print_error(problem)
     return 2 if problem or checksum == hdf5.CHANGED else 0
 
 

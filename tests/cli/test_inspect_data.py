@@ -14,6 +14,7 @@ from pipeline.cli.views.data import Data
 from pipeline.data.examples import Examples
 from pipeline.data.rows import SAMPLE_BYTES
 from tests.cli.conftest import Counting, wrong
+from tests.conftest import here
 
 CSV = "length,colour,good,class\n1.5,red,true,b\n2.5,blue,false,a\n,red,true,b\n"
 
@@ -101,6 +102,18 @@ def test_a_changed_file_is_shown_and_refused(run, tmp_path):
     done = run("inspect", out)
     assert (done.status, "CHANGED" in done.out, "1,437" in done.out) == (2, True, True)
     assert "checksum mismatch" in done.err
+
+
+def test_a_name_in_a_file_moves_no_cursor(run, tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["a\x1b[31m/inputs"] = np.zeros((2, 2))
+        file["a\x1b[31m/labels"] = [b"\xff", b"a"]
+    done = run("inspect", tmp_path / "t.h5")
+    assert (done.status, "\x1b" in done.out) == (2, False)
+    assert done.err.startswith(f"{tmp_path / 't.h5'}: a\ufffd[31m/labels holds text that is not UTF-8;")
+    trained = here("dataset=hdf5", f"dataset.file={tmp_path / 't.h5'}", "tracking=none", cwd=tmp_path)
+    assert trained.returncode == 2
+    assert "a\ufffd[31m/" in trained.stderr and "\x1b" not in trained.stderr
 
 
 def test_a_data_set_by_name(run, tmp_path):

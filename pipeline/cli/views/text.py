@@ -31,6 +31,12 @@ def warn(message: str) -> None:
     print(f"warning: {clean(message)}", file=sys.stderr)
 
 
+def print_error(message: object) -> None:
+    """A line or two on stderr, which may quote a file from elsewhere."""
+    for line in str(message).splitlines():
+        print(clean(line), file=sys.stderr)
+
+
 def show(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str, words: int) -> None:
     """Prints a table; the first `words` columns are text and stand on the left, the others numbers on the right."""
     # A pipe has no width; rich would squeeze the table into 80 columns.
