@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from pipeline.cli.sources.words import check_output, parted
 from pipeline.cli.views.text import clean, warn
+from pipeline.data.formats.written import LEFT_OUT
 from pipeline.errors import InputError, first_line, one_of
 from pipeline.limits import Number
 
@@ -71,6 +72,10 @@ def run(options: argparse.Namespace) -> int:
     written = path.stat().st_size
     size = f"{written / 2**20:,.1f} MB" if written >= 2**20 else f"{written / 2**10:,.0f} kB"
     print(f"{clean(path)}: {splits.describe().rpartition(', ')[0]}")
+    described = splits.attributes.get("columns")
+    for column, what in described.items() if isinstance(described, dict) else ():
+        if str(what).startswith(LEFT_OUT):
+            print(f"column {clean(repr(column))}: {clean(what)}")
     print(f"{size} on disk, {written / splits.nbytes:.0%} of that")
     print(f"train on it:  {_command(path)}")
     return 0

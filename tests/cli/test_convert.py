@@ -316,6 +316,13 @@ def test_what_is_an_override(word, expected):
     assert is_override(word) is expected
 
 
+def test_a_column_that_is_left_out_is_named(run, tmp_path):
+    (tmp_path / "t.csv").write_text(",b,label\n" + "".join(f"{i},{i % 7},{'xy'[i % 2]}\n" for i in range(40)))
+    done = run("convert", "dataset=csv", f"dataset.file={tmp_path / 't.csv'}", "dataset.label=label", tmp_path / "t.h5")
+    assert (done.status, done.out.splitlines()[1]) == (0, "column '': left out: it has no name and numbers the rows")
+    assert load(tmp_path / "t.h5").train.inputs.shape == (32, 1)
+
+
 def test_data_without_classes_is_refused_before_it_is_written(run, tmp_path):
     wrong(run("convert", "dataset=quadratic", tmp_path / "q.h5"), "dataset=quadratic has no classes")
     assert not list(tmp_path.iterdir())

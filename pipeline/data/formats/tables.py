@@ -17,7 +17,7 @@ from pipeline.data.formats.columns import Column, is_numeric, listed, override, 
 from pipeline.data.formats.naming import LABEL_COLUMNS, label_column
 from pipeline.data.formats.reader import reader
 from pipeline.data.formats.summary import table_summary
-from pipeline.data.formats.written import check_heading, index_columns
+from pipeline.data.formats.written import LEFT_OUT, check_heading, index_columns
 from pipeline.data.notation import PLAIN, Notation
 from pipeline.data.rows import InMemory
 from pipeline.data.splits import Splits
@@ -119,7 +119,7 @@ def read(
     if missing == "drop":
         columns = _complete(path, columns, label)
     encoding = Encoding((), label, (*drop, *indexes), notation)
-    left_out = {name: f"left out: {what}" for name, what in indexes.items()}
+    left_out = {name: f"{LEFT_OUT}{what}" for name, what in indexes.items()}
     return _encoded(path, columns, encoding, left_out, memory, "parquet" if binary else "csv")
 
 

@@ -16,6 +16,8 @@ from pipeline.data.formats.columns import is_numeric, kind, listed
 from pipeline.data.notation import PLAIN, Notation, column_names
 from pipeline.errors import InputError
 
+LEFT_OUT = "left out: "  # begins what is said of a column that is no input
+
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name, in Parquet
 _NOTHING = ("na", "n/a", "nan", "none", "null")  # what an example may lack
 _NAMELESS = re.compile(r"(Unnamed: 0)?")  # and the first column of a CSV file whose heading is empty
