@@ -18,7 +18,7 @@ from pipeline.cli.views.data import Data
 from pipeline.cli.views.model import ModelFile
 from pipeline.cli.views.samples import draw
 from pipeline.cli.views.text import clean, portable, print_error, print_json
-from pipeline.cli.views.tree import Tree
+from pipeline.cli.views.tree import UNREADABLE, Tree
 from pipeline.data.examples import Examples
 from pipeline.data.formats.hdf5 import read as hdf5_reader
 from pipeline.data.formats.reader import Reader, parts_of, reader_of, readers, survey, takes
@@ -90,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
         items = contents[0].items if examples and isinstance(contents[0], Tree) else []
         if references := [item.name for item in items if item.reference]:
             print(f"in other files, which are not read: {clean(first_of(references))}")
+        if unreadable := [item.name for item in items if item.dtype == UNREADABLE]:
+            print(f"of a type that can't be read: {clean(first_of(unreadable))}")
     if options.picture:
         if not examples:
             hint = f"; name them: inspect dataset=hdf5 dataset.file={title} dataset.inputs=KEY dataset.labels=KEY"

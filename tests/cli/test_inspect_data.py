@@ -237,6 +237,14 @@ def test_a_model_has_no_examples_to_draw(run, model, tmp_path):
     assert (done.status, "holds no examples with labels" in done.err) == (2, True)
 
 
+def test_a_member_of_an_unreadable_type_is_named_beside_the_examples(run, tmp_path):
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["inputs"], file["labels"] = np.zeros((4, 2)), np.arange(4) % 2
+        h5py.h5d.create(file.id, b"stamp", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((4,)))
+    done = run("inspect", tmp_path / "t.h5")
+    assert (done.status, done.out.splitlines()[-1]) == (0, "of a type that can't be read: stamp")
+
+
 def test_of_examples_with_other_names_one_is_told_how_to_draw_them(run, tmp_path):
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["pictures"], file["kinds"] = np.zeros((40, 4, 4, 1), np.uint8), np.arange(40) % 2

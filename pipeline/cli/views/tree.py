@@ -13,6 +13,8 @@ from pipeline.cli.views.text import brief, in_words, print_fact, show, size
 
 Attributes = Mapping[str, Any]
 
+UNREADABLE = "(unreadable)"  # a type that NumPy has not
+
 
 @dataclass(frozen=True)
 class Item:
@@ -82,7 +84,7 @@ def _dtype(dataset: h5py.Dataset) -> str:
     try:
         return str(dataset.dtype)
     except TypeError:  # times, and whatever else NumPy has not
-        return "(unreadable)"
+        return UNREADABLE
 
 
 def _attributes(item: h5py.HLObject) -> Attributes:
@@ -93,7 +95,7 @@ def _attributes(item: h5py.HLObject) -> Attributes:
         try:
             values[key] = item.attrs[key]
         except (OSError, TypeError, ValueError):
-            values[key] = "(unreadable)"
+            values[key] = UNREADABLE
     return values
 
 
