@@ -3,10 +3,10 @@
 Of a model that classifies also the precision and recall of each class, and what it confuses.
 INPUT is a part of a data set in conf/dataset (digits:test, digits:validation[0:100]), an .npz or .h5 file with inputs
 and labels (`x` and `y`, or `inputs` and `labels`), FILE.h5:PART with these in a group of the file, a .csv or .parquet
-file, whose columns a model takes by their names, a folder of images, a folder a class, or a file of a format of your
-own. Of a file that has a part `test`, as `convert` writes it, that is meant. dataset.KEY=VALUE goes to the reader of
-the file. Without INPUT: the test split that the model was trained beside; a warning says if that data is no longer
-the same.
+file or a folder of Parquet files, whose columns a model takes by their names, a folder of images, a folder a class, or
+a file of a format of your own. Of a file that has a part `test`, as `convert` writes it, that is meant.
+dataset.KEY=VALUE goes to the reader of the file. Without INPUT: the test split that the model was trained beside; a
+warning says if that data is no longer the same.
 What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
 and `allowed_targets=[...]`.
 """

@@ -1,9 +1,9 @@
 """Says what a file or a data set holds: a model, a training state, examples with labels, or anything in HDF5.
 
 FILE is model.h5: its description, layers and checksum; state.h5: how far training is; examples in .h5, .npz, .npy,
-.csv, .parquet, a folder of images or a format of your own, or dataset=NAME with its keys: shapes, types, values and how
-many there are of each class; or any other HDF5 file: its datasets and attributes. dataset.KEY=VALUE goes to the reader
-of the file.
+.csv, .parquet, a folder of Parquet files or of images or a format of your own, or dataset=NAME with its keys: shapes,
+types, values and how many there are of each class; or any other HDF5 file: its datasets and attributes.
+dataset.KEY=VALUE goes to the reader of the file.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Says what a model predicts of each example: its class and how probable that is, or what value its head gives.
 
 INPUT is FILE.npy, FILE.npz, FILE.csv (numbers, with or without a header line), FILE.parquet, FILE.h5, FILE.h5:KEY or,
-of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an image, a folder of images, or a file of
-a format of your own; or a part of a data set in conf/dataset: digits:test, digits:test[17], digits:validation[0:10].
-A model that learned from a table takes the columns of another by their names. dataset.KEY=VALUE goes to the reader of
-the file. Inputs are raw: normalisation is in the model.
+of a file that `convert` wrote, FILE.h5:PART (FILE.h5 means its part `test`), an image, a folder of Parquet files or of
+images, or a file of a format of your own; or a part of a data set in conf/dataset: digits:test, digits:test[17],
+digits:validation[0:10]. A model that learned from a table takes the columns of another by their names.
+dataset.KEY=VALUE goes to the reader of the file. Inputs are raw: normalisation is in the model.
 What a training command said of your own code is said here, too: --config-dir, `+heads...`, `+metrics...`, `+formats...`
 and `allowed_targets=[...]`.
 """

@@ -254,6 +254,22 @@ def test_parts_in_files_of_their_own_are_encoded_alike(run, tmp_path):
     wrong(run("inspect", *words, own), "test.csv: the column 'color' has 'purple' in row 3 of 5; this model knows blue")
 
 
+def test_a_folder_of_parquet_files_is_a_table_for_every_command(run, model, tmp_path):
+    write_parquet(tmp_path / "all.parquet", ROWS)
+    (parts := tmp_path / "parts").mkdir()
+    for i in range(2):
+        write_parquet(parts / f"{i}.parquet", ROWS[60 * i : 60 * i + 60])
+    assert predictions(run, model, parts) == predictions(run, model, tmp_path / "all.parquet")
+    assert json.loads(run("evaluate", model, parts, "--json").out)["n"] == N
+    columns = json.loads(run("inspect", parts, "--json").out)["columns"]
+    assert [column["name"] for column in columns] == NAMES
+    words = ["dataset=file", f"dataset.file={parts}"]
+    assert run("convert", *words, "dataset.label=species", "dataset.drop=[id]", tmp_path / "t.h5").status == 0
+    done = run("convert", *words, "+dataset.survey=true", tmp_path / "u.h5")
+    wrong(done, f"dataset.survey=True: the reader of {parts} takes label, drop, ")
+    assert "labelled" not in done.err
+
+
 KEPT = ["dataset.label=species", "dataset.drop=[id]", "dataset.categorical=[zip]"]
 
 

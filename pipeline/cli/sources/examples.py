@@ -41,8 +41,8 @@ def read_input(text: str | None, words: Sequence[str], model: SavedModel, *, lab
         forms = "FILE.npz or FILE.h5" if labelled else "FILE.npy, FILE.npz, FILE.h5"
         raise InputError(
             f"INPUT={text} is not understood. It is {forms}, FILE.h5:{'PART' if labelled else 'KEY'}, FILE.csv, "
-            "FILE.parquet, a folder of images, or a part of a data set: DATASET:SPLIT, DATASET:SPLIT[i] or "
-            f"DATASET:SPLIT[a:b].\nData sets: {', '.join(names())}. Splits: {', '.join(NAMES)}."
+            "FILE.parquet, a folder of such files or of images, or a part of a data set: DATASET:SPLIT, "
+            f"DATASET:SPLIT[i] or DATASET:SPLIT[a:b].\nData sets: {', '.join(names())}. Splits: {', '.join(NAMES)}."
         )
     if not path.exists():
         raise InputError(f"{path}: there is no such file.")

@@ -24,6 +24,8 @@ from pipeline.targets import locate
 
 AUTO = "auto"  # the format that the suffix says
 FOLDER = "/"  # in the place of a suffix
+PARQUET = ".parquet"  # files of one table may be many, in a folder
+INTERNAL = ("labelled", "survey")  # what commands give a reader, and no user
 Parts = Callable[[Path], dict[str, dict[str, str]]]
 
 
@@ -72,10 +74,19 @@ def reader_of(path: Path, formats: Mapping[str, str], name: str = AUTO) -> Reade
         known = _by_suffix(formats)
         if ends := [suffix for suffix in known if suffix != FOLDER and path.name.lower().endswith(suffix)]:
             return known[max(ends, key=len)]
-        return known.get(FOLDER) if path.is_dir() else None
+        return _reader_of_folder(path, known) if path.is_dir() else None
     if name not in formats:
         raise one_of("dataset.format", name, [AUTO, *formats])
     return readers(formats)[name]
+
+
+def _reader_of_folder(path: Path, known: Mapping[str, Reader]) -> Reader | None:
+    """That of folders, unless what lies within are Parquet files without anything for that one."""
+    folders = known.get(FOLDER)
+    within = {file.suffix.lower() for file in path.rglob("*")}
+    if PARQUET in within and within.isdisjoint(getattr(folders, "suffixes", ())):
+        return known.get(PARQUET, folders)
+    return folders
 
 
 def takes(read: Callable[..., Any], key: str) -> bool:
@@ -103,9 +114,9 @@ def read_examples(read: Reader, path: Path, keys: Mapping[str, object], offered:
 
     Raises InputError for keys that it does not take, and unless it returns Examples with arrays of numbers.
     """
-    allowed = [name for name in inspect.signature(read).parameters if name != "path"]
+    allowed = [name for name in inspect.signature(read).parameters if name not in ("path", *INTERNAL)]
     for key, value in keys.items():
-        if not takes(read, key):
+        if key in INTERNAL or not takes(read, key):
             listed = ", ".join(allowed) or "nothing"
             raise InputError(f"dataset.{key}={value}: the reader of {path} takes {listed}.{nearest(key, allowed)}")
     examples = read(path, **{key: value for key, value in {**offered, **keys}.items() if takes(read, key)})

@@ -15,7 +15,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.cli.views.tree import Tree
-from pipeline.data.formats import file, hdf5, npy, npz, tables
+from pipeline.data.formats import file, hdf5, images, npy, npz, tables
+from pipeline.data.formats.reader import reader_of
 from pipeline.errors import InputError
 
 N = 40
@@ -170,6 +171,23 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path, name):
     assert splits.attributes["features"] == ["x", "year"]
     rows = np.concatenate([part.inputs.load() for part in splits.parts.values()])
     np.testing.assert_array_equal(rows[np.argsort(rows[:, 0])], np.stack([X[:, 0], 2000 + np.arange(N) % 4], 1))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["cat/0.png", "dog/0.png"], images.read),
+        (["cat/0.png", "dog/0.png", "metadata.parquet"], images.read),  # as others publish images
+        (["year=1/a.parquet", "year=2/a.parquet", "_SUCCESS"], tables.read),
+        ([], images.read),
+    ],
+)
+def test_the_reader_of_a_folder_is_that_of_the_files_in_it(tmp_path, names, expected):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    formats = {name: f"pipeline.data.formats.{name}.read" for name in ("images", "tables")}
+    assert reader_of(tmp_path, formats) is expected
 
 
 @pytest.mark.parametrize(("columns", "lacks", "has"), [(["x", "label", "z"], "2020", "2021"), (["x"], "2021", "2020")])
