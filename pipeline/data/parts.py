@@ -64,7 +64,9 @@ def divide(own: Mapping[str, Examples], fractions: Mapping[str, float], seed: in
     Raises InputError for labels that are no classes or mean other ones than in training, for parts of different shapes
     or kinds of numbers, and for classes too rare to be divided.
     """
-    train, names = own["train"], _class_names(own)
+    train = own["train"]
+    own = {name: _by_name(part, train) for name, part in own.items()}
+    names = _class_names(own)
     labels = {name: _numbered(part, names) for name, part in own.items()}
     _check_names(own)
     index = {name: np.arange(len(part)) for name, part in own.items()}
@@ -159,6 +161,14 @@ def _check_names(own: Mapping[str, Examples]) -> None:
                         f"{part.where}: {part.label_key} has other class names than the labels to train on: "
                         f"class {i} is {theirs!r}, in {train.where} it is {ours!r}; number the classes alike."
                     )
+
+
+def _by_name(part: Examples, train: Examples) -> Examples:
+    """With the names of its labels for their numbers, if the labels to train on are names, such as those of an HDF5
+    enumeration that does not count from 0."""
+    if train.class_names or not _is_text(train) or _is_text(part) or not part.class_names:
+        return part
+    return replace(part, targets=np.array(part.class_names, object)[_numbered(part, part.class_names)])
 
 
 def _numbered(part: Examples, names: tuple[str, ...]) -> np.ndarray:

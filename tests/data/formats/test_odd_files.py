@@ -130,6 +130,19 @@ def test_the_names_of_an_enumeration_are_those_of_the_classes(write, labels, nam
     np.testing.assert_array_equal(splits.train.labels, splits.train.inputs.load()[:, 0] // 2 % 2)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_numbers_that_have_names_are_labels_beside_names(write, swapped):
+    """An enumeration that counts from 0 beside one that does not."""
+    dense = h5py.enum_dtype({"no": int(swapped), "yes": int(not swapped)}, "i1")
+    gaps = write("gaps.h5", x=X, y=(5 + 4 * Y).astype(CODES))
+    other = write("dense.h5", x=X, y=(Y ^ swapped).astype(dense))
+    keys = COMMON | {"inputs": "x", "labels": "y"}
+    for train, test in ((gaps, other), (other, gaps)):
+        splits = hdf5.hdf5(file=str(train), **keys | {"test": {"file": str(test)}})
+        assert set(splits.class_names) == {"no", "yes"}
+        assert [splits.class_names[label] for label in splits.test.labels] == [("no", "yes")[y] for y in Y]
+
+
 TABLE = {"drop": [], "categorical": [], "missing": "error", "validation_fraction": 0.2, "test_fraction": 0.2}
 TABLE |= {"memory": "auto", "seed": 0, "label": "label"}
 
