@@ -14,14 +14,14 @@ from typing import Any
 from pipeline.errors import InputError
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """JSON has no NaN or infinity; a reader in another language would stop at Python's. They become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -71,7 +71,7 @@ class JsonLines:
 
     def append(self, *records: Mapping[str, object]) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
-        data = b"".join(json.dumps(_finite(record)).encode() + b"\n" for record in records)
+        data = b"".join(json.dumps(finite(record)).encode() + b"\n" for record in records)
         with blaming(Path(self._file.name)):
             before = self._file.seek(0, os.SEEK_END)
             if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it

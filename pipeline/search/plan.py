@@ -159,7 +159,15 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     staged = next((name for name, stage in sweep.stages.items() if stage.epochs is not None), None)
     if staged and "train.epochs" in keys.union(*(arm.space for arm in arms)):
         raise InputError(f"train.epochs does not apply: stage {staged} sets its own, sweep.stages.{staged}.epochs.")
+    empty = [arm.describe() for arm in arms if not arm.space]
+    if 0 < len(empty) < len(arms) and sweep.sampler.target == RANDOM.target:
+        listed = _listed(empty)
+        notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
     return Plan(arms, _stages(arms, sweep), pins, sweep.sampler, notes=tuple(notes))
+
+
+def _listed(arms: Sequence[str]) -> str:
+    return " | ".join(arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]])
 
 
 def _having(arms: Sequence[Arm], key: str) -> str | None:
@@ -170,8 +178,7 @@ def _having(arms: Sequence[Arm], key: str) -> str | None:
         raise next((error for error in errors if "Did you mean" in str(error)), errors[0])
     if len(having) == len(arms):
         return None
-    listed = having if len(having) < 4 else [*having[:2], "…", having[-1]]
-    return f"{key} is searched with {' | '.join(listed)}; the other arms have no such key"
+    return f"{key} is searched with {_listed(having)}; the other arms have no such key"
 
 
 def _stages(arms: Sequence[Arm], sweep: Sweep) -> list[Stage]:

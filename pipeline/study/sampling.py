@@ -1,9 +1,13 @@
 """The trials of a stage as its sampler asks for them: generation by generation, each told of before the next."""
 
+import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.errors import InputError
+from pipeline.jsonl import finite
 from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
 from pipeline.search.plan import Plan, search_of
@@ -11,6 +15,22 @@ from pipeline.search.samplers.sampler import Outcome, Point, blamed, make_sample
 from pipeline.search.space import Space, coordinates_of, params_at
 from pipeline.study.ledger import Ledger
 from pipeline.tracking.display import print_line
+
+
+def _lacking(trials: Sequence[Trial], begun: Sequence[Trial]) -> list[Trial]:
+    """Those of `trials` that are not among `begun`, which an earlier version may have asked in another order."""
+    had, new = Counter(map(_what, begun)), []
+    for trial in trials:
+        if had[_what(trial)]:
+            had[_what(trial)] -= 1
+        else:
+            new.append(trial)
+    return new
+
+
+def _what(trial: Trial) -> str:
+    """Equal for trials of the same values, also where one has been in the ledger."""
+    return json.dumps(finite([trial.arm, trial.params]), sort_keys=True)
 
 
 class Sampling:
@@ -23,7 +43,7 @@ class Sampling:
 
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
-        return self._ask(self._sampler.generation or self._stage.n_trials, 0)
+        return self._ask(self._sampler.generation or self._stage.n_trials)
 
     def different(self) -> int | None:
         """How many different trials the space has, where that is fewer than the first generation is to have."""
@@ -44,32 +64,33 @@ class Sampling:
         start, exhausted = 0, False
         while start < total and not exhausted:
             size = self._sampler.generation or total
-            trials = self._ask(size, len(ledger.trials) - max(0, len(begun) - start))
+            trials = self._ask(size)
             exhausted = len(trials) < min(size, total - start)
             if exhausted:
                 print_line(f"the space has no more than {start + len(trials)} different trials: each is tried once")
-            trials = trials[: total - start]  # the last generation is cut, and whole once the total has grown
-            if new := trials[max(0, len(begun) - start) :]:
-                ledger.ask(new)
+            # The last generation is cut, and whole once the total has grown.
+            n_new = max(0, min(start + size, total) - max(start, len(begun)))
+            if new := _lacking(trials, begun[start:])[:n_new]:
+                ledger.ask(replace(trial, number=len(ledger.trials) + i) for i, trial in enumerate(new))
                 begun = ledger.of_stage(self._stage.name)
-            if generation := begun[start : start + len(trials)]:
+            if generation := begun[start : start + size]:
                 yield generation
-            start += len(trials)
+            start += size
             if start < total and not exhausted:
                 ended = [ledger.trials[trial.number] for trial in generation]
                 outcomes = [self._outcome(trial, objective, epochs_of(trial)) for trial in ended]
                 with blamed(self._plan.sampler):
                     self._sampler.tell(outcomes)
 
-    def _ask(self, n: int, number: int) -> list[Trial]:
-        """Up to `n` trials, counted from `number`."""
+    def _ask(self, n: int) -> list[Trial]:
+        """Up to `n` trials, counted from 0."""
         trials = []
         with blamed(self._plan.sampler):
             for i, point in enumerate(self._sampler.ask(n)):
                 self._check(point)
                 params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
                 params = {**self._plan.arms[point.arm].crossed, **params}
-                trials.append(Trial(number + i, self._stage.name, point.arm, params))
+                trials.append(Trial(i, self._stage.name, point.arm, params))
         return trials
 
     def _check(self, point: Point) -> None:

@@ -174,6 +174,13 @@ def test_a_range_is_for_the_arms_that_have_its_key():
     assert plan_of("optimizer=sgd,adam", "optimizer.learning_rate=interval(0.5,0.9)").notes == ()
 
 
+def test_an_arm_without_anything_searched_is_said_to_be_tried_once():
+    line = ["optimizer=sgd,adam", "optimizer.beta_1=interval(0.5,0.9)", "sweep.max_tier=0"]
+    note = "nothing is searched with optimizer=sgd: each is tried once a stage, the other arms get the rest"
+    assert plan_of(*line).notes[1:] == (note,)
+    assert plan_of("optimizer=sgd,adam", "sweep.max_tier=0").notes == ()
+
+
 @pytest.mark.parametrize(
     ("lines", "seeds"),
     [(["seed=3"], [3]), (["seed=2,1"], [2, 1]), (["optimizer=sgd,adam", "seed=1,2"], [1, 2, 1, 2])],

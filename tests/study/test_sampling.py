@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.objective import Objective
-from pipeline.records import Ended, EpochEnded
+from pipeline.records import Ended, EpochEnded, Trial
 from pipeline.schema import Target
 from pipeline.search.plan import Arm, Plan, Stage
 from pipeline.search.samplers.sampler import Outcome
@@ -75,9 +75,10 @@ def node(**arguments):
     return Target("climber_for_tests.Climber", arguments)
 
 
-def plan_of(sampler, n_trials, arms=2, space=SPACE):
+def plan_of(sampler, n_trials, arms=2, space=SPACE, second=None):
     crossed = [{"optimizer": name} for name in ("adam", "sgd", "lion")[:arms]]
-    made = [Arm(values, SimpleNamespace(config=SimpleNamespace(seed=0)), space) for values in crossed]
+    spaces = [space, space if second is None else second, space]
+    made = [Arm(values, SimpleNamespace(config=SimpleNamespace(seed=0)), own) for values, own in zip(crossed, spaces)]
     return Plan(made, [Stage("first", n_trials, None, True)], [], sampler)
 
 
@@ -204,6 +205,22 @@ def test_a_stage_ends_where_the_sampler_has_no_more(climber, tmp_path, capsys, s
     ledger.close()
     assert trials == sizes
     assert capsys.readouterr().out.count(f"the space has no more than {sum(sizes)} different trials") == 1
+
+
+@pytest.mark.parametrize("space", [{KIND: SPACE[KIND]}, {RATE: SPACE[RATE]}], ids=["small", "large"])
+def test_copies_that_an_earlier_version_asked_stay_and_nothing_else_is_lost(tmp_path, space):
+    """An arm without anything searched was tried anew for each point of the other."""
+    plans = [plan_of(RANDOM, n, space=space, second={}) for n in (4, 7)]
+    copy = {"optimizer": "sgd"}
+    points = [t.params for t in Sampling(plans[1], 0, plans[1].spaces).first() if t.params != copy]
+    begun = [(0, 0, points[0]), (1, 1, copy), (2, 0, points[1]), (3, 1, copy)]
+    ledger = opened(tmp_path)
+    ledger.ask(Trial(number, "first", arm, params) for number, arm, params in begun)
+    rest = [(4 + i, 0, params) for i, params in enumerate(points[2:5])]
+    for plan, expected in zip(plans, (begun, [*begun, *rest])):
+        trials = next(Sampling(plan, 0, plan.spaces).generations(ledger, Objective(), epochs_of))
+        assert [(t.number, t.arm, t.params) for t in trials] == expected
+    ledger.close()
 
 
 def test_the_first_generation_is_known_before_anything_is_asked(climber, tmp_path):

@@ -19,7 +19,7 @@ def draw(seed: int, stage: int, point: int, attempt: int, key: str) -> float:
 
 class Random(Sampler):
     """Every arm is tried on its draw before the next point. Arms of one seed share their draws and so compare in pairs;
-    those of another seed repeat the search elsewhere. Where a seed has nothing new left its arms get no more.
+    those of another seed repeat the search elsewhere. An arm that has nothing new left gets no more.
     """
 
     def __init__(self, search: Search) -> None:
@@ -37,29 +37,32 @@ class Random(Sampler):
         }
         while True:
             drawn = {seed: iter(next(source, ())) for seed, source in sources.items()}
-            points = [Point(arm, at) for arm, seed in enumerate(seeds) for at in itertools.islice(drawn[seed], 1)]
+            asked = ((arm, at) for arm, seed in enumerate(seeds) for at in itertools.islice(drawn[seed], 1))
+            points = [Point(arm, at) for arm, at in asked if at is not None]
             if not points:
                 return
             yield from points
 
 
-def _draws(spaces: Sequence[Space], seed: int, stage: int) -> Iterator[list[dict[str, float]]]:
-    """The points of one seed, each as coordinates in all of `spaces`.
+def _draws(spaces: Sequence[Space], seed: int, stage: int) -> Iterator[list[dict[str, float] | None]]:
+    """The points of one seed, each as coordinates in all of `spaces`: None in one that has had the same values.
 
-    A point that has been is drawn again, so that a small space of choices is not tried twice; the end is where 1,000
-    draws find nothing new.
+    A point that is new in none is drawn again, so that a small space of choices is not tried twice; the end is where
+    1,000 draws find nothing new.
     """
-    seen: set[str] = set()
+    seen: list[set[str]] = [set() for _ in spaces]
     for point in itertools.count():
         for attempt in range(1000):
             drawn = [
                 {key: dist.place(draw(seed, stage, point, attempt, key)) for key, dist in space.items()}
                 for space in spaces
             ]
-            params = repr([params_at(space, at) for space, at in zip(spaces, drawn, strict=True)])
-            if params not in seen:
+            params = [repr(params_at(space, at)) for space, at in zip(spaces, drawn, strict=True)]
+            new = [values not in had for values, had in zip(params, seen, strict=True)]
+            if any(new):
                 break
         else:
             return
-        seen.add(params)
-        yield drawn
+        for values, had in zip(params, seen, strict=True):
+            had.add(values)
+        yield [at if is_new else None for at, is_new in zip(drawn, new, strict=True)]

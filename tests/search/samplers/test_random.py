@@ -144,6 +144,25 @@ def test_a_small_space_is_tried_whole_and_once(space, size, seed):
     assert len(two_arms) == 2 * size
 
 
+@pytest.mark.parametrize(
+    ("spaces", "per_arm"),
+    [
+        ([{}, {RATE: SPACE[RATE]}], [1, 23]),
+        ([{}, {RATE: SPACE[RATE]}, {}], [1, 22, 1]),
+        ([{DEPTH: Choice((1, 2))}, {RATE: SPACE[RATE]}], [2, 22]),
+        ([{}, {DEPTH: Choice((1, 2, 3))}], [1, 3]),
+        ([{DEPTH: Choice((1, 2))}, {UNITS: Choice((8, 16, 32))}], [2, 3]),
+        ([{}, {}], [1, 1]),
+    ],
+)
+def test_an_arm_that_has_tried_all_leaves_the_others_their_trials(spaces, per_arm):
+    points = drawn(spaces, 24, seed=0, stage=0)
+    assert len({repr(point) for point in points}) == len(points)
+    assert [sum(arm == i for arm, _ in points) for i in range(len(spaces))] == per_arm
+    for n in range(len(points)):
+        assert drawn(spaces, n, seed=0, stage=0) == points[:n]
+
+
 def test_no_trials_are_no_points():
     assert drawn([SPACE], 0, seed=0, stage=0) == []
 
