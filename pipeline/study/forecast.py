@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
@@ -28,6 +30,7 @@ class Cost:
     epoch: float  # seconds of one trial's epoch
     memory: float  # bytes
     together: bool  # whether its trials train as one computation, or each by itself
+    measured: bool = True  # or taken to lie between others that were
 
     def jobs(self, epochs: float, rungs: int, scale: float) -> list[float]:
         """Seconds of each piece that a worker takes. epochs: of each trial, on the average; at each of `rungs` the
@@ -40,8 +43,8 @@ class Cost:
 def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> int:
     """Prints the plan and the forecast; runs no trial and writes nothing into output_dir. Returns the exit status.
 
-    The forecast needs a worker, which builds the models and times a few steps of each kind of cohort.
-    Raises InputError for a config that can't be trained.
+    The forecast needs a worker, which builds the models and times a few steps of a few kinds of cohorts.
+    Raises InputError if one of these can't be trained; the other kinds are not tried.
     """
     config = plan.config
     if (different := Sampling(plan, 0, plan.spaces).different()) is not None:
@@ -62,7 +65,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
-        with waiting("measuring a few steps of each kind of cohort"):
+        with waiting("measuring a few steps of cohorts"):
             costs = _measured(cohorts, config, running)
     finally:
         running.close()
@@ -74,14 +77,14 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
 
 
 def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, executor: Executor) -> list[Cost] | str:
-    """The cost of every cohort. Cohorts alike are measured once, a few kinds in all; others are taken to be like the
-    measured kind that is next to theirs in size. The reason if one can't be measured."""
+    """The cost of every cohort. Cohorts alike are measured once, a few kinds in all, the one with the most work first;
+    an epoch of another kind lies between those of its measured neighbours. The reason if one can't be measured."""
     kinds: dict[tuple[float, int, str], list[int]] = {}
     for place, (trials, widest) in enumerate(cohorts):
-        kinds.setdefault((width(widest), len(trials), cohort_key(widest)), []).append(place)
+        kinds.setdefault((work(widest), len(trials), cohort_key(widest)), []).append(place)
     common, ordered = conditions(config), [kinds[kind] for kind in sorted(kinds, reverse=True)]
     n = min(MEASURED, len(ordered))
-    chosen = sorted({round(i * (len(ordered) - 1) / max(1, n - 1)) for i in range(n)})  # the largest, too, if several
+    chosen = sorted({round(i * (len(ordered) - 1) / max(1, n - 1)) for i in range(n)})
     first = [ordered[i][0] for i in chosen]
     results = answers(
         executor, [MeasureJob(place, cohorts[place][1], len(cohorts[place][0]), common) for place in first]
@@ -98,18 +101,22 @@ def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, execu
     costs, shown = [], 0
     for i, places in enumerate(ordered):
         nearest = min(chosen, key=lambda other: abs(other - i))
-        answer = measured[ordered[nearest][0]]
+        answer, alike = measured[ordered[nearest][0]], cohorts[ordered[nearest][0]][1]
         summary, together = answer.summary, answer.summary.mode != "solo"
+        known = [(work(cohorts[place][1]), measured[place].epoch) for place in first]
+        epoch = answer.epoch if i == nearest else between(work(cohorts[places[0]][1]), known)
+        larger = max(1.0, held(cohorts[places[0]][1]) / held(alike))
         for place in places:
             trials = cohorts[place][0]
             at_once = min(summary.at_once, len(trials))
-            costs.append(Cost(len(trials), answer.start, answer.epoch, at_once * summary.bytes_a_trial, together))
+            memory = at_once * summary.bytes_a_trial * larger
+            costs.append(Cost(len(trials), answer.start, epoch, memory, together, i == nearest))
             if i == nearest and shown < SHOWN:
                 shown += 1
                 fits = f"; {at_once} at once fit into memory" if together and at_once < len(trials) else ""
                 print_line(cohort_line(CohortPlanned(tuple(trials), summary)) + fits)
     if shown < len(costs):
-        like = f", {len(ordered) - len(chosen)} kinds of them taken to cost what these do"
+        like = f", {len(ordered) - len(chosen)} kinds of them not tried, only taken to cost as these do"
         print_line(f"  … and {len(costs) - shown} more{like if len(ordered) > len(chosen) else ''}")
     return costs
 
@@ -128,8 +135,26 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
         most = max(most, min(workers, len(jobs)))
     memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
     upto = "up to " if config.train.early_stopping else ""
+    if not all(cost.measured for cost in costs):
+        upto = "about "
     print_line(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
     print_line(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
+
+
+def work(config: Config) -> float:
+    """How much an epoch of a trial takes beside others: it has a step for each batch."""
+    return width(config) / config.train.batch_size
+
+
+def held(config: Config) -> float:
+    """How much memory a trial takes beside others: activations are of a batch."""
+    return width(config) * config.train.batch_size
+
+
+def between(at: float, known: Sequence[tuple[float, float]]) -> float:
+    """The second number at a first one, on the lines between the pairs that are known; beyond the last it stays."""
+    first, second = np.transpose(sorted(known))
+    return float(np.interp(at, first, second))
 
 
 def mean_epochs(epochs: int, rungs: Sequence[int], factor: int) -> float:
