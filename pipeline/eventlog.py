@@ -47,12 +47,6 @@ def epochs_of(folder: Path) -> list[EpochEnded]:
     return list({e.epoch: e for e in events_of(folder) if isinstance(e, EpochEnded)}.values())
 
 
-def effort_of(folder: Path) -> tuple[int, float]:
-    """How many epochs a trial has trained, and the seconds that they took."""
-    epochs = epochs_of(folder)
-    return len(epochs), sum(epoch.seconds for epoch in epochs)
-
-
 def diagnoses_of(folder: Path) -> Diagnoses:
     """What a trial recorded of its layers with train.diagnostics=true; epoch 0 is before training."""
     events = (e for e in events_of(folder) if isinstance(e, EpochEnded | Diagnosed))

@@ -49,9 +49,9 @@ def check_arguments(key: str, target: Target) -> None:
             takes = f"it takes {first_of(accepted.names)}" if accepted.names else "it takes no key"
             raise InputError(f"{where}{name} is no argument of {target.target}: {takes}.{hint}")
     # What the runner reads itself it gives to a target that takes it, too.
-    given = {*target.arguments, *(name for name in own if getattr(target, name) is not None)}
+    present = {*target.arguments, *(name for name in own if getattr(target, name) is not None)}
     for name in accepted.names:
-        if name in accepted.required and name not in given:
+        if name in accepted.required and name not in present:
             add = f" Add +{key}.{name}=VALUE." if dotted else ""
             raise InputError(f"{where}{name} is missing: {target.target} needs it.{add}")
 

@@ -98,7 +98,7 @@ def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, execu
             return answer.reason
         assert isinstance(answer, Measurement)
         measured[place] = answer
-    costs, shown = [], 0
+    costs, printed = [], 0
     for i, places in enumerate(ordered):
         nearest = min(chosen, key=lambda other: abs(other - i))
         answer, alike = measured[ordered[nearest][0]], cohorts[ordered[nearest][0]][1]
@@ -111,13 +111,13 @@ def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, execu
             at_once = min(summary.at_once, len(trials))
             memory = at_once * summary.bytes_a_trial * larger
             costs.append(Cost(len(trials), answer.start, epoch, memory, together, i == nearest))
-            if i == nearest and shown < SHOWN:
-                shown += 1
+            if i == nearest and printed < SHOWN:
+                printed += 1
                 fits = f"; {at_once} at once fit into memory" if together and at_once < len(trials) else ""
                 print_line(cohort_line(CohortPlanned(tuple(trials), summary)) + fits)
-    if shown < len(costs):
+    if printed < len(costs):
         like = f", {len(ordered) - len(chosen)} kinds of them not tried, only taken to cost as these do"
-        print_line(f"  … and {len(costs) - shown} more{like if len(ordered) > len(chosen) else ''}")
+        print_line(f"  … and {len(costs) - printed} more{like if len(ordered) > len(chosen) else ''}")
     return costs
 
 

@@ -39,9 +39,10 @@ def plan_of(now: Composed, overrides: Sequence[str]) -> Plan:
                 f"{line} does not apply: repeat={folder} trains what {folders.config_file(folder)} says.\n"
                 f"To change it, take the overrides in {folders.config_file(folder).with_name('overrides.yaml')}."
             )
-    composed = _of_folder(folder, now)
-    if first := Composed.from_file(folders.config_file(folder)).config.repeat:  # it repeats another one itself
+    recorded = _recorded(folder, now)
+    if first := recorded.config.repeat:  # it repeats another one itself
         return plan_of(now.with_values({"repeat": first}), overrides)
+    composed = _as_now(recorded, now)
     groups = groups_of(folder)
     if not groups:
         raise InputError(f"repeat={folder}: this trial never began.")
@@ -107,18 +108,22 @@ def _cohort(folder: Path, group: Grouped, now: Composed) -> FormerCohort:
     if own not in group.trials:
         raise InputError(f"repeat={folder}: the folder was renamed; in its sweep it is called by its trial's number.")
     paths = {number: folder if number == own else folder.parent / str(number) for number in group.trials}
-    configs = {number: _of_folder(path, now).config for number, path in paths.items()}
+    configs = {number: _as_now(_recorded(path, now), now).config for number, path in paths.items()}
     places = tuple(configs[number] for number in group.trials)
     return FormerCohort(group.epoch, places, group.trials.index(own), str(group.mode))
 
 
-def _of_folder(folder: Path, now: Composed) -> Composed:
+def _recorded(folder: Path, now: Composed) -> Composed:
     path = folders.config_file(folder)
     if not path.is_file():
         raise InputError(
             f"repeat={now.config.repeat}: {path} is missing. Give the folder of a trial, outputs/sweeps/NAME/N, "
             "beside those of the trials that it trained with."
         )
-    composed = Composed.from_file(path).with_settings_of(now)
+    return Composed.from_file(path)
+
+
+def _as_now(recorded: Composed, now: Composed) -> Composed:
+    composed = recorded.with_settings_of(now)
     check(composed.config)
     return composed

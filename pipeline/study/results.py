@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.checks import naming
-from pipeline.eventlog import effort_of, epochs_of, events_of
+from pipeline.eventlog import epochs_of, events_of
 from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
 from pipeline.records import DataFacts, Ended, ExportJob, Failure, Status, TestJob, TestResult, Trial, ended_metrics
@@ -134,12 +134,11 @@ def conclude_sweep(
 
 
 def _row(study: Study, trial: Trial) -> leaderboard.Row:
-    folder = study.trial_folder(trial)
-    epochs, seconds = effort_of(folder)
+    epochs = epochs_of(study.trial_folder(trial))
     metrics: Mapping[str, float | None] = ended_metrics(trial)
     if trial.status is None and epochs:
-        metrics = max((epoch.metrics for epoch in epochs_of(folder)), key=study.objective.score)
-    return leaderboard.Row(trial, metrics, epochs, seconds)
+        metrics = max((epoch.metrics for epoch in epochs), key=study.objective.score)
+    return leaderboard.Row(trial, metrics, len(epochs), sum(epoch.seconds for epoch in epochs))
 
 
 def _export(study: Study, executor: Executor) -> bool:
