@@ -81,3 +81,9 @@ def declared(config: Config, max_tier: int) -> Space:
                 name = f"{group}.{key}"
                 space[name] = distribution(parse([f"{name}={entry.range}"])[0], config.scales)
     return space
+
+
+def tiers(config: Config) -> dict[str, int]:
+    """The tier of each key for which the config declares a range, searched or not."""
+    groups = ("dataset", "model", "optimizer", "schedule", "train")
+    return {f"{group}.{key}": entry.tier for group in groups for key, entry in getattr(config, group).search.items()}
