@@ -13,35 +13,28 @@ from pipeline import locks
 from pipeline.errors import InputError
 from pipeline.events import STATUSES
 from pipeline.jsonl import JsonLines, read
-from pipeline.records import Ended, Paused, TestResult, Trial
+from pipeline.records import DataFacts, Ended, Paused, TestResult, Trial
+
+NAME = "ledger"
 
 
-class Ledger:
-    """Opens or creates `folder`/ledger and replays it; it is a subscriber of its study.
+class History:
+    """What a ledger says, for a reader: nothing is locked, so that a sweep may be looked at while it runs.
 
-    what, otherwise: how a message calls the study, and what it advises. file: None for a trial by itself, whose
-    events.jsonl says all that there is to know.
-    Raises InputError if another process has the study open.
+    path: None for a ledger of which nothing was written.
     """
 
-    def __init__(
-        self, folder: Path, *, what: str, otherwise: str = "Wait for it.", file: str | None = "ledger"
-    ) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.header: Mapping[str, object] | None = None
         self.identity: str | None = None  # which tells the sweep from any other, of the same name or folder
         self.parent_run: str | None = None
+        self.data: list[DataFacts] = []  # of each arm, so far as a reader of the sweep wants to know
+        self.versions: Mapping[str, str] = {}  # of the libraries, when the sweep was started last
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
         self.regions: dict[str, Sequence[Mapping[str, str]]] = {}
         self.trials: dict[int, Trial] = {}
-        try:
-            self._lock = locks.exclusive(folder / ".lock", wait=False)
-        except BlockingIOError:
-            raise InputError(f"{what} is running in another process. {otherwise}") from None
-        self._adding = threading.Lock()  # the recorder's thread notes what it has stored
-        self._file: JsonLines | None = None
-        if file:
-            self._replay(folder / file)
-            self._file = JsonLines(folder / file, durable=True)
+        if path:
+            self._replay(path)
 
     def _replay(self, path: Path) -> None:
         for number, record in enumerate(read(path), start=1):
@@ -60,6 +53,12 @@ class Ledger:
                 if record["run_id"] != self.parent_run:  # a new one has no runs yet
                     self.trials = {number: replace(trial, run_id=None) for number, trial in self.trials.items()}
                 self.parent_run = record["run_id"]
+            case "data":
+                self.data = [
+                    DataFacts(a["fingerprint"], a["description"], {}, {}, (), tuple(a["validation_counts"]))
+                    for a in record["arms"]
+                ]
+                self.versions = record["versions"]
             case "tested":
                 self.tested[record["trial"]] = TestResult(record["metrics"], record["n"])
             case "region":
@@ -86,6 +85,27 @@ class Ledger:
         """Sets facts of the trial that a record is of."""
         self.trials[record["trial"]] = replace(self.trials[record["trial"]], **facts)
 
+    def of_stage(self, stage: str) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.stage == stage]
+
+
+class Ledger(History):
+    """Opens or creates `folder`/ledger and replays it; it is a subscriber of its study.
+
+    what, otherwise: how a message calls the study, and what it advises. file: None for a trial by itself, whose
+    events.jsonl says all that there is to know.
+    Raises InputError if another process has the study open.
+    """
+
+    def __init__(self, folder: Path, *, what: str, otherwise: str = "Wait for it.", file: str | None = NAME) -> None:
+        try:
+            self._lock = locks.exclusive(folder / ".lock", wait=False)
+        except BlockingIOError:
+            raise InputError(f"{what} is running in another process. {otherwise}") from None
+        super().__init__(folder / file if file else None)
+        self._adding = threading.Lock()  # the recorder's thread notes what it has stored
+        self._file = JsonLines(folder / file, durable=True) if file else None
+
     def _add(self, *facts: dict[str, object]) -> None:
         """Appends facts durably, then takes them as true."""
         with self._adding:
@@ -103,6 +123,14 @@ class Ledger:
 
     def note_parent_run(self, run_id: str) -> None:
         self._add({"record": "tracking", "run_id": run_id})
+
+    def note_data(self, arms: Sequence[DataFacts], versions: Mapping[str, str]) -> None:
+        """What is trained on, and with what, as far as a report says it."""
+        known = [DataFacts(a.fingerprint, a.description, {}, {}, (), a.validation_counts) for a in arms]
+        if (known, versions) != (self.data, self.versions):
+            keys = ("fingerprint", "description", "validation_counts")
+            facts = [{key: getattr(arm, key) for key in keys} for arm in known]
+            self._add({"record": "data", "arms": facts, "versions": versions})
 
     def note_tested(self, number: int, result: TestResult) -> None:
         """The test split was read for a trial, which is not done again."""
@@ -146,9 +174,6 @@ class Ledger:
             case _:
                 return
         self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch})
-
-    def of_stage(self, stage: str) -> list[Trial]:
-        return [trial for trial in self.trials.values() if trial.stage == stage]
 
     def close(self) -> None:
         if self._file:

@@ -19,6 +19,7 @@ from pipeline.study import folders
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study
 from pipeline.tracking.display import print_line
+from pipeline.versions import library_versions
 
 
 def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
@@ -46,6 +47,8 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
             _check_same(what, anew, compatibility.with_entries(before, now), now)
         if not plan.single and ledger.identity is None:
             ledger.identify(uuid.uuid4().hex)
+        if not plan.single:
+            ledger.note_data(data, library_versions())
         study = Study(plan, folder, ledger)
         _take_ends(study)
         _take_up(study)

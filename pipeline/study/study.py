@@ -19,6 +19,7 @@ from pipeline.study import folders
 from pipeline.study.cohorts import cohorts, conditions
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
+from pipeline.study.ranking import ranked
 from pipeline.study.sampling import Sampling
 from pipeline.tracking.subscriber import Occurrence, StageBegan, Subscriber
 from pipeline.workers import devices
@@ -157,12 +158,7 @@ class Study:
 
     def ranked(self) -> list[Trial]:
         """Every trial that ended, best first; those that failed or diverged come last, in order of number."""
-
-        def key(trial: Trial) -> tuple[bool, float, float, bool, int]:
-            score = self.objective.score(records.ended_metrics(trial))
-            return trial.status not in SCORED, -score[0], -score[1], trial.status != "completed", trial.number
-
-        return sorted((t for t in self.ledger.trials.values() if t.status is not None), key=key)
+        return ranked(self.ledger.trials.values(), self.objective)
 
     def _trials(self, numbers: Sequence[int]) -> list[Trial]:
         return [self.ledger.trials[number] for number in numbers]

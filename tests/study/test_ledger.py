@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.jsonl import read
-from pipeline.records import Ended, EpochEnded, Interrupted, Paused, TestResult, Trial
-from pipeline.study.ledger import Ledger
+from pipeline.records import DataFacts, Ended, EpochEnded, Interrupted, Paused, TestResult, Trial
+from pipeline.study.ledger import History, Ledger
 from tests.conftest import PATIENCE
 
 HEADER = {"data": "abc", "arms": {"0": {"space": {"optimizer/learning_rate": "interval(0, 1)"}, "config": {}}}}
@@ -254,4 +254,18 @@ def test_a_killed_holder_leaves_no_lock_behind(tmp_path):
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=PATIENCE).returncode == -9
     ledger = opened(tmp_path)
     assert ledger.parent_run == "r"
+    ledger.close()
+
+
+def test_a_reader_needs_no_lock_and_sees_what_was_noted(tmp_path):
+    ledger = Ledger(tmp_path, what="s")
+    facts = DataFacts("f", "1 row", {"a": "number"}, {"b": 1}, (), (3, 4))
+    for _ in range(2):
+        ledger.note_data([facts], {"numpy": "2"})  # once
+    ledger.ask([Trial(0, "all", 0, {"x": 1})])
+    history = History(tmp_path / "ledger")
+    assert history.data == [DataFacts("f", "1 row", {}, {}, (), (3, 4))]
+    assert history.versions == {"numpy": "2"}
+    assert history.trials == ledger.trials
+    assert (tmp_path / "ledger").read_text().count('"data"') == 1
     ledger.close()
