@@ -16,6 +16,7 @@ from pipeline.schema import Config, leaves
 from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders
 from pipeline.study.figure import draw_figure
+from pipeline.study.importance import conclude_importance
 from pipeline.study.interruption import Stop
 from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
 from pipeline.study.study import Study
@@ -96,6 +97,8 @@ def conclude_sweep(
         title, table = leaderboard.table(measured, metric, keys, console.width)
         print_line(title)
         console.print(table)
+        if not stop.requested:
+            conclude_importance(study, recorder)
     if winner is not None:
         best, facts = winner.metrics[metric], data[winner.arm]
         summary[f"best_{metric}"] = best
