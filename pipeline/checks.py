@@ -36,7 +36,8 @@ def check(config: Config) -> None:
     head, metric = head_of(config), config.sweep.metric
     (direction,) = (m.direction for m in head.metrics if f"val_{m.name}" == metric)
     if config.sweep.direction != direction:
-        raise InputError(f"sweep.metric={metric} is to be {direction}d: add sweep.direction={direction}.")
+        given = config.sweep.direction
+        raise InputError(f"sweep.direction={given}: {metric} is to be {direction}d. Leave sweep.direction out.")
     if (smoothing := config.train.label_smoothing) and not head.classifies:
         raise InputError(
             f"train.label_smoothing={smoothing}: with model.head={head.name} there are no labels to smooth. "

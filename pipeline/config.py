@@ -18,6 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pipeline import compatibility, secret
 from pipeline.building import built
 from pipeline.errors import InputError, first_line, first_of, nearest
+from pipeline.heads.lookup import resolve_aim
 from pipeline.limits import LIMITS, Number
 from pipeline.schema import MAPS, OPEN, Config, Plain, leaves, own_keys
 from pipeline.signatures import accepted_by
@@ -84,8 +85,12 @@ class Composed:
 
     @property
     def yaml(self) -> str:
-        """Not resolved: a secret from the environment stays there."""
-        return OmegaConf.to_yaml(self._node)
+        """Not resolved, but for what the sweep aims at: a secret from the environment stays there."""
+        node, sweep = self._node.copy(), self._base.resolved.get("sweep", {})
+        OmegaConf.set_readonly(node, False)
+        for key in {"metric", "direction"} & set(sweep):
+            OmegaConf.update(node, f"sweep.{key}", sweep[key], merge=False)
+        return OmegaConf.to_yaml(node)
 
     def kind_of(self, key: str) -> str:
         """What stands under a dotted key: `value`, `group`, or `nothing`."""
@@ -150,7 +155,8 @@ class _Base:
             if isinstance(written, str) and "${" in written and isinstance(LIMITS.get(key), Number):
                 *path, last = key.split(".")
                 section = reduce(getitem, path, values)
-                section[last] = _number(section[last])  # type: ignore[index]
+                section[last] = _number(section[last])
+        resolve_aim(values)
         return values
 
     @cached_property
@@ -162,9 +168,11 @@ class _Base:
         untyped = DictConfig(self.written)  # the mask is no number
         OmegaConf.register_new_resolver("oc.env", _mask, replace=True)
         try:
-            return _resolved(untyped)
+            values = _resolved(untyped)
         finally:
             secret.install()
+        resolve_aim(values)
+        return values
 
     @cached_property
     def _references(self) -> list[str] | None:
@@ -177,6 +185,8 @@ class _Base:
 
     def uses(self, keys: Collection[str]) -> bool:
         """Whether something in the config is taken from one of the keys, from within it or around it."""
+        if "model.head" in keys and "auto" in self.written.get("sweep", {}).values():
+            return True
         if self._references is None:
             return bool(keys)
         pairs = [(f"{key}.", f"{name}.") for key in keys for name in self._references]
@@ -194,14 +204,14 @@ def _mask(*words: object) -> str:
     return f"${{oc.env:{','.join(map(str, words))}}}"
 
 
-def _resolved(node: DictConfig) -> Mapping[str, Any]:
+def _resolved(node: DictConfig) -> Plain:
     try:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         if isinstance(error, MissingMandatoryValue):
             raise InputError(f"{error.full_key} is not given: add {error.full_key}=VALUE.") from None
         raise InputError(f"{error.full_key or 'config'}: {first_line(error)}") from None
-    home: Mapping[str, Any] = _at_home(values)
+    home: Plain = _at_home(values)
     return home
 
 

@@ -99,7 +99,7 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "device.name": ("auto", "cpu", "gpu", "multi_gpu", "tpu"),
     "device.visible": Number(0, integer=True, nullable=True),
     "device.precision": ("float32", "mixed_float16", "mixed_bfloat16"),
-    "sweep.direction": ("maximize", "minimize"),
+    "sweep.direction": ("auto", "maximize", "minimize"),
     "sweep.n_trials": Number(1, 100_000, integer=True, nullable=True),
     "sweep.max_tier": Number(0, 4, integer=True),
     "sweep.points": Number(1, 10_000, integer=True, nullable=True),

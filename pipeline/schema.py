@@ -128,8 +128,8 @@ class Sweep:
     sampler: Target = Target(MISSING)  # makes a pipeline.search.samplers.sampler.Sampler
     n_trials: int | None = None
     max_tier: int = 2
-    metric: str = MISSING
-    direction: str = MISSING
+    metric: str = "auto"  # resolved where the config is: what the head aims at
+    direction: str = "auto"  # resolved likewise: maximize or minimize, which the metric says
     dry_run: bool = False
     points: int | None = None
     keep: float | None = None  # the best fraction of a stage's trials, whose box is the next stage's space

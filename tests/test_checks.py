@@ -65,7 +65,7 @@ def test_a_head_without_classes_is_measured_by_its_loss(default, metric):
 @pytest.mark.parametrize(("metric", "direction"), [("val_loss", "maximize"), ("val_accuracy", "minimize")])
 def test_a_metric_has_its_direction(default, metric, direction):
     wrong = changed(changed(default, "sweep.metric", metric), "sweep.direction", direction)
-    with pytest.raises(InputError, match=f"sweep.metric={metric} is to be .*d: add sweep.direction="):
+    with pytest.raises(InputError, match=f"sweep.direction={direction}: {metric} is to be .*d. Leave"):
         check_record(wrong)
 
 

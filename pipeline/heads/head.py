@@ -26,7 +26,7 @@ class Head(ABC):
 
     outputs: ClassVar[str]  # what the model's last axis holds, for messages
     loss_axis: ClassVar[str] = "loss"  # what the axis of a picture of the loss says
-    own_metrics: ClassVar[tuple[str, ...]] = ()  # names of what is recorded beside the loss
+    own_metrics: ClassVar[tuple[str, ...]] = ()  # names of what is recorded beside the loss; a sweep aims at the first
     classifies: ClassVar[bool] = False  # whether targets are labels, and predictions probabilities of classes
     normalizes: ClassVar[bool] = True  # whether inputs are normalised; not where they mean something as they are
     prediction: ClassVar[str] = "value"  # what a prediction is called, if no class

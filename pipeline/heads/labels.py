@@ -37,7 +37,7 @@ class LabelHead(Head):
         elif n_classes:
             hint = "Give it examples of a second class: there is nothing to tell apart."
         else:  # for data with classes no head that ignores them: it would train, and learn nothing of them
-            hint = "Data without classes are for costs: model=quadratic sweep.metric=val_loss sweep.direction=minimize."
+            hint = "Data without classes are for costs: model=quadratic."
         raise InputError(f"model.head={self.name} is for {expected} classes; this data set has {n_classes}. {hint}")
 
     def predictions(self, results: np.ndarray) -> np.ndarray:

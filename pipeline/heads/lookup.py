@@ -60,11 +60,30 @@ def make_head(
         raise one_of("sweep.metric", objective, [f"val_{key}" for key in (*own, *suiting)])
     recorded[aim] = _metric(aim, metrics)
     if not recorded[aim].suits(bare):
-        raise InputError(
-            f"sweep.metric={objective}: with model.head={name} there is none. "
-            "Use sweep.metric=val_loss sweep.direction=minimize."
-        )
+        raise InputError(f"sweep.metric={objective}: with model.head={name} there is none. Use sweep.metric=val_loss.")
     return replace(bare, metrics=tuple(recorded.values()))
+
+
+def resolve_aim(config: dict[str, Any]) -> None:
+    """Writes what a sweep aims at into a plain config where that is `auto`: the head's own metric, or its loss; the
+    metric's direction. Raises InputError where no metric follows.
+
+    A config whose head or metrics lie outside `allowed_targets` stays as it is: nothing of it may be imported, and
+    it is refused when it is checked.
+    """
+    sweep, model = config.get("sweep") or {}, config.get("model") or {}
+    if "auto" not in (sweep.get("metric"), sweep.get("direction")) or "head" not in model:
+        return
+    name, maps = model["head"], {kind: config[kind] for kind in KINDS}
+    targets, allowed = [*maps["heads"].values(), *maps["metrics"].values()], tuple(config["allowed_targets"])
+    if not all(str(target).startswith(allowed) for target in targets):
+        return
+    if sweep["metric"] == "auto":
+        own = make_head(name, **maps).own_metrics
+        sweep["metric"] = f"val_{own[0]}" if own else "val_loss"
+    if sweep["direction"] == "auto":
+        metrics = make_head(name, **maps, objective=sweep["metric"]).metrics
+        sweep["direction"] = next(m.direction for m in metrics if f"val_{m.name}" == sweep["metric"])
 
 
 def _metric(name: str, metrics: Mapping[str, str]) -> Metric:

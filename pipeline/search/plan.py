@@ -154,6 +154,11 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         arms.append(Arm(chosen, composed, _space(composed, own, keys)))
     notes = [note for override in sampled if (note := _having(arms, override.key_or_group))]
     sweep = arms[0].config.sweep
+    if len(aims := {arm.config.sweep.metric: arm for arm in arms}) > 1:
+        listed = ", ".join(f"{metric} with {arm.describe()}" for metric, arm in aims.items())
+        raise InputError(
+            f"sweep.metric=auto: arms aim at different metrics ({listed}). Give one, sweep.metric=val_loss."
+        )
     if not sweep.stages:
         raise InputError("sweep.stages is empty: give at least one stage, as in conf/sweep/random.yaml.")
     staged = next((name for name, stage in sweep.stages.items() if stage.epochs is not None), None)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.checks import check
 from pipeline.config import Composed
@@ -210,8 +211,11 @@ def test_code_that_imports_keras_at_once_is_refused(tmp_path):
         (["train.metrics=[distance]"], "train.metrics=distance: with model.head=softmax there is none."),
         (["sweep.metric=val_recal"], "Allowed: val_loss, val_accuracy, val_recall. Did you mean 'val_recall'?"),
         (["sweep.metric=val_distance"], "sweep.metric=val_distance: with model.head=softmax there is none."),
-        (["sweep.metric=val_recall", "sweep.direction=minimize"], "sweep.metric=val_recall is to be maximized: add"),
-        (["model.head=squared", "sweep.metric=val_distance"], "sweep.metric=val_distance is to be minimized: add"),
+        (
+            ["sweep.metric=val_recall", "sweep.direction=minimize"],
+            "sweep.direction=minimize: val_recall is to be maximized.",
+        ),
+        (["model.head=squared", "sweep.metric=val_distance", "sweep.direction=maximize"], "is to be minimized. Leave"),
         (["model.head=squared", "train.label_smoothing=0.1", *DISTANCE[1:]], "there are no labels to smooth"),
     ],
 )
@@ -220,3 +224,27 @@ def test_a_mistake_is_refused_in_a_line(lines, message):
         check(with_own(*lines).config)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "aim"),
+    [
+        ([], ("val_accuracy", "maximize")),
+        (["model.head=sigmoid", "dataset=spirals"], ("val_accuracy", "maximize")),
+        (["model.head=cost"], ("val_loss", "minimize")),
+        (["sweep.metric=val_loss"], ("val_loss", "minimize")),
+        (["sweep.metric=val_recall"], ("val_recall", "maximize")),
+        (["model.head=squared"], ("val_distance", "minimize")),
+    ],
+)
+def test_a_sweep_aims_at_what_its_head_says(lines, aim):
+    node = with_own(*lines)
+    for what in (node.config.plain(), node.record, yaml.safe_load(node.yaml)):
+        assert (what["sweep"]["metric"], what["sweep"]["direction"]) == aim
+
+
+def test_a_sweep_of_a_forbidden_head_imports_nothing():
+    lines = ["+heads.mine=os.path.join", "model.head=mine"]
+    assert with_own(*lines).config.sweep.metric == "auto"
+    with pytest.raises(InputError, match=r"heads.mine=os.path.join is not allowed"):
+        check(with_own(*lines).config)
