@@ -107,6 +107,7 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "sweep.margin": Number(0, nullable=True),
     "sweep.stages.*.n_trials": Number(1, integer=True, nullable=True),
     "sweep.stages.*.epochs": Number(1, integer=True, nullable=True),
+    "sweep.stages.*.tiers": Number(1, 4, integer=True, nullable=True),
     "executor.kind": ("local", "inline"),
     "executor.workers": Number(1, integer=True, nullable=True),
     "executor.max_restarts": Number(0, integer=True),

@@ -114,6 +114,7 @@ class StageSettings:
     n_trials: int | None = None  # None: an even share of what sweep.n_trials leaves
     epochs: int | None = None  # None: train.epochs
     refine: bool = True  # false: the whole space anew, not the region that the stage before left
+    tiers: int | None = None  # keys up to this tier are searched, the others as the config has them; None: all
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from pipeline.config import Composed
 from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.records import Repeat, Trial
-from pipeline.schema import Config, Sweep, Target
+from pipeline.schema import Config, StageSettings, Sweep, Target
 from pipeline.search.halving import rungs
 from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, blamed, make_sampler
 from pipeline.search.space import Interval, Params, Space
+from pipeline.search.tiers import applicable, freed
 
 Compose = Callable[[list[str]], Composed]
 NOT_SEARCHED = (
@@ -57,6 +58,7 @@ class Stage:
     n_trials: int
     epochs: int | None  # None: train.epochs
     refine: bool  # searches the region that the stage before left; otherwise the whole space anew
+    tiers: int | None = None  # keys up to this tier are searched; None: all
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class Plan:
     def spaces(self) -> list[Space]:
         """The whole space of each arm."""
         return [arm.space for arm in self.arms]
+
+    def free(self, stage: Stage) -> list[Space]:
+        """What a stage may search of each arm, in its whole range."""
+        return [freed(arm.space, arm.config, stage.tiers) for arm in self.arms]
 
     def epochs(self, stage: Stage) -> int:
         return stage.epochs or self.config.train.epochs
@@ -168,7 +174,8 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     if 0 < len(empty) < len(arms) and sweep.sampler.target == RANDOM.target:
         listed = _listed(empty)
         notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
-    return Plan(arms, _stages(arms, sweep), pins, sweep.sampler, notes=tuple(notes))
+    settings, left_out = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
+    return Plan(arms, _stages(arms, sweep, settings), pins, sweep.sampler, notes=(*notes, *left_out))
 
 
 def _listed(arms: Sequence[str]) -> str:
@@ -186,19 +193,20 @@ def _having(arms: Sequence[Arm], key: str) -> str | None:
     return f"{key} is searched with {_listed(having)}; the other arms have no such key"
 
 
-def _stages(arms: Sequence[Arm], sweep: Sweep) -> list[Stage]:
+def _stages(arms: Sequence[Arm], sweep: Sweep, settings: Mapping[str, StageSettings]) -> list[Stage]:
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
     anything is written."""
-    n_trials = sizes({name: stage.n_trials for name, stage in sweep.stages.items()}, sweep.n_trials)
-    if any(s.refine for s in list(sweep.stages.values())[1:]) and (sweep.keep is None or sweep.margin is None):
+    n_trials = sizes({name: stage.n_trials for name, stage in settings.items()}, sweep.n_trials)
+    if any(s.refine for s in list(settings.values())[1:]) and (sweep.keep is None or sweep.margin is None):
         raise InputError("a sweep of several stages needs sweep.keep and sweep.margin.")
-    spaces, stages = [arm.space for arm in arms], []
-    for index, (name, stage) in enumerate(sweep.stages.items()):
+    stages = []
+    for index, (name, stage) in enumerate(settings.items()):
+        spaces = [freed(arm.space, arm.config, stage.tiers) for arm in arms]
         sampler = make_sampler(sweep.sampler, search_of(arms, spaces, index, n_trials[name]))
-        if len(sweep.stages) > 1 and not sampler.staged:
+        if len(settings) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
         with blamed(sweep.sampler):
-            stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine))
+            stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine, stage.tiers))
     return stages
 
 

@@ -59,6 +59,10 @@ class Interval:
             scale.coordinate(high if scale.contains(high) else self.high),
         )
 
+    def contains(self, value: Any) -> bool:
+        """Whether it is a value between the two ends: a config may have a list, null, or what was never searched."""
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
     def coordinate(self, value: float) -> float:
         return self.scale.coordinate(value)
 
@@ -123,6 +127,9 @@ class Choice:
 
     def ends(self) -> tuple[float, float]:
         return 0, len(self.values)
+
+    def contains(self, value: Any) -> bool:
+        return repr(value) in map(repr, self.values)
 
     def coordinate(self, value: Any) -> float:
         return [repr(v) for v in self.values].index(repr(value))  # true, 1 and 1.0 are equal, and three values

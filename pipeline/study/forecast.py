@@ -9,6 +9,7 @@ from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
 from pipeline.search.plan import Plan
+from pipeline.search.tiers import by_tier, tiers_text
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.study.sampling import Sampling
 from pipeline.tracking.display import cohort_line, duration, print_line, waiting
@@ -47,19 +48,21 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     Raises InputError if one of these can't be trained; the other kinds are not tried.
     """
     config = plan.config
-    if (different := Sampling(plan, 0, plan.spaces).different()) is not None:
+    if (different := Sampling(plan, 0, plan.free(plan.stages[0])).different()) is not None:
         print_line(f"the space has no more than {different} different trials: each is tried once")
         stages = [replace(stage, n_trials=min(stage.n_trials, different)) for stage in plan.stages]
         plan = replace(plan, stages=stages)
     for stage in plan.stages:
         anew = "" if stage.refine else ", anew in the whole space"
+        anew = f", of {tiers_text(stage.tiers)}{anew}" if stage.tiers else anew
         print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
         if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     for arm in plan.arms:
         print_line(f"arm {arm.describe() or 'all'}:")
-        for key, dist in arm.space.items():
-            print_line(f"  {key}  {dist}")
+        for tier, part in by_tier(arm.space, arm.config).items():
+            for key, dist in part.items():
+                print_line(f"  tier {tier}  {key}  {dist}")
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))

@@ -31,7 +31,10 @@ class History:
         self.data: list[DataFacts] = []  # of each arm, so far as a reader of the sweep wants to know
         self.versions: Mapping[str, str] = {}  # of the libraries, when the sweep was started last
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
-        self.regions: dict[str, Sequence[Mapping[str, str]]] = {}
+        self.regions: dict[str, Sequence[Mapping[str, str]]] = {}  # of the stage after one, by arm
+        # Where such a region goes past the box before it, by arm: fields of pipeline.search.refine.Widening. An earlier
+        # version widened none, and noted nothing.
+        self.widened: dict[str, Sequence[Sequence[Mapping[str, object]]]] = {}
         self.trials: dict[int, Trial] = {}
         if path:
             self._replay(path)
@@ -63,6 +66,8 @@ class History:
                 self.tested[record["trial"]] = TestResult(record["metrics"], record["n"])
             case "region":
                 self.regions[record["stage"]] = record["arms"]
+                if "widened" in record:
+                    self.widened[record["stage"]] = record["widened"]
             case "asked":
                 self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
             case "started":
@@ -136,10 +141,12 @@ class Ledger(History):
         """The test split was read for a trial, which is not done again."""
         self._add({"record": "tested", "trial": number, "metrics": result.metrics, "n": result.n})
 
-    def note_region(self, stage: str, arms: Sequence[Mapping[str, str]]) -> None:
+    def note_region(
+        self, stage: str, arms: Sequence[Mapping[str, str]], wider: Sequence[Sequence[Mapping[str, object]]]
+    ) -> None:
         """Where the stage after `stage` looks, so that a reader sees why."""
         if stage not in self.regions:
-            self._add({"record": "region", "stage": stage, "arms": arms})
+            self._add({"record": "region", "stage": stage, "arms": arms, "widened": wider})
 
     def ask(self, trials: Iterable[Trial]) -> None:
         keys = ("stage", "arm", "params")

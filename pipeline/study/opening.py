@@ -158,6 +158,7 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
                 "epochs": s.epochs,
                 **({} if s is last else {"n_trials": s.n_trials}),
                 **({} if s.refine else {"refine": False}),
+                **({} if s.tiers is None else {"tiers": s.tiers}),
             }
             for s in plan.stages
         },

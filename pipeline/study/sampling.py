@@ -12,7 +12,8 @@ from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
 from pipeline.search.plan import Plan, search_of
 from pipeline.search.samplers.sampler import Outcome, Point, blamed, make_sampler
-from pipeline.search.space import Space, coordinates_of, params_at
+from pipeline.search.space import Params, Space, coordinates_of, params_at
+from pipeline.search.tiers import kept_fixed
 from pipeline.study.ledger import Ledger
 from pipeline.tracking.display import print_line
 
@@ -38,6 +39,10 @@ class Sampling:
 
     def __init__(self, plan: Plan, index: int, spaces: Sequence[Space]) -> None:
         self._plan, self._stage, self._spaces = plan, plan.stages[index], spaces
+        self._fixed: list[Params] = [
+            kept_fixed(arm.space, space, arm.composed.record) if len(space) < len(arm.space) else {}
+            for arm, space in zip(plan.arms, spaces, strict=True)
+        ]
         with blamed(plan.sampler):
             self._sampler = make_sampler(plan.sampler, search_of(plan.arms, spaces, index, self._stage.n_trials))
 
@@ -89,7 +94,7 @@ class Sampling:
             for i, point in enumerate(self._sampler.ask(n)):
                 self._check(point)
                 params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
-                params = {**self._plan.arms[point.arm].crossed, **params}
+                params = {**self._plan.arms[point.arm].crossed, **self._fixed[point.arm], **params}
                 trials.append(Trial(i, self._stage.name, point.arm, params))
         return trials
 

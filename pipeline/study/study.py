@@ -10,18 +10,17 @@ from pipeline import records
 from pipeline.checks import check
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.objective import Objective
-from pipeline.records import SCORED, Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
+from pipeline.records import Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
 from pipeline.search.halving import pruned
-from pipeline.search.plan import Plan, Stage
-from pipeline.search.refine import refine
-from pipeline.search.space import Space
+from pipeline.search.plan import Plan
 from pipeline.study import folders
 from pipeline.study.cohorts import cohorts, conditions
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.ranking import ranked
 from pipeline.study.sampling import Sampling
-from pipeline.tracking.subscriber import Occurrence, StageBegan, Subscriber
+from pipeline.study.staging import beginning, staged
+from pipeline.tracking.subscriber import Occurrence, Subscriber
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor
 
@@ -38,41 +37,24 @@ class Study:
 
     def run(self, executor: Executor, stop: Stop) -> None:
         """Runs every stage; returns early when `stop` is requested."""
-        stages, spaces = self.plan.stages, self.plan.spaces
-        for index, stage in enumerate(stages):
-            sampling = Sampling(self.plan, index, spaces)
+        for index, region in staged(self, executor, stop):
+            stage, sampling = self.plan.stages[index], Sampling(self.plan, index, region.spaces)
             for generation in sampling.generations(self.ledger, self.objective, self._epochs_of):
                 if stop.requested:
                     return
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
-                    self._tell(None, self._beginning(stage, spaces, generation))
+                    first = self.ledger.of_stage(stage.name)[0].number == generation[0].number
+                    self._tell(None, beginning(self.plan, stage, region, generation, first))
                 for before, rung in itertools.pairwise((0, *self.plan.rungs(stage), None)):
                     executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
                     if stop.requested:
                         return
                     if rung is not None:
                         self._prune(numbers, rung)
-            if index + 1 < len(stages):
-                spaces = self._refine(stage, spaces) if stages[index + 1].refine else self.plan.spaces
 
     def _epochs_of(self, trial: Trial) -> list[EpochEnded]:
         return epochs_of(self.trial_folder(trial))
-
-    def _beginning(self, stage: Stage, spaces: list[Space], generation: list[Trial]) -> StageBegan:
-        total, ended = len(generation), sum(trial.status is not None for trial in generation)
-        title = f"stage {stage.name}: {total} trials of up to {self.plan.epochs(stage)} epochs"
-        title += f", {ended} already ended" if ended else ""
-        if self.ledger.of_stage(stage.name)[0].number < generation[0].number:
-            return StageBegan(title, total, ended)  # a later generation looks where the first one did
-        regions: dict[str, list[str]] = {}
-        for arm, space in zip(self.plan.arms, spaces, strict=True):
-            region = ", ".join(f"{key} {dist}" for key, dist in space.items()) or "nothing to search"
-            regions.setdefault(region, []).append(arm.describe())
-        for region, arms in regions.items():  # twenty arms that look in one place are a line, not twenty
-            listed = arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]]
-            title += f"\n  {' | '.join(listed) + ': ' if any(arms) else ''}{region}"
-        return StageBegan(title, total, ended)
 
     def _prune(self, numbers: Sequence[int], rung: int) -> None:
         """Ends the trials that do not go on past a rung; their curves and weights stay."""
@@ -143,18 +125,6 @@ class Study:
     def _tell(self, trial: Trial | None, event: Occurrence) -> None:
         for subscriber in self.subscribers:
             subscriber.on(None if trial is None else self.ledger.trials[trial.number], event)
-
-    def _refine(self, stage: Stage, spaces: list[Space]) -> list[Space]:
-        """Each arm's next region."""
-        sweep = self.config.sweep
-        assert sweep.keep is not None and sweep.margin is not None  # make_plan has seen to it
-        ranked = [t for t in self.ranked() if t.stage == stage.name and t.status in SCORED]
-        regions = [
-            refine(space, [t.params for t in ranked if t.arm == i], self.plan.arms[i].space, sweep.keep, sweep.margin)
-            for i, space in enumerate(spaces)
-        ]
-        self.ledger.note_region(stage.name, [{key: str(dist) for key, dist in region.items()} for region in regions])
-        return regions
 
     def ranked(self) -> list[Trial]:
         """Every trial that ended, best first; those that failed or diverged come last, in order of number."""

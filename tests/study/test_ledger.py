@@ -33,7 +33,7 @@ STEPS = [
     lambda ledger: ledger.note_recorded(0, "r0"),
     lambda ledger: ledger.hand_out([1]),
     lambda ledger: ledger.on(trial(1), Ended(3.0, "failed", "why")),
-    lambda ledger: ledger.note_region("coarse", [{"a": "interval(0, 1)"}, {}]),
+    lambda ledger: ledger.note_region("coarse", [{"a": "interval(0, 1)"}, {}], [[], []]),
     lambda ledger: ledger.ask([trial(2)]),
     lambda ledger: ledger.hand_out([2]),
     lambda ledger: ledger.on(trial(2), Ended(4.0, "failed", "full", lacked="disk")),
@@ -55,7 +55,7 @@ RECORDS = [
     {"record": "recorded", "trial": 0, "run_id": "r0"},
     {"record": "started", "trial": 1},
     {"record": "ended", "trial": 1, "status": "failed", "reason": "why", "best_epoch": 0, "metrics": {}},
-    {"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}]},
+    {"record": "region", "stage": "coarse", "arms": [{"a": "interval(0, 1)"}, {}], "widened": [[], []]},
     {"record": "asked", "trial": 2, "stage": "coarse", "arm": 0, "params": trial(2).params},
     {"record": "started", "trial": 2},
     {"record": "ended", "trial": 2, "status": "failed", "reason": "full", "best_epoch": 0, "metrics": {}}
@@ -154,7 +154,7 @@ def test_who_lacked_disk_starts_again_unless_a_region_has_followed_from_it(tmp_p
     ledger.ask([trial(0)])
     ledger.on(trial(0), Ended(4.0, "failed", "full", lacked="disk"))
     assert [t.number for t in ledger.lacking()] == [0]
-    ledger.note_region(trial(0).stage, [{}])
+    ledger.note_region(trial(0).stage, [{}], [[]])
     assert ledger.lacking() == []
     ledger.close()
 
