@@ -17,10 +17,11 @@ targets, signatures       calling what a `_target_` names; what it takes, from i
 objective                 what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
 study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
-                          (cautions), the Hydra sweeper; repeating trains a trial again to the bit
+                          (cautions), the Hydra sweeper; repeating trains a trial again to the bit; reporting/ reads a
+                          sweep's folder for its report
 workers/                  executors (local, inline), the worker process, which device each worker gets, why one died
 tracking/                 subscribers: the terminal, MLflow; what earlier starts left in the store; the leaderboard,
-                          pictures
+                          pictures; report/ is the page of a sweep
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
                           trains one model, distributed on several devices; cohort, grouping and modes say which trials
                           fuse, trainers makes what trains them; fused/ is one computation; diagnostics/ measures layers

@@ -104,7 +104,7 @@ def beside(path: Path, suffix: str = "") -> Path:
 def remove_temporary(folder: Path) -> None:
     """Removes what killed processes left of it in `folder`, in which no other process writes now."""
     for path in folder.glob(".*"):
-        if re.fullmatch(r"\.(\.hydra|state|model|leaderboard\.csv|best\.yaml)\.\d+(\.h5)?", path.name):
+        if re.fullmatch(r"\.(\.hydra|state|model|leaderboard\.csv|best\.yaml|report\.html)\.\d+(\.h5)?", path.name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -85,7 +85,7 @@ def serve(clone):
 
 
 def test_the_table_has_the_commands_worth_knowing():
-    assert len(COMMANDS) == 16
+    assert len(COMMANDS) == 17
     assert SWEEP in COMMANDS
 
 
@@ -95,7 +95,7 @@ def test_the_table_has_the_commands_worth_knowing():
 def test_a_command_works(line, clone, serve):
     of_data = line.startswith("python -m pipeline") and "outputs/digits.h5" in line  # TensorFlow is not imported
     if "<name>" in line:
-        line = line.replace("<name>/<trial>", "first/0")
+        line = line.replace("<name>/<trial>", "first/0").replace("<name>", "first")
     elif "<time>" in line:
         line = line.replace("<time>", max((clone / "outputs/runs").iterdir()).name)
     elif line.startswith("python run.py"):

@@ -19,6 +19,7 @@ from pipeline.study.figure import draw_figure
 from pipeline.study.importance import conclude_importance
 from pipeline.study.interruption import Stop
 from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
+from pipeline.study.reporting.write import conclude_report
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import leaderboard, store
@@ -126,6 +127,7 @@ def conclude_sweep(
             recorder.open(runs.trial(trial))
     interrupted = stop.requested
     status: Status = "interrupted" if interrupted else "completed" if winner else "failed"
+    conclude_report(study.folder, recorder)
     recorder.summary(summary, {"status": status}, OWN_STATUS[status])
     if address := compare.publish(study, runs, recorder):
         print_line(f"compare:  {address}{store.ui_hint(study.config.tracking)}")

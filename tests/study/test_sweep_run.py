@@ -97,6 +97,25 @@ def test_best_yaml_names_the_winner_and_its_test_result(arms):
 
 
 @pytest.mark.slow
+def test_the_report_says_what_the_leaderboard_and_best_yaml_say(arms):
+    best = yaml.safe_load((arms[2] / "best.yaml").read_text())
+    page = (arms[2] / "report.html").read_text()
+    (record,) = json.loads(page.split('id="data">')[1].split("</script>")[0])["sweeps"]
+    trials, winner = record["trials"], record["winner"]
+    shown = {name: list(map(str, column)) for name, column in zip(record["metrics"], trials["metrics"])}
+    shown["trial"] = list(map(str, trials["number"]))
+    for name in ("trial", "val_accuracy", "val_loss"):
+        assert [row[name] for row in rows(arms[2])] == shown[name]
+    assert (winner["command"], winner["nearly"]) == (best["command"], best["overrides"])
+    assert {f"test_{k}": v for k, v in winner["test"]["metrics"].items()}.items() <= best["metrics"].items()
+    assert record["data"]["data"] in arms[1].stdout
+    assert record["versions"].keys() >= {"tensorflow", "keras"}
+    client = MlflowClient(f"sqlite:///{arms[0]}/outputs/mlflow.db")
+    (parent,) = client.search_runs(["1"], "tags.kind = 'sweep'")
+    assert "report.html" in [artifact.path for artifact in client.list_artifacts(parent.info.run_id)]
+
+
+@pytest.mark.slow
 def test_the_printed_command_trains_the_winner_again(arms):
     best = yaml.safe_load((arms[2] / "best.yaml").read_text())
     words = shlex.split(best["command"])

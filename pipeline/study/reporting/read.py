@@ -1,0 +1,186 @@
+"""A sweep's folder as its report shows it. Nothing is locked, trained or changed: the sweep may be running."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import compatibility
+from pipeline.errors import InputError
+from pipeline.objective import Objective
+from pipeline.overrides import to_text
+from pipeline.records import DataFacts, Trial
+from pipeline.schema import leaves
+from pipeline.search.space import Choice, Space
+from pipeline.secret import masked
+from pipeline.study import ledger
+from pipeline.study.ranking import ranked
+from pipeline.study.reporting.axes import make_axis, read_space
+from pipeline.study.reporting.pairs import arms_in_pairs
+from pipeline.study.reporting.trials import History, read_trial
+from pipeline.study.reporting.winner import describe_winner, tiers_of
+from pipeline.tracking.report.data import Box, Improvement, ParameterAxis, StageReport, SweepReport, TrialReport
+
+
+class Header:
+    """What a ledger of any version says of the sweep as a whole."""
+
+    def __init__(self, record: Any) -> None:
+        now = compatibility.current(record)
+        self.arms: Mapping[str, Any] = now["arms"]
+        self.order: Sequence[str] = now.get("order") or list(self.arms)
+        self.stages: Mapping[str, Any] = now["stages"]
+        strategy = now["strategy"]
+        self.objective = Objective(strategy["metric"], strategy["direction"])
+        self.sampler = str((strategy.get("sampler") or {}).get("_target_", "")).rpartition(".")[2]
+        self.fingerprint = str(now.get("data", ""))
+        self.ranges = [self._ranges(arm) for arm in self.order]
+        self.scales = [self.arms[arm].get("scales", {}) for arm in self.order]
+        self.spaces = [read_space(*pair) for pair in zip(self.ranges, self.scales, strict=True)]
+
+    def _ranges(self, arm: str) -> dict[str, str]:
+        return {key.replace("/", "."): text for key, text in self.arms[arm]["space"].items()}
+
+    def names(self) -> list[str]:
+        """Of the arms; of the only one there is none."""
+        return [name.replace("/", ".") for name in self.order] if len(self.order) > 1 else [""]
+
+    def fixed(self, searched: Sequence[str]) -> dict[str, str]:
+        """What all arms have in common, without what is searched."""
+        configs = [dict(leaves(self.arms[arm]["config"])) for arm in self.order]
+        same = {k: v for k, v in configs[0].items() if all(k in c and c[k] == v for c in configs)}
+        return {key: to_text(value) for key, value in same.items() if key not in searched}
+
+
+def read_sweep(folder: Path) -> SweepReport:
+    """Raises InputError if `folder` holds no sweep, or a damaged one."""
+    path = folder / ledger.NAME
+    if not path.is_file():
+        raise InputError(f"{folder}: no sweep was run there: it holds no {ledger.NAME}. Sweeps are in outputs/sweeps/.")
+    told = ledger.History(path)
+    if told.header is None:
+        raise InputError(f"{folder}: the sweep was ended before its first trial was chosen. Start it again.")
+    try:
+        header = Header(told.header)
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: what it says of the sweep is not understood. Restore the file.") from None
+    objective = header.objective
+    histories = {n: read_trial(trial, folder / str(n)) for n, trial in told.trials.items()}
+    order = ranked(told.trials.values(), objective)
+    open_ = [trial for trial in told.trials.values() if trial.status is None]
+    open_.sort(key=lambda trial: objective.score(histories[trial.number].metrics(objective)), reverse=True)
+    trials = [*order, *open_]
+    axes, places = _axes(header, trials, folder)
+    names = _metrics(histories.values(), objective.metric)
+    spaces = dict(_spaces_of_stages(header, told.regions))
+    best = next((trial for trial in order if trial.status == "completed"), None)
+    arms = header.names()
+    facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
+    return SweepReport(
+        name=folder.resolve().name,
+        folder=str(folder),
+        metric=objective.metric,
+        direction=objective.direction,
+        sampler=header.sampler,
+        metrics=names,
+        trials=[
+            _trial(histories[trial.number], objective, [axis[i] for axis in places]) for i, trial in enumerate(trials)
+        ],
+        axes=axes,
+        arms=arms,
+        stages=[_stage(name, spaces[name], header, axes) for name in header.stages],
+        pairs=arms_in_pairs(list(told.trials.values()), spaces, objective.metric, best.arm) if best else [],
+        progress=list(_progress(histories.values(), objective)),
+        winner=describe_winner(folder, best, order, objective, facts, histories, told.tested) if best else None,
+        data=_data(told.data, header, arms),
+        fixed=header.fixed([axis.key for axis in axes]),
+        versions=told.versions,
+    )
+
+
+def _axes(
+    header: Header, trials: Sequence[Trial], folder: Path
+) -> tuple[list[ParameterAxis], list[list[float | None]]]:
+    """Every crossed or searched key, in order of first appearance, and of each where the trials are."""
+    by_number = sorted(trials, key=lambda trial: trial.number)
+    keys = list(dict.fromkeys([*(k for t in by_number for k in t.params), *(k for r in header.ranges for k in r)]))
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    tiers = tiers_of(folder, by_number)
+    axes, places = [], []
+    for key, short in zip(keys, last, strict=True):
+        name = short if last.count(short) == 1 else key
+        texts = [ranges.get(key, "") for ranges in header.ranges]
+        axis, place = make_axis(key, name, header.spaces, trials, tiers.get(key), texts)
+        axes.append(axis)
+        places.append(place)
+    return axes, places
+
+
+def _metrics(histories: Sequence[History] | Any, metric: str) -> list[str]:
+    names = dict.fromkeys([metric, "val_loss"])
+    return list(names | dict.fromkeys(name for history in histories for name in history.curves()))
+
+
+def _trial(history: History, objective: Objective, coordinates: Sequence[float | None]) -> TrialReport:
+    return TrialReport(
+        history.trial,
+        history.metrics(objective),
+        coordinates,
+        [epoch.epoch for epoch in history.epochs],
+        history.curves(),
+        history.seconds,
+        history.begun,
+        history.ended,
+        history.parameters,
+        history.cohort,
+        history.rungs,
+    )
+
+
+def _spaces_of_stages(
+    header: Header, regions: Mapping[str, Sequence[Mapping[str, str]]]
+) -> Iterator[tuple[str, list[Space]]]:
+    """Where each stage looked, in each arm: the whole space, or the region that the stage before left."""
+    spaces = header.spaces
+    for name, stage in header.stages.items():
+        yield name, header.spaces if stage.get("refine") is False else spaces
+        if region := regions.get(name):
+            spaces = [read_space(*pair) for pair in zip(region, header.scales, strict=True)]
+
+
+def _stage(name: str, spaces: Sequence[Space], header: Header, axes: Sequence[ParameterAxis]) -> StageReport:
+    boxes = []
+    for arm, space in enumerate(spaces):
+        for place, axis in enumerate(axes):
+            if (dist := space.get(axis.key)) is None:
+                continue
+            if isinstance(dist, Choice):
+                at = [axis.choices.index(text) for v in dist.values if (text := to_text(v)) in axis.choices]
+                low, high = (min(at) - 0.4, max(at) + 0.4) if at else (0.0, 0.0)
+            else:
+                low, high = dist.scale.coordinate(dist.low), dist.scale.coordinate(dist.high)
+            boxes.append(Box(place, arm, low, high, str(dist)))
+    return StageReport(name, header.stages[name].get("epochs"), boxes)
+
+
+def _progress(histories: Sequence[History] | Any, objective: Objective) -> Iterator[Improvement]:
+    """How the best value so far grew with the epochs trained, and with time."""
+    ends = sorted((e.time, h.trial.number, e) for h in histories for e in h.epochs)
+    start = min((h.begun for h in histories if h.begun is not None), default=0.0)
+    best = (float("-inf"), float("-inf"))
+    for epochs, (time, number, epoch) in enumerate(ends, start=1):
+        score = objective.score(epoch.metrics)
+        if score[0] > best[0]:
+            best = score
+            yield Improvement(number, epochs, time - start, epoch.value(objective.metric))
+
+
+def _data(data: Sequence[DataFacts], header: Header, arms: Sequence[str]) -> dict[str, str]:
+    """What is known of the data, by heading: arms of one data set are a line."""
+    facts: dict[str, str] = {}
+    for arm, of_arm in zip(arms, data, strict=False):
+        known = masked(of_arm.description)
+        if known not in facts.values():
+            facts["data" if not facts else f"data of {arm}"] = known
+        if counts := of_arm.validation_counts:
+            facts.setdefault("validation examples of each class", ", ".join(map(str, counts)))
+    return {**facts, "fingerprint": header.fingerprint}

@@ -1,0 +1,70 @@
+"""What became of a trial, from its events: its curves, what it cost, and where it was compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.eventlog import events_of
+from pipeline.events import Ended, EpochEnded, Event, Grouped, Paused, Started
+from pipeline.objective import Objective
+from pipeline.records import Trial, ended_metrics
+
+RATE = "learning_rate"  # of an epoch's last step: a curve like the metrics, where it changes
+
+
+@dataclass(frozen=True)
+class History:
+    trial: Trial
+    epochs: Sequence[EpochEnded]  # each once
+    begun: float | None = None
+    ended: float | None = None
+    parameters: int = 0
+    cohort: int = 1
+    rungs: Sequence[int] = ()
+    fingerprint: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    def metrics(self, objective: Objective) -> Mapping[str, float | None]:
+        """Of its best epoch; of a trial that has not ended, the best measured so far."""
+        if self.trial.status is None and self.epochs:
+            return max((epoch.metrics for epoch in self.epochs), key=objective.score)
+        return ended_metrics(self.trial)
+
+    def curves(self) -> dict[str, list[float]]:
+        """Every recorded metric by epoch, and the learning rate where it changes."""
+        names = dict.fromkeys(name for epoch in self.epochs for name in epoch.metrics)
+        curves = {name: [epoch.value(name) for epoch in self.epochs] for name in names}
+        rates = [epoch.learning_rate for epoch in self.epochs]
+        return curves | ({RATE: rates} if max(rates, default=0.0) > min(rates, default=0.0) else {})
+
+
+def read_trial(trial: Trial, folder: Path) -> History:
+    """Raises InputError for damaged events."""
+    epochs: dict[int, EpochEnded] = {}
+    rungs: dict[int, None] = {}
+    times: list[float] = []
+    parameters, cohort, fingerprint = 0, 1, ""
+    for event in events_of(folder):
+        _note_time(event, times)
+        match event:
+            case EpochEnded(epoch=epoch):
+                epochs[epoch] = event
+            case Started():
+                parameters, cohort = event.parameters or parameters, max(cohort, event.cohort)
+                fingerprint = event.data_fingerprint or fingerprint
+            case Grouped(trials=numbers):
+                cohort = max(cohort, len(numbers))
+            case Paused(epochs=rung):
+                rungs[rung] = None
+            case Ended(status="pruned", epochs=rung):
+                rungs[rung] = None
+    begun, ended = (min(times), max(times)) if times else (None, None)
+    return History(trial, list(epochs.values()), begun, ended, parameters, cohort, list(rungs), fingerprint)
+
+
+def _note_time(event: Event, times: list[float]) -> None:
+    if event.time and not isinstance(event, Ended | Paused):  # the parent may have said so long after its last epoch
+        times.append(event.time)

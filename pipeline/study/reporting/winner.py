@@ -1,0 +1,73 @@
+"""The winner of a sweep: how to train it again, and what its value does not say by itself."""
+
+import contextlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.objective import Objective
+from pipeline.records import DataFacts, TestResult, Trial
+from pipeline.secret import masked
+from pipeline.study import folders
+from pipeline.study.cautions import cautions
+from pipeline.study.repeating import UNKNOWN, applies, groups_of
+from pipeline.study.reporting.trials import History
+from pipeline.tracking.report.data import Winner
+
+
+def describe_winner(
+    folder: Path,
+    winner: Trial,
+    order: Sequence[Trial],
+    objective: Objective,
+    data: DataFacts,
+    histories: Mapping[int, History],
+    tested: Mapping[int, TestResult],
+) -> Winner:
+    epochs = len(histories[winner.number].epochs)
+    lines = [" ".join(line.split()) for line in cautions(order, objective.metric, data, epochs)]
+    again, nearly = _commands(folder, winner.number)
+    return Winner(winner.number, masked(again), masked(nearly), lines, tested.get(winner.number))
+
+
+def _commands(folder: Path, number: int) -> tuple[str, str]:
+    """What trains a trial again, to the bit, and what trains its values by themselves; with the folder as it is called
+    now. Empty where the trial's folder does not say."""
+    best = _plain(folder / "best.yaml")
+    if isinstance(best, dict) and best.get("trial") == number:
+        again, nearly = str(best.get("command", "")), str(best.get("overrides", best.get("command", "")))
+    else:  # of a sweep that was killed: --config-dir is not known
+        overrides = _plain(folders.config_file(folder / str(number)).with_name("overrides.yaml"))
+        if not isinstance(overrides, list):
+            return "", ""
+        nearly = shlex.join(["python", "run.py", *map(str, overrides)])
+        again = shlex.join(["python", "run.py", "repeat=", *filter(applies, map(str, overrides))])
+        if any(group.trials == UNKNOWN for group in groups_of(folder / str(number))):
+            again = nearly
+    words = [f"repeat={folder / str(number)}" if w.startswith("repeat=") else w for w in shlex.split(again)]
+    return shlex.join(words), nearly
+
+
+def tiers_of(folder: Path, trials: Sequence[Trial]) -> dict[str, int]:
+    """The tier of each key for which a config of the sweep declares a range, one trial of each arm."""
+    tiers: dict[str, int] = {}
+    for arm in dict.fromkeys(trial.arm for trial in trials):
+        begun = (t for t in trials if t.arm == arm and folders.config_file(folder / str(t.number)).is_file())
+        config = _plain(folders.config_file(folder / str(first.number))) if (first := next(begun, None)) else {}
+        for group, section in config.items() if isinstance(config, dict) else ():
+            search = section.get("search") if isinstance(section, dict) else None
+            for key, entry in search.items() if isinstance(search, dict) else ():
+                with contextlib.suppress(TypeError, KeyError, ValueError):
+                    tiers[f"{group}.{key}"] = int(entry["tier"])
+    return tiers
+
+
+def _plain(path: Path) -> Any:
+    """What a YAML file says; None if it is not there, or is no YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None

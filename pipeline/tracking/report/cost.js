@@ -1,0 +1,125 @@
+// What the sweep cost, when each trial ran, where trials stopped, and why some failed.
+
+function costSection(sweep) {
+  const trained = sweep.trials.filter(trial => trial.epochs);
+  if (!trained.length) return null;
+  const sum = list => list.reduce((a, b) => a + b, 0);
+  const epochs = sum(trained.map(trial => trial.epochs)), seconds = sum(trained.map(trial => trial.seconds));
+  const wall = Math.max(...trained.map(trial => trial.ended || 0));
+  const perEpoch = trained.map(trial => trial.seconds / trial.epochs);
+  const state = {by: 'timeline'};
+  const timed = trained.filter(trial => trial.begun !== null).sort((a, b) => a.begun - b.begun || a.number - b.number);
+  const row = new Map(timed.map((trial, i) => [trial, i]));
+  const byNumber = [...trained].sort((a, b) => a.number - b.number);
+  const measure = trial => state.by === 'epoch' ? trial.seconds / trial.epochs : trial.seconds;
+  let x = null, y = null;
+  const ready = () => {
+    if (state.by === 'timeline') x = numeric(0, wall || 1, false);
+    else {
+      x = numeric(byNumber[0].number, Math.max(byNumber[byNumber.length - 1].number, byNumber[0].number + 1), false);
+      y = numeric(0, Math.max(...byNumber.map(measure)) * 1.05 || 1, false);
+    }
+  };
+  ready();
+  const bar = (box, trial) => {
+    const height = box.h / timed.length;
+    return [box.x + box.w * x.u(trial.begun), box.y + row.get(trial) * height, Math.max(box.w * (x.u(trial.ended) - x.u(trial.begun)), 1.5), Math.max(height * .8, .7)];
+  };
+  const place = (box, trial) => [box.x + box.w * x.u(trial.number), box.y + box.h * (1 - y.u(measure(trial)))];
+  const p = plot({
+    label: () => state.by === 'timeline' ? `When each of ${timed.length} trials trained, of ${duration(wall)}.` : `Seconds of training by trial${state.by === 'epoch' ? ', an epoch' : ''}.`,
+    height: width => clamp(Math.round(width * .45), 220, 330),
+    margin: {left: 52, right: 14, top: 20, bottom: 40},
+    trials: () => trained.filter(inside),
+    draw(ctx, box) {
+      if (state.by === 'timeline') {
+        drawX(ctx, box, x.ticks(clamp(box.w / 80, 2, 8)), 'seconds since the first trial began');
+        drawY(ctx, box, [], 'trials, in the order in which they began');
+        for (const trial of timed) {
+          ctx.fillStyle = inside(trial) ? ramp(trial.share) : css('faint');
+          ctx.fillRect(...bar(box, trial));
+        }
+      } else {
+        drawX(ctx, box, x.ticks(clamp(box.w / 80, 2, 8)).filter(([, text]) => !text.includes('.')), 'trial');
+        drawY(ctx, box, y.ticks(4), state.by === 'epoch' ? 'seconds an epoch' : 'seconds');
+        ctx.lineWidth = 1.5;
+        for (const trial of byNumber) {
+          ctx.fillStyle = ctx.strokeStyle = inside(trial) ? ramp(trial.share) : css('faint');
+          drawMark(ctx, SHAPES[trial.status], ...place(box, trial), trained.length > 300 ? 2.2 : 3.4);
+        }
+      }
+    },
+    over(ctx, box, trial) {
+      if (trial.place !== sweep.place || !trial.epochs) return;
+      ctx.fillStyle = css('accent');
+      if (state.by === 'timeline') {
+        if (!row.has(trial)) return;
+        const [bx, by, w, height] = bar(box, trial);
+        ctx.fillRect(bx, by - 1, w, Math.max(height + 2, 4));
+        drawName(ctx, box, trial, bx + w, by);
+      } else {
+        drawMark(ctx, 'circle', ...place(box, trial), 6);
+        drawName(ctx, box, trial, ...place(box, trial));
+      }
+    },
+    pick(px, py, box) {
+      if (state.by !== 'timeline') return nearestOf(byNumber.filter(inside), trial => place(box, trial), px, py);
+      const trial = timed[Math.floor((py - box.y) / box.h * timed.length)];
+      return trial && inside(trial) ? trial : null;
+    },
+  });
+  const show = () => { ready(); p.schedule(); };
+  THEMED.push(show);
+  const parameters = trained.map(trial => trial.parameters).filter(Boolean);
+  const rows = [
+    ['whole', `${duration(wall)} from the first trial's begin to the last one's end, pauses between starts included`],
+    ['training', `${duration(seconds)}, shares of trials that train together added up`],
+    ['epochs', `${epochs.toLocaleString('en')}, ${duration(median(perEpoch))} each (median); ${duration(Math.min(...perEpoch))} to ${duration(Math.max(...perEpoch))}`],
+    ['a trial', `${duration(median(trained.map(trial => trial.seconds)))} (median); ${duration(Math.min(...trained.map(trial => trial.seconds)))} to ${duration(Math.max(...trained.map(trial => trial.seconds)))}`],
+    ['together', `up to ${plural(Math.max(...trained.map(trial => trial.cohort)), 'trial')} in one computation`],
+  ];
+  if (parameters.length) rows.push(['model size', `${num(Math.min(...parameters))} to ${num(Math.max(...parameters))} parameters`]);
+  return section('cost', 'Time and cost', {half: true}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
+    choices('What the chart shows', [['timeline', 'timeline'], ['trial', 'by trial'], ['epoch', 'by epoch']], 'timeline', by => { state.by = by; show(); })), p.host));
+}
+
+function rungsSection(sweep) {
+  const rungs = new Map();
+  for (const trial of sweep.trials) for (const epoch of trial.rungs) {
+    const key = JSON.stringify([sweep.stages.findIndex(stage => stage.name === trial.stage), epoch]);
+    const entry = rungs.get(key) || {stage: trial.stage, epoch, came: 0, stopped: 0};
+    entry.came += 1;
+    if (trial.status === 'pruned' && Math.max(...trial.rungs) === epoch) entry.stopped += 1;
+    rungs.set(key, entry);
+  }
+  if (!rungs.size) return null;
+  const list = [...rungs.keys()].map(key => JSON.parse(key)).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(key => rungs.get(JSON.stringify(key)));
+  const most = Math.max(...list.map(entry => entry.came));
+  const spent = sweep.trials.reduce((sum, trial) => sum + trial.epochs, 0);
+  const pruned = sweep.trials.filter(trial => trial.status === 'pruned').length;
+  return section('rungs', 'Rungs', {half: true},
+    h('p', {class: 'note'}, `${plural(pruned, 'trial')} of ${sweep.trials.length.toLocaleString('en')} stopped at a rung; ${spent.toLocaleString('en')} epochs were trained in all. Solid: went on; hatched: stopped.`),
+    h('div', {class: 'bars'}, list.flatMap(entry => [
+      h('span', {}, `${sweep.severalStages ? `${entry.stage}, ` : ''}epoch ${entry.epoch}`),
+      h('div', {class: 'bar', role: 'img', 'aria-label': `${entry.came} came, ${entry.stopped} stopped`},
+        h('i', {style: `width:${100 * (entry.came - entry.stopped) / most}%`}), h('i', {class: 'rest', style: `width:${100 * entry.stopped / most}%`})),
+      h('span', {}, `${entry.came - entry.stopped} of ${entry.came} went on`),
+    ])));
+}
+
+function failuresSection(sweep) {
+  const groups = new Map();
+  for (const trial of sweep.trials) {
+    if (trial.status !== 'failed' && trial.status !== 'diverged') continue;
+    const key = `${trial.status}: ${(trial.reason || 'no reason was given').replace(/epoch \d+/, 'epoch …')}`;
+    groups.set(key, [...(groups.get(key) || []), trial]);
+  }
+  if (!groups.size) return null;
+  const list = [...groups].sort((a, b) => b[1].length - a[1].length);
+  const n = list.reduce((sum, [, trials]) => sum + trials.length, 0);
+  return section('failures', 'Failures', {half: true},
+    h('p', {class: 'note'}, `${n} of ${sweep.trials.length} trials failed or diverged.`),
+    h('table', {class: 'facts'}, h('tbody', {}, list.map(([reason, trials]) => h('tr', {},
+      h('th', {scope: 'row'}, plural(trials.length, 'trial')),
+      h('td', {}, reason, h('div', {class: 'soft'}, trials.slice(0, 12).map(trial => trial.number).sort((a, b) => a - b).join(', '), trials.length > 12 ? ' …' : '')))))));
+}

@@ -1,0 +1,112 @@
+"""What a report shows of sweeps. All is known when the page is made: its scripts draw, sort and highlight."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.records import TestResult, Trial
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float  # coordinate on the axis
+    text: str
+    note: str = ""  # a second line
+
+
+@dataclass(frozen=True)
+class ParameterAxis:
+    """A searched or crossed key, on the scale that its range has."""
+
+    key: str
+    name: str  # the key without its group, where that is clear
+    scale: str  # a name of `scales`, or `choice`
+    low: float  # coordinates of the ends
+    high: float
+    ticks: Sequence[Tick]
+    choices: Sequence[str] = ()  # what stands at the coordinates 0, 1 and so on
+    tier: int | None = None
+    ranges: Sequence[str] = ()  # of each arm; empty where it does not search the key
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    trial: Trial
+    metrics: Mapping[str, float | None]  # as in leaderboard.csv
+    coordinates: Sequence[float | None]  # of its value on each axis
+    epochs: Sequence[int]  # those of the curves
+    curves: Mapping[str, Sequence[float]]  # by metric; NaN where it was not finite
+    seconds: float  # of its training
+    begun: float | None  # seconds since 1970
+    ended: float | None  # when anything was last heard of it
+    parameters: int  # of its model; 0: not known
+    cohort: int  # trials that it began with in one computation
+    rungs: Sequence[int]  # epochs at which it was compared
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a stage looked for a parameter in an arm."""
+
+    axis: int
+    arm: int
+    low: float  # coordinates
+    high: float
+    text: str
+
+
+@dataclass(frozen=True)
+class StageReport:
+    name: str
+    epochs: int | None
+    boxes: Sequence[Box]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two arms on the same points."""
+
+    arm: int
+    other: int
+    trials: Sequence[tuple[int, int]]  # numbers: of `arm`, of `other`
+    differences: Sequence[float]  # of the metric, `arm` minus `other`
+    mean: float
+    interval: tuple[float, float] | None  # of the mean, 95 %; None: too few pairs
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A new best value."""
+
+    trial: int
+    epochs: int  # trained so far, of all trials together
+    seconds: float  # since the first trial began
+    value: float
+
+
+@dataclass(frozen=True)
+class Winner:
+    number: int
+    command: str  # that trains it again; empty: nobody knows
+    nearly: str  # that trains its values by themselves
+    cautions: Sequence[str]  # what the best value does not say by itself
+    test: TestResult | None
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    name: str
+    folder: str
+    metric: str
+    direction: str
+    sampler: str
+    metrics: Sequence[str]  # all that were recorded, the sweep's first
+    trials: Sequence[TrialReport]  # best first; those that have not ended last
+    axes: Sequence[ParameterAxis]
+    arms: Sequence[str]
+    stages: Sequence[StageReport]
+    pairs: Sequence[Pairs]
+    progress: Sequence[Improvement]
+    winner: Winner | None
+    data: Mapping[str, str]  # what is known of the data, by heading
+    fixed: Mapping[str, str]  # what all trials have in common, by key
+    versions: Mapping[str, str] = field(default_factory=dict)

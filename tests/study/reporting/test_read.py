@@ -1,0 +1,240 @@
+"""What a report says of a sweep is what its ledger and its events say."""
+
+import json
+import math
+import shutil
+import time
+
+import pytest
+import yaml
+
+from pipeline.errors import InputError
+from pipeline.search.scales import LINEAR, LOG, ONE_MINUS_LOG
+from pipeline.study.reporting.axes import ticks_of
+from pipeline.study.reporting.pairs import interval_of_mean, t_quantile
+from pipeline.study.reporting.read import read_sweep
+from tests.conftest import ROOT
+from tests.study.made_up_sweep import DESCRIPTION, make_sweep
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_sweep(tmp_path_factory.mktemp("made") / "s")
+
+
+@pytest.fixture(scope="module")
+def sweep(folder):
+    return read_sweep(folder)
+
+
+def records(folder, kind):
+    return [r for line in (folder / "ledger").read_text().splitlines() if (r := json.loads(line))["record"] == kind]
+
+
+def events(folder, number, kind):
+    path = folder / str(number) / "events.jsonl"
+    return [e for line in path.read_text().splitlines() if (e := json.loads(line))["event"] == kind]
+
+
+def test_trials_are_those_of_the_ledger_best_first(folder, sweep):
+    ended = {record["trial"]: record for record in records(folder, "ended")}
+    asked = {record["trial"]: record for record in records(folder, "asked")}
+    assert sorted(report.trial.number for report in sweep.trials) == sorted(asked)
+    for report in sweep.trials:
+        number = report.trial.number
+        assert report.trial.params == asked[number]["params"]
+        scored = ended[number]["status"] in ("completed", "pruned")
+        assert report.metrics == (ended[number]["metrics"] if scored else {})
+        epochs = events(folder, number, "epoch")
+        assert list(report.epochs) == [event["epoch"] for event in epochs]
+        for name, curve in report.curves.items():
+            assert [None if math.isnan(value) else value for value in curve] == [event[name] for event in epochs]
+        assert report.seconds == pytest.approx(0.25 * len(epochs))
+    scores = [report.metrics["val_accuracy"] for report in sweep.trials if report.metrics]
+    assert scores == sorted(scores, reverse=True)
+    assert [bool(report.metrics) for report in sweep.trials] == sorted(
+        (bool(r.metrics) for r in sweep.trials), reverse=True
+    )
+
+
+def test_axes_have_the_scales_of_their_ranges(sweep):
+    axes = {axis.key: axis for axis in sweep.axes}
+    assert {key: axis.scale for key, axis in axes.items()} == {
+        "optimizer": "choice",
+        "optimizer.learning_rate": "log",
+        "optimizer.beta_1": "one_minus_log",
+        "train.batch_size": "choice",
+        "optimizer.momentum": "one_minus_log",
+    }
+    assert (axes["optimizer.learning_rate"].low, axes["optimizer.learning_rate"].high) == (-4, 0)  # of both arms
+    assert [(t.text, t.note) for t in axes["optimizer.beta_1"].ticks] == [
+        ("0.999", "1,000 steps"),
+        ("0.99", "100 steps"),
+        ("0.9", "10 steps"),
+    ]
+    assert axes["optimizer"].choices == ["adam", "momentum"]
+    assert axes["optimizer.learning_rate"].tier == 1
+    assert list(axes["optimizer.beta_1"].ranges) == ["tag(one_minus_log, interval(0.5, 0.999))", ""]
+    for place, axis in enumerate(sweep.axes):
+        for report in sweep.trials:
+            at, value = report.coordinates[place], report.trial.params.get(axis.key)
+            if value is None:
+                assert at is None
+            elif axis.scale == "log":
+                assert at == pytest.approx(math.log10(value))
+            elif axis.scale == "one_minus_log":
+                assert at == pytest.approx(-math.log10(1 - value))
+            else:
+                assert axis.choices[int(at)] == str(value)
+
+
+def test_stages_close_in(sweep):
+    places = [axis.key for axis in sweep.axes]
+    first, second = ({(b.axis, b.arm): (b.low, b.high) for b in stage.boxes} for stage in sweep.stages)
+    rate = places.index("optimizer.learning_rate")
+    assert first[rate, 0] == pytest.approx((-4, -1))
+    assert second[rate, 0] == pytest.approx((-3, -2))
+    assert second[rate, 1] == pytest.approx((-2, -1))
+    assert second[places.index("train.batch_size"), 0] == (-0.4, 1.4)
+
+
+def test_arms_are_compared_on_the_same_points(folder, sweep):
+    (pairs,) = sweep.pairs
+    ended = {r["trial"]: r for r in records(folder, "ended") if r["status"] in ("completed", "pruned")}
+    partner = {0: 1, 1: -1}[pairs.arm]
+    expected = [(n, n + partner) for n in sorted(ended) if n % 2 == pairs.arm and n + partner in ended]
+    assert list(pairs.trials) == expected
+    assert list(pairs.differences) == [
+        ended[a]["metrics"]["val_accuracy"] - ended[b]["metrics"]["val_accuracy"] for a, b in expected
+    ]
+    assert pairs.mean == pytest.approx(sum(pairs.differences) / len(pairs.differences))
+
+
+def test_arms_of_other_draws_are_no_pairs(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    text = (folder / "ledger").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        if line["record"] == "asked" and line["arm"] == 1:
+            line["params"]["optimizer.learning_rate"] *= 1.3
+    (folder / "ledger").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not read_sweep(folder).pairs
+
+
+@pytest.mark.parametrize(
+    ("values", "interval"),
+    [([1.0, 2.0], None), ([1.0, 2.0, 3.0], (-0.4843, 4.4843)), ([0.5] * 4, (0.5, 0.5))],
+)
+def test_the_interval_of_a_mean(values, interval):
+    assert interval_of_mean(values) == (None if interval is None else pytest.approx(interval, abs=1e-3))
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.042), (400, 1.966)])
+def test_students_t(freedom, quantile):
+    assert t_quantile(freedom) == pytest.approx(quantile, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high", "whole", "texts"),
+    [
+        (LINEAR, 0, 1, False, ["0", "0.5", "1"]),
+        (LINEAR, 1, 4, True, ["1", "2", "3", "4"]),
+        (LOG, -4, -1, False, ["0.0001", "0.001", "0.01", "0.1"]),
+        (LOG, -10, -4, False, ["1e-10", "1e-9", "1e-8", "1e-7", "1e-6", "1e-5", "0.0001"]),
+        (LOG, math.log10(16), math.log10(256), False, ["20", "50", "100", "200"]),
+        (ONE_MINUS_LOG, 1, 3, False, ["0.999", "0.99", "0.9"]),
+    ],
+)
+def test_ticks(scale, low, high, whole, texts):
+    assert [tick.text for tick in ticks_of(scale, low, high, whole)] == texts
+
+
+def test_progress_is_the_best_so_far(folder, sweep):
+    every = [e for report in sweep.trials for e in events(folder, report.trial.number, "epoch")]
+    values = [step.value for step in sweep.progress]
+    assert values == sorted(values)
+    assert values[-1] == max(event["val_accuracy"] for event in every)
+    assert 0 < sweep.progress[-1].epochs <= len(every)
+
+
+def test_rungs_failures_and_cost(sweep):
+    stopped = [report for report in sweep.trials if report.trial.status == "pruned"]
+    assert stopped and all(list(report.rungs) == [2] for report in stopped)
+    assert {r.trial.reason for r in sweep.trials if r.trial.status == "failed"} == {"out of memory"}
+    assert {(r.cohort, r.parameters) for r in sweep.trials} == {(4, 100)}
+    assert sweep.data["data"] == DESCRIPTION
+    assert sweep.versions == {"numpy": "2.0"}
+    assert sweep.fixed == {"seed": "0", "model.activation": "relu"}
+
+
+def test_the_command_names_the_folder_as_it_is_called_now(folder, tmp_path):
+    number = read_sweep(folder).winner.number
+    command = f"python run.py repeat=outputs/sweeps/old/{number} x=1"
+    best = {"trial": number, "command": command, "overrides": "python y"}
+    moved = tmp_path / "else where"
+    shutil.copytree(folder, moved)
+    (moved / "best.yaml").write_text(yaml.safe_dump(best))
+    winner = read_sweep(moved).winner
+    assert winner.command == f"python run.py 'repeat={moved}/{number}' x=1"
+    assert winner.nearly == "python y"
+    (moved / "best.yaml").write_text(yaml.safe_dump({**best, "trial": number + 1}))  # of an earlier winner
+    assert "optimizer.learning_rate=" in read_sweep(moved).winner.nearly
+
+
+def test_a_sweep_of_an_earlier_version():
+    """Its header names a strategy, says nothing of scales, and its events and ledger nothing of the data."""
+    sweep = read_sweep(ROOT / "tests/fixtures/begun_earlier/sweep")
+    assert (sweep.metric, sweep.sampler, len(sweep.trials)) == ("val_accuracy", "Random", 8)
+    (axis,) = sweep.axes
+    assert (axis.scale, axis.tier, axis.low, axis.high) == ("log", 1, -4, -1)
+    assert sweep.winner.number == 3
+    assert [len(stage.boxes) for stage in sweep.stages] == [1, 1]
+    assert sweep.data == {"fingerprint": "e58d616783c73fb1"}
+
+
+def test_a_sweep_that_runs_or_was_killed(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    kept = [line for line in (folder / "ledger").read_text().splitlines() if '"ended"' not in line]
+    (folder / "ledger").write_text("\n".join(kept) + '\n{"record": "ended", "tri')
+    shutil.rmtree(folder / "3")
+    sweep = read_sweep(folder)
+    assert sweep.winner is None
+    assert {r.trial.shown_status for r in sweep.trials} == {"interrupted"}
+    best = max(r.metrics.get("val_accuracy", 0) for r in sweep.trials)
+    assert sweep.trials[0].metrics["val_accuracy"] == best  # measured so far
+    assert sweep.trials[-1].trial.number == 3
+    assert not sweep.trials[-1].metrics
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no sweep was run there"),
+        ("", "ended before its first trial was chosen"),
+        ('{"record": "study", "header": {"arms": 3}}\n', "is not understood"),
+        ('{"record": "ended", "trial": 1}\n', "record 1 is none of a ledger's"),
+    ],
+)
+def test_no_sweep(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "ledger").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_sweep(tmp_path)
+
+
+def test_ranges_that_cannot_be_read_make_axes_of_what_was_tried(tmp_path):
+    folder = make_sweep(tmp_path / "s", arms=1)
+    text = (folder / "ledger").read_text()
+    text = text.replace("tag(log, interval(0.0001, 0.1))", "tag(mine, interval(0.0001, 0.1))")
+    (folder / "ledger").write_text(text.replace("choice(16, 32, 64)", "choice([1, 2], None)"))
+    axes = {axis.key: axis for axis in read_sweep(folder).axes}
+    assert axes["optimizer.learning_rate"].scale == "linear"
+    assert set(axes["train.batch_size"].choices) >= {"16", "32"}
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_are_read_in_seconds(tmp_path):
+    folder = make_sweep(tmp_path / "s", n=1000, epochs=20)
+    start = time.process_time()
+    read_sweep(folder)
+    assert time.process_time() - start < 3
