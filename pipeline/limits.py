@@ -105,6 +105,7 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "sweep.points": Number(1, 10_000, integer=True, nullable=True),
     "sweep.keep": Number(0, 1, open="low", nullable=True),
     "sweep.margin": Number(0, nullable=True),
+    "sweep.stop_seeds": Number(2, 100, integer=True, nullable=True),
     "sweep.stages.*.n_trials": Number(1, integer=True, nullable=True),
     "sweep.stages.*.epochs": Number(1, integer=True, nullable=True),
     "sweep.stages.*.tiers": Number(1, 4, integer=True, nullable=True),

@@ -135,6 +135,9 @@ class Sweep:
     points: int | None = None
     keep: float | None = None  # the best fraction of a stage's trials, whose box is the next stage's space
     margin: float | None = None  # the box is widened by this fraction of its width on each side
+    stop_seeds: int | None = (
+        None  # seeds that say what is chance: a stage that may gain no more is left out; None: never
+    )
     keep_models: int | None = 5  # None: model.h5 is written for all
     halving: Halving | None = field(default_factory=Halving)
     stages: dict[str, StageSettings] = field(default_factory=dict)

@@ -107,7 +107,9 @@ class Plan:
     def composed(self, trial: Trial) -> Composed:
         """The config of a trial: its arm's, with its parameters set."""
         arm, epochs = self.arms[trial.arm], self._epochs_of(trial)
-        return arm.composed.with_values({k: v for k, v in trial.params.items() if k not in arm.crossed} | epochs)
+        # A replicate has a seed of its own where seeds are crossed, too.
+        own = {key: value for key, value in trial.params.items() if arm.crossed.get(key, ...) != value}
+        return arm.composed.with_values(own | epochs)
 
     def overrides(self, trial: Trial) -> list[str]:
         """The overrides with which `python run.py` trains a trial by itself."""
@@ -116,8 +118,8 @@ class Plan:
         if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in self.pins):
             # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
             kept += [f"sweep.{key}={getattr(arm.config.sweep, key)}" for key in ("metric", "direction")]
-        if epochs:
-            kept = [p for p in kept if not p.startswith("train.epochs=")]
+        replaced = ("train.epochs",) * bool(epochs) + ("seed",) * (trial.replicate_of is not None)
+        kept = [p for p in kept if p.partition("=")[0] not in replaced]
         # Groups first: optimizer=sgd after optimizer.momentum=0.5 reads as if it undid it.
         values = sorted({**arm.crossed, **trial.params, **epochs}.items(), key=lambda item: "." in item[0])
         return [*kept, *(f"{key}={to_text(value)}" for key, value in values)]

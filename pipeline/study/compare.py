@@ -46,7 +46,7 @@ def publish(study: Study, runs: TrackedRuns, recorder: Recorder, pack: Callable[
     page = PAGE.format(experiment=experiment, query=VIEW.format(key=parent))
     # The note's link has no host: it holds wherever the UI is served.
     note = f"[Compare the trials of this sweep]({page})"
-    if (trials := len(study.ledger.trials)) > RUNS_OF_A_PAGE:
+    if (trials := len(study.ledger.sampled)) > RUNS_OF_A_PAGE:
         note += (
             f"\n\nThe page draws the {RUNS_OF_A_PAGE} best of the {trials} trials, though a chart says “Showing all "
             "runs”: its axes span what is best. “Load more”, below the list of runs, adds others; leaderboard.csv, "
@@ -55,13 +55,15 @@ def publish(study: Study, runs: TrackedRuns, recorder: Recorder, pack: Callable[
     if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", state(study, runs, parent)), note):
         # In the order of creation, which is the default, the UI would fold the trials under their parent.
         order = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _order(study).items()}
-        query = urlencode({"searchFilter": _children(parent), **order}, quote_via=quote)
+        query = urlencode({"searchFilter": _children(study, parent), **order}, quote_via=quote)
         page = PAGE.format(experiment=experiment, query=query)
     return f"{store.ui(study.config.tracking)}/{page}"
 
 
-def _children(parent: str) -> str:
-    return f"tags.`mlflow.parentRunId` = '{parent}'"
+def _children(study: Study, parent: str) -> str:
+    """The trials to compare; replicates, which differ in their seeds alone, are not among them."""
+    replicated = len(study.ledger.sampled) < len(study.ledger.trials)
+    return f"tags.`mlflow.parentRunId` = '{parent}'" + " AND tags.kind = 'trial'" * replicated
 
 
 def _best(study: Study) -> str:
@@ -82,7 +84,7 @@ def state(study: Study, runs: TrackedRuns, parent: str) -> View:
     columns = {f"{kind}.`{name}`": name for kind, group in names.items() for name in group}
     layout = _layout(study, runs)
     return {
-        "searchFilter": _children(parent),
+        "searchFilter": _children(study, parent),
         **_order(study),
         "runsHiddenMode": "SHOW_ALL",  # by default charts draw the first ten
         "selectedColumns": list(columns),
@@ -149,6 +151,6 @@ def _parallel_axes(study: Study, runs: TrackedRuns) -> list[tuple[str, list[str]
 def _drawn(study: Study, key: str) -> bool:
     """Whether a key makes an axis: it varies, and its values are all numbers or none is, for of a mixture the UI
     leaves out the smaller part."""
-    values = [t.params[key] for t in study.ledger.trials.values() if key in t.params]
+    values = [t.params[key] for t in study.ledger.sampled if key in t.params]
     kinds = {isinstance(value, int | float) and not isinstance(value, bool) for value in values}
     return len(set(map(str, values))) > 1 and len(kinds) == 1

@@ -39,7 +39,7 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
     assert experiment is not None and experiment.figure is not None
     if pinned := [key for key in experiment.ranges if key not in study.plan.columns()]:
         raise InputError(f"it compares values of {', '.join(pinned)}, and this sweep has one")
-    if not any(trial.status == "completed" for trial in study.ledger.trials.values()):
+    if not any(trial.status == "completed" for trial in study.ledger.sampled):
         raise InputError("no trial has completed")
 
     def predict(number: int, inputs: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
         return np.asarray(answer)
 
     trials = []
-    for trial in study.ledger.trials.values():
+    for trial in study.ledger.sampled:
         folder = study.trial_folder(trial)
         trials.append(FinishedTrial(**vars(trial), epochs=epochs_of(folder), diagnoses=diagnoses_of(folder)))
     figure, finding = call(

@@ -173,7 +173,7 @@ def _distribution(place: _Place) -> Any:
 def conclude_importance(study: Study, recorder: Recorder) -> None:
     """Prints it, and writes it to importance.csv, which is an artifact of the sweep's run."""
     tiers = {key: tier for arm in study.plan.arms for key, tier in ranges.tiers(arm.config).items()}
-    if rows := importance(study.ledger.trials.values(), study.plan.spaces, tiers, study.objective):
+    if rows := importance(study.ledger.sampled, study.plan.spaces, tiers, study.objective):
         write(path := study.folder / "importance.csv", rows)
         recorder.artifact(None, path)
         for line in lines(rows):

@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.events import STATUSES
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import DataFacts, Ended, Paused, TestResult, Trial
+from pipeline.search.stopping import Decision
 
 NAME = "ledger"
 
@@ -35,6 +36,9 @@ class History:
         # Where such a region goes past the box before it, by arm: fields of pipeline.search.refine.Widening. An earlier
         # version widened none, and noted nothing.
         self.widened: dict[str, Sequence[Sequence[Mapping[str, object]]]] = {}
+        self.decisions: dict[str, Decision] = {}  # by stage: whether the search goes on after it
+        self.finalists: Sequence[int] = []  # trials that were replicated when all had ended, with each of these seeds
+        self.seeds: Sequence[int] = []
         self.trials: dict[int, Trial] = {}
         if path:
             self._replay(path)
@@ -68,8 +72,15 @@ class History:
                 self.regions[record["stage"]] = record["arms"]
                 if "widened" in record:
                     self.widened[record["stage"]] = record["widened"]
+            case "decision":
+                facts = {key: record[key] for key in ("trial", "replicates", "gain", "noise", "stops")}
+                self.decisions[record["stage"]] = Decision(**facts)
+            case "finalists":
+                self.finalists = record["trials"]
+                self.seeds = record["seeds"]
             case "asked":
-                self.trials[record["trial"]] = Trial(record["trial"], record["stage"], record["arm"], record["params"])
+                number, of = record["trial"], record.get("replicate_of")
+                self.trials[number] = Trial(number, record["stage"], record["arm"], record["params"], replicate_of=of)
             case "started":
                 self._change(record, started=True, paused=False)
             case "ended":
@@ -90,8 +101,13 @@ class History:
         """Sets facts of the trial that a record is of."""
         self.trials[record["trial"]] = replace(self.trials[record["trial"]], **facts)
 
+    @property
+    def sampled(self) -> list[Trial]:
+        """The trials that a sampler chose; the others are their replicates, which have their stage and arm."""
+        return [trial for trial in self.trials.values() if trial.replicate_of is None]
+
     def of_stage(self, stage: str) -> list[Trial]:
-        return [trial for trial in self.trials.values() if trial.stage == stage]
+        return [trial for trial in self.sampled if trial.stage == stage]
 
 
 class Ledger(History):
@@ -141,6 +157,14 @@ class Ledger(History):
         """The test split was read for a trial, which is not done again."""
         self._add({"record": "tested", "trial": number, "metrics": result.metrics, "n": result.n})
 
+    def note_decision(self, stage: str, decision: Decision) -> None:
+        """Whether the search goes on after a stage: a resumed sweep decides the same."""
+        self._add({"record": "decision", "stage": stage, **vars(decision)})
+
+    def note_finalists(self, trials: Sequence[int], seeds: Sequence[int]) -> None:
+        if (trials, seeds) != (self.finalists, self.seeds):
+            self._add({"record": "finalists", "trials": trials, "seeds": seeds})
+
     def note_region(
         self, stage: str, arms: Sequence[Mapping[str, str]], wider: Sequence[Sequence[Mapping[str, object]]]
     ) -> None:
@@ -149,16 +173,26 @@ class Ledger(History):
             self._add({"record": "region", "stage": stage, "arms": arms, "widened": wider})
 
     def ask(self, trials: Iterable[Trial]) -> None:
-        keys = ("stage", "arm", "params")
-        self._add(*({"record": "asked", "trial": t.number, **{key: getattr(t, key) for key in keys}} for t in trials))
+        facts = []
+        for trial in trials:
+            fact = {"record": "asked", "trial": trial.number, "stage": trial.stage, "arm": trial.arm}
+            of = {} if trial.replicate_of is None else {"replicate_of": trial.replicate_of}
+            facts.append({**fact, "params": trial.params, **of})
+        self._add(*facts)
 
     def hand_out(self, numbers: Iterable[int]) -> None:
         self._add(*({"record": "started", "trial": number} for number in numbers))
 
     def lacking(self) -> list[Trial]:
         """Those that ended for want of disk or memory and may start again: not of a stage from whose results the next
-        one's region has followed, which stays as it is."""
-        return [trial for trial in self.trials.values() if trial.lacked and trial.stage not in self.regions]
+        one's region has followed, which stays as it is, nor a replicate from which it followed whether there is one."""
+        decisive = {number for decision in self.decisions.values() for number in decision.replicates}
+        return [
+            trial
+            for trial in self.trials.values()
+            if trial.lacked
+            and (trial.stage not in self.regions if trial.replicate_of is None else trial.number not in decisive)
+        ]
 
     def start_again(self, numbers: Iterable[int]) -> None:
         """Trials that had ended for want of disk or memory have not ended."""

@@ -13,4 +13,5 @@ def ranked(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
         score = objective.score(ended_metrics(trial))
         return trial.status not in SCORED, -score[0], -score[1], trial.status != "completed", trial.number
 
-    return sorted((trial for trial in trials if trial.status is not None), key=key)
+    ended = (trial for trial in trials if trial.status is not None and trial.replicate_of is None)
+    return sorted(ended, key=key)

@@ -85,7 +85,7 @@ def conclude_sweep(
     """Writes and prints what a sweep has come to, and no more once `stop` is requested; returns the exit status.
     data: of each arm."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
-    trials, ended = study.ledger.trials.values(), study.ranked()
+    trials, ended = study.ledger.sampled, study.ranked()
     begun = [_row(study, trial) for trial in trials if trial.status is None]
     begun.sort(key=lambda row: study.objective.score(row.metrics), reverse=True)  # waiting ones last, in their order
     rows = [*(_row(study, trial) for trial in ended), *begun]
@@ -121,7 +121,7 @@ def conclude_sweep(
             f"{lacking} lacked disk or memory: the same command with sweep.name={study.folder.name} starts them again",
             "yellow",
         )
-    for trial in trials:
+    for trial in study.ledger.trials.values():
         # In no job of this process, yet pruned or still paused in it; the others are known to the recorder.
         if trial.started:
             recorder.open(runs.trial(trial))

@@ -9,6 +9,7 @@ from pipeline.search.plan import Arm, Plan, Stage
 from pipeline.search.refine import Widening, around, survivors, widened
 from pipeline.search.space import Space
 from pipeline.search.tiers import by_tier
+from pipeline.study.deciding import is_worth_it
 from pipeline.study.interruption import Stop
 from pipeline.tracking.display import short
 from pipeline.tracking.subscriber import StageBegan
@@ -27,11 +28,21 @@ class Region:
 
 
 def staged(study: "Study", executor: Executor, stop: Stop) -> Iterator[tuple[int, Region]]:
-    """The stages to be run, by their place, with their regions; a stage must have ended when the next one is taken."""
-    region = Region([])
+    """The stages to be run, by their place, with their regions; a stage must have ended when the next one is taken.
+
+    Where a stage is not worth its trials, those that refine its region go, too.
+    """
+    region, stopped = Region([]), False
     for index, stage in enumerate(study.plan.stages):
-        region = next_region(study, index, region) if index and stage.refine else Region(study.plan.free(stage))
-        yield index, region
+        if not index or not stage.refine:
+            region, stopped = Region(study.plan.free(stage)), False
+        elif not stopped:
+            region = next_region(study, index, region)
+            stopped = not is_worth_it(study, index, ranked_before(study, index), executor, stop)
+        if stop.requested:
+            return
+        if not stopped:
+            yield index, region
 
 
 def next_region(study: "Study", index: int, searched: Region) -> Region:

@@ -20,7 +20,7 @@ from pipeline.study.ledger import Ledger
 from pipeline.study.ranking import ranked
 from pipeline.study.sampling import Sampling
 from pipeline.study.staging import beginning, staged
-from pipeline.tracking.subscriber import Occurrence, Subscriber
+from pipeline.tracking.subscriber import Occurrence, StageBegan, Subscriber
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor
 
@@ -52,6 +52,11 @@ class Study:
                         return
                     if rung is not None:
                         self._prune(numbers, rung)
+
+    def train(self, numbers: Sequence[int], beginning: StageBegan, executor: Executor, stop: Stop) -> None:
+        """Trains what has not ended of trials that belong to no stage's search."""
+        self._tell(None, beginning)
+        executor.run(self._jobs(numbers, 0, None), partial(self._receive, stop))
 
     def _epochs_of(self, trial: Trial) -> list[EpochEnded]:
         return epochs_of(self.trial_folder(trial))

@@ -62,6 +62,9 @@ class TrackedRuns:
         tags |= {"sweep": self._folder.name, "folder": str(folder)}
         name = f"trial {trial.number:03d}"
         name += f" {trial.stage}" if len(self._plan.stages) > 1 else ""
+        if trial.replicate_of is not None:
+            tags |= {"kind": "replicate", "replicate_of": str(trial.replicate_of)}
+            name += f" replicate of {trial.replicate_of}"
         for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key
             name += f" {key.rsplit('.', 1)[-1]}={to_text(value)}" if "." in key else f" {value}"
         has_ended = trial.status is not None

@@ -167,7 +167,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_same(arms):
 def test_coarse_to_fine_narrows_the_region_and_a_control_searches_the_whole_space_by_each_seed(tmp_path):
     line = [
         *TINY[:-1], *QUICK, "sweep=coarse_to_fine", "sweep.max_tier=1", "seed=0,1", "sweep.n_trials=12",
-        "sweep.halving=null",
+        "sweep.halving=null", "sweep.stop_seeds=null",
         "sweep.stages.coarse.epochs=1", "sweep.stages.medium.epochs=2", "sweep.stages.fine.epochs=3",
         "sweep.stages.fine.refine=false",
     ]  # fmt: skip

@@ -1,0 +1,49 @@
+"""Replicates: a trial trained again with other seeds, to learn how far its result is chance.
+
+A seed decides the initial weights, the order of the data and their split. All trials that are compared get the same
+seeds, so that they compare in pairs, and train as one cohort. Their own result is not among their replicates': it was
+chosen for being good, and is so by chance in part.
+"""
+
+import itertools
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.records import Trial
+from pipeline.study.interruption import Stop
+from pipeline.tracking.subscriber import StageBegan
+from pipeline.workers.executor import Executor
+
+if TYPE_CHECKING:
+    from pipeline.study.study import Study
+
+SEED = "seed"
+
+
+def seeds(seed: int, n: int) -> list[int]:
+    """n seeds that follow from a sweep's own; fewer are the first of more."""
+    drawn = (random.Random(f"{seed}/replicate/{i}").randrange(10**6) for i in itertools.count())
+    chosen: dict[int, None] = {}
+    while len(chosen) < n:
+        chosen[next(drawn)] = None
+    return list(chosen)
+
+
+def train(study: "Study", of: Sequence[Trial], n: int, title: str, executor: Executor, stop: Stop) -> list[Trial]:
+    """The replicates of trials with n seeds each, trained; those that the ledger lacks are asked there first. Some have
+    not ended if `stop` is requested."""
+    ledger = study.ledger
+    wanted = [(trial, seed) for trial in of for seed in seeds(study.config.seed, n)]
+    known = {(t.replicate_of, t.params[SEED]) for t in ledger.trials.values() if t.replicate_of is not None}
+    new = [(trial, seed) for trial, seed in wanted if (trial.number, seed) not in known]
+    ledger.ask(
+        Trial(number, trial.stage, trial.arm, {**trial.params, SEED: seed}, replicate_of=trial.number)
+        for number, (trial, seed) in enumerate(new, start=len(ledger.trials))
+    )
+    numbers = {(t.replicate_of, t.params[SEED]): t.number for t in ledger.trials.values() if t.replicate_of is not None}
+    chosen = [numbers[trial.number, seed] for trial, seed in wanted]
+    ended = sum(ledger.trials[number].status is not None for number in chosen)
+    title += f", {ended} already ended" if ended else ""
+    study.train(chosen, StageBegan(title, len(chosen), ended), executor, stop)
+    return [ledger.trials[number] for number in chosen]
