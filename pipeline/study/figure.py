@@ -12,7 +12,7 @@ from pipeline.records import Failure, PredictJob
 from pipeline.study.finished import FinishedTrial, Results
 from pipeline.study.study import Study
 from pipeline.targets import call
-from pipeline.tracking.display import print_line
+from pipeline.tracking.display import print_line, print_whole
 from pipeline.tracking.recorder import Recorder
 from pipeline.workers.executor import Executor, ask
 
@@ -30,7 +30,7 @@ def draw_figure(study: Study, executor: Executor, recorder: Recorder) -> None:
         return
     recorder.artifact(None, path)
     print_line(f"found:    {finding}")
-    print_line(f"figure:   {path}")
+    print_whole(f"figure:   {path}")
 
 
 def _draw(study: Study, executor: Executor, path: Path) -> str:

@@ -8,11 +8,12 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
-from pipeline.search.plan import Plan
+from pipeline.search.plan import Plan, Stage
 from pipeline.search.tiers import by_tier, tiers_text
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.study.sampling import Sampling
 from pipeline.tracking.display import cohort_line, duration, print_line, waiting
+from pipeline.tracking.pace import PlannedStage
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor, answers
 
@@ -125,12 +126,11 @@ def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, execu
 
 
 def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) -> None:
-    halving = config.sweep.halving
     n_first = sum(cost.trials for cost in costs)
     total, seconds, most = 0.0, STARTUP, 1
     for stage in plan.stages:
         rungs = plan.rungs(stage)
-        mean = mean_epochs(plan.epochs(stage), rungs, halving.factor if halving else 1)
+        mean = planned(plan, stage).left()
         total += stage.n_trials * mean
         # Later ones look elsewhere: they are taken to be made like the first generation, in their number of trials.
         jobs = [job for cost in costs for job in cost.jobs(mean, len(rungs), stage.n_trials / n_first)]
@@ -160,13 +160,20 @@ def between(at: float, known: Sequence[tuple[float, float]]) -> float:
     return float(np.interp(at, first, second))
 
 
-def mean_epochs(epochs: int, rungs: Sequence[int], factor: int) -> float:
-    """How many epochs a trial trains on the average if at each rung 1 in `factor` goes on."""
-    mean, before, share = 0.0, 0, 1.0
-    for rung in (*rungs, epochs):
-        mean += share * (rung - before)
-        before, share = rung, share / factor
-    return mean
+def outline(plan: Plan) -> str:
+    """A line that can be said at once, before the data are loaded."""
+    n, arms, stages = sum(stage.n_trials for stage in plan.stages), len(plan.arms), len(plan.stages)
+    epochs = round(sum(stage.n_trials * planned(plan, stage).left() for stage in plan.stages))
+    text = f"sweep {name}: " if (name := plan.config.sweep.name) else "sweep: "
+    text += f"{n} trials" + (f" of {arms} arms" if arms > 1 else "") + (f" in {stages} stages" if stages > 1 else "")
+    return f"{text}, about {epochs:,} epochs in all"
+
+
+def planned(plan: Plan, stage: Stage) -> PlannedStage:
+    """What the plan says of a stage's epochs."""
+    halving = plan.config.sweep.halving
+    factor = halving.factor if halving else 1
+    return PlannedStage(stage.name, stage.n_trials, plan.epochs(stage), plan.rungs(stage), factor)
 
 
 def spread(seconds: Sequence[float], workers: int) -> float:

@@ -25,7 +25,7 @@ from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
-from pipeline.tracking.display import console, number, print_line
+from pipeline.tracking.display import console, number, print_line, print_whole
 from pipeline.tracking.mlflow_writer import OWN_STATUS
 from pipeline.tracking.recorder import Recorder
 from pipeline.user_folder import option
@@ -66,11 +66,11 @@ def conclude_run(study: Study, executor: Executor | None, recorder: Recorder, da
             )
         if executor:
             _test(study, executor, trial)
-        print_line(f"model:    {model}")
-        print_line(f"next:     {_command(study, 'evaluate', model)}")
+        print_whole(f"model:    {model}")
+        print_whole(f"next:     {_command(study, 'evaluate', model)}")
     if experiment is not None and run is not None:
         page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
-        print_line(f"compare:  {page}{store.ui_hint(config.tracking)}")
+        print_whole(f"compare:  {page}{store.ui_hint(config.tracking)}")
     if problem:
         print_line(f"tracking: not all was recorded, {problem}; resume={folder} forwards it", "yellow")
     if study.plan.repeat:
@@ -130,7 +130,7 @@ def conclude_sweep(
     conclude_report(study.folder, recorder)
     recorder.summary(summary, {"status": status}, OWN_STATUS[status])
     if address := compare.publish(study, runs, recorder):
-        print_line(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
+        print_whole(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
         print_line(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
     if problem := recorder.close():
@@ -196,12 +196,14 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
         if path.exists():
             recorder.artifact(None, path)
     # It is not there after Ctrl-C, or when it could not be written.
-    print_line(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
+    print_whole(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
     if repeatable:
-        print_line("again:    " + command)
+        print_whole("again:    " + command)
     fused = any(group.mode != "solo" for group in groups)
     near = ": on the default model 0.02 of val_accuracy at most" if study.objective.metric == "val_accuracy" else ""
-    print_line(f"nearly:   {alone}   (alone it rounds otherwise{near})" if fused else f"or:       {alone}")
+    print_whole(f"{'nearly:' if fused else 'or:':<9} {alone}")
+    if fused:
+        print_line(f"          (alone it rounds otherwise{near})")
 
 
 def _command(study: Study, name: str, path: Path) -> str:

@@ -45,6 +45,7 @@ class Sampling:
         ]
         with blamed(plan.sampler):
             self._sampler = make_sampler(plan.sampler, search_of(plan.arms, spaces, index, self._stage.n_trials))
+        self.to_come = self._stage.n_trials  # trials that are asked after the generation at hand
 
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
@@ -78,6 +79,7 @@ class Sampling:
             if new := _lacking(trials, begun[start:])[:n_new]:
                 ledger.ask(replace(trial, number=len(ledger.trials) + i) for i, trial in enumerate(new))
                 begun = ledger.of_stage(self._stage.name)
+            self.to_come = 0 if exhausted else max(0, total - start - size)
             if generation := begun[start : start + size]:
                 yield generation
             start += size

@@ -87,7 +87,7 @@ def beginning(plan: Plan, stage: Stage, region: Region, generation: Sequence[Tri
     title = f"stage {stage.name}: {total} trials of up to {plan.epochs(stage)} epochs"
     title += f", {ended} already ended" if ended else ""
     if not first:
-        return StageBegan(title, total, ended)
+        return StageBegan(stage.name, title, total, ended)
     places: dict[tuple[str, ...], list[str]] = {}
     for i, (arm, space) in enumerate(zip(plan.arms, region.spaces, strict=True)):
         widenings = region.widenings[i] if region.widenings else ()
@@ -97,7 +97,7 @@ def beginning(plan: Plan, stage: Stage, region: Region, generation: Sequence[Tri
         if any(arms):
             title += f"\n  {' | '.join(listed)}:"
         title += "".join(f"\n  {'  ' * any(arms)}{line}" for line in lines)
-    return StageBegan(title, total, ended)
+    return StageBegan(stage.name, title, total, ended)
 
 
 def space_lines(arm: Arm, space: Space) -> list[str]:

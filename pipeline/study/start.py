@@ -14,7 +14,7 @@ from pipeline.search.plan import Plan
 from pipeline.search.samplers.sampler import SamplerError
 from pipeline.study import results
 from pipeline.study.cohorts import of_first_stage
-from pipeline.study.forecast import describe
+from pipeline.study.forecast import describe, outline, planned
 from pipeline.study.interruption import signals_handled, stopping
 from pipeline.study.listeners import Listener, make_listeners
 from pipeline.study.opening import open_ended, open_study
@@ -24,6 +24,7 @@ from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line, waiting
 from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
+from pipeline.tracking.pace import Pace
 from pipeline.tracking.recorder import MlflowRecorder, Recorder
 from pipeline.tracking.store_checks import check_tracking
 from pipeline.workers import devices
@@ -59,6 +60,8 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         print_line(note)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
+    if not plan.single:
+        print_line(outline(plan))
     n_jobs = 1 if plan.single else len(of_first_stage(plan, config.executor))
     executor = executor or make_executor(config, n_jobs, plan.repeat.threads if plan.repeat else None)
     try:
@@ -117,7 +120,8 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
         for trial in ledger.trials.values():
             if trial.status:
                 recorder.open(runs.trial(trial))  # forwarded, if the store has not all of it
-        display = SweepDisplay(study.objective.metric)
+        pace = Pace([planned(plan, stage) for stage in plan.stages], study.objective, ledger.trials.values())
+        display = SweepDisplay(study.objective.metric, pace, plan.columns())
         print_line(f"sweep {study.folder.name} in {study.folder}")
     study.subscribers += [display, recorder, *listeners]
     try:

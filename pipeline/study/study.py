@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Study:
                 numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     first = self.ledger.of_stage(stage.name)[0].number == generation[0].number
-                    self._tell(None, beginning(self.plan, stage, region, generation, first))
+                    began = beginning(self.plan, stage, region, generation, first)
+                    self._tell(None, replace(began, to_come=sampling.to_come))
                 for before, rung in itertools.pairwise((0, *self.plan.rungs(stage), None)):
                     executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
                     if stop.requested:

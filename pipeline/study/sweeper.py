@@ -13,6 +13,9 @@ from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
 from pipeline.study.start import run
+from pipeline.tracking.display import print_line
+
+MANY = 4  # configs, composed in half a second; of more, a line says at once what the sweep is at
 
 
 class CaviarSweeper(Sweeper):
@@ -42,6 +45,8 @@ class CaviarSweeper(Sweeper):
 
     def _compose(self, overrides: list[str]) -> Composed:
         if (key := tuple(overrides)) not in self.composed:
+            if len(self.composed) == MANY:
+                print_line("composing the sweep's arms")
             self.composed[key] = self._load(overrides)
         return self.composed[key]
 

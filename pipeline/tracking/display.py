@@ -2,27 +2,42 @@
 
 import contextlib
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from pipeline import records
+from pipeline import layout, records
 from pipeline.overrides import to_text
 from pipeline.records import CohortPlanned, DataFacts, Ended, EpochEnded, Trial
+from pipeline.tracking.pace import Pace, Standing
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 MOST_COLUMNS = 40  # of a table
 SPINNER = "line"  # of letters that every terminal has
 SHORTEST_EPOCH = 0.1  # seconds of one whose waiting for data is worth a look
+NARROWEST_BAR = 8  # letters
+SPACED = 4  # letters: what moves before a bar, and blanks
+LONGEST_HEADING = 9  # letters in a line of a table's heading
+SOONEST, LATEST = 10.0, 60.0  # seconds between two lines of progress where there is no terminal to show a bar
 
 # Piped output keeps its lines whole; rich would wrap them, and squeeze tables, at 80 columns.
 console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=160)
 
 
 def print_line(text: str, style: str | None = None) -> None:
-    """A line as it is: no markup read into it, and not wrapped, so that a path or an address can be copied."""
+    """A line as it is, with no markup read into it; a terminal gets it broken between words."""
+    print_whole(layout.wrapped(text, console.width) if console.is_terminal else text, style)
+
+
+def print_whole(text: str, style: str | None = None) -> None:
+    """A line that is not broken, so that the path, address or command in it can be copied."""
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -58,6 +73,13 @@ def short(value: Any) -> str:
 def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def clock(seconds: float) -> str:
+    """The same in few letters: 0:12, 1:02:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def cohort_line(cohort: CohortPlanned) -> str:
@@ -108,9 +130,15 @@ def _waited(event: EpochEnded) -> str:
     return f"{event.data_wait:.0%}" if event.seconds >= SHORTEST_EPOCH else "-"
 
 
-def _width(name: str) -> int:
-    """Of a column, for its heading and for a loss of two digits."""
-    return max(len(name), 7)
+class _Moving(ProgressColumn):
+    """Part of a bar, made anew whenever the bar is drawn."""
+
+    def __init__(self, make: Callable[[], RenderableType]) -> None:
+        super().__init__()
+        self._make = make
+
+    def render(self, task: Task) -> RenderableType:
+        return self._make()
 
 
 class _Display:
@@ -120,18 +148,12 @@ class _Display:
         self._notes = Notes()
         self._bar: Progress | None = None
 
-    def _begin(self, description: str, total: int | None, completed: int = 0) -> None:
-        """total: None while it is not known how long it takes."""
+    def _begin(self, *columns: ProgressColumn) -> None:
         self.close()
-        text = TextColumn("{task.description}")  # beside what moves, however long a graph compiles
-        columns = (SpinnerColumn(SPINNER), text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (SpinnerColumn(SPINNER), *columns)
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._bar.start()
-        self._bar.add_task(description, total=total, completed=completed)
-
-    def _advance(self, completed: int) -> None:
-        if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=completed)
+        self._bar.add_task("", total=None)
 
     def close(self) -> None:
         if self._bar:
@@ -146,7 +168,14 @@ class TrialDisplay(_Display):
         super().__init__()
         self._epochs = epochs
         self._columns = [*metrics, *(f"val_{name}" for name in metrics)]
-        self._begin("preparing", None)
+        headings = ["epoch", *self._columns, "learning_rate", "data_wait", "left"]
+        longest = LONGEST_HEADING if console.is_terminal else console.width
+        self._headings = [layout.folded(name, longest).split("\n") for name in headings]
+        least = [5, *(7 for _ in self._columns), 8, 4, 4]  # for a loss of two digits, and a learning rate of four
+        self._widths = [max(n, *map(len, lines)) for n, lines in zip(least, self._headings, strict=True)]
+        self._epoch = 0
+        bar = _Moving(lambda: ProgressBar(self._epochs, self._epoch, pulse=not self._epoch))
+        self._begin(bar, _Moving(lambda: Text(f"{self._epoch}/{self._epochs} epochs" if self._epoch else "preparing")))
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
@@ -154,34 +183,46 @@ class TrialDisplay(_Display):
                 again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
                 print_line(f"{event.parameters:,} parameters{again}")
                 self._notes.on(event)
-                names = "  ".join(f"{name:>{_width(name)}}" for name in self._columns)
-                print_line(f"epoch  {names}  learning_rate  data_wait  left")
-                self._begin("epochs", self._epochs)
+                for i in range(max(map(len, self._headings))):
+                    self._print_row([name[i] if i < len(name) else "" for name in self._headings])
             case EpochEnded():
+                self._epoch = event.epoch
                 left = duration((self._epochs - event.epoch) * event.seconds)
-                values = "  ".join(f"{number(event.metrics.get(name)):>{_width(name)}}" for name in self._columns)
-                print_line(f"{event.epoch:>5}  {values}  {event.learning_rate:>13.4g}  {_waited(event):>9}  {left}")
+                values = [number(event.metrics.get(name)) for name in self._columns]
+                self._print_row([str(event.epoch), *values, f"{event.learning_rate:.4g}", _waited(event), left])
                 self._notes.on(event)
-                self._advance(event.epoch)
             case records.Undiagnosed():
                 self._notes.on(event)
             case records.Restarting():
                 print_line(f"starting again: {event.reason}", "yellow")
 
+    def _print_row(self, cells: Sequence[str]) -> None:
+        print_line("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, self._widths, strict=True)).rstrip())
+
 
 class SweepDisplay(_Display):
-    """A line a trial as it ends, with its reason if it failed, under a bar with the time left."""
+    """A line a trial as it ends, with its reason if it failed, under a bar over the epochs of all trials; a line now
+    and then where there is no terminal.
 
-    def __init__(self, metric: str) -> None:
+    keys: of all parameters.
+    """
+
+    def __init__(self, metric: str, pace: Pace, keys: Sequence[str] = ()) -> None:
         super().__init__()
-        self._metric, self._ended = metric, 0
+        self._metric, self._pace = metric, pace
+        self._names = dict(zip(keys, layout.shortened(keys), strict=True))
+        self._started = self._shown = time.time()
+        self._tenth = 0  # of the epochs, that a line of progress last told of
+        self._lock = threading.Lock()  # the bar is drawn in a thread of its own
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
+        with self._lock:
+            self._pace.on(trial, event)
         match event:
             case StageBegan():
                 print_line(event.title, "bold")
-                self._ended = event.ended
-                self._begin("trials", event.total, event.ended)
+                if not self._bar:
+                    self._begin(_Moving(self._drawn))
             case CohortPlanned():
                 print_line(cohort_line(event), "dim")
             case EpochEnded() | records.Started() | records.Undiagnosed():
@@ -192,15 +233,53 @@ class SweepDisplay(_Display):
                 print_line(f"  trial {trial.number:>3}  interrupted, to go on from its last checkpoint", style="yellow")
             case Ended() if trial:
                 self._end(trial, event)
+        if isinstance(event, EpochEnded | Ended) and not console.is_terminal:
+            self._print_progress()
 
     def _end(self, trial: Trial, event: Ended) -> None:
-        self._ended += 1
         style = {"pruned": "dim", "completed": None}.get(event.status, "red")
         text = f"{event.status}: {event.reason}"
         if event.status == "pruned":
             text = str(event.reason)
         elif event.status == "completed":
             text = f"{self._metric} {number(event.metrics.get(self._metric))}"
-        params = "  ".join(f"{key}={short(value)}" for key, value in trial.params.items())
+        params = "  ".join(f"{self._names.get(key, key)}={short(value)}" for key, value in trial.params.items())
         print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
-        self._advance(self._ended)
+
+    def _standing(self) -> Standing:
+        with self._lock:
+            return self._pace.standing(time.time())
+
+    def _drawn(self) -> RenderableType:
+        """The bar, and beside it as much as there is room for."""
+        at = self._standing()
+        parts = [f"{at.epochs}/{at.total} epochs", clock(at.time - self._started)]
+        if at.seconds_left is not None:
+            parts[-1] += f", {clock(at.seconds_left)} left"
+        if at.best:
+            parts.append(f"best {number(at.best[1])}, trial {at.best[0]}")
+        room = console.width - NARROWEST_BAR - SPACED
+        while len(parts) > 1 and len("  ".join(parts)) > room:
+            parts.pop()
+        text = Text("  ".join(parts), no_wrap=True)
+        drawn = Table.grid(padding=(0, 1))
+        bar = ProgressBar(at.total, at.epochs, console.width - SPACED - len(text), pulse=not at.epochs)
+        drawn.add_row(bar, text)
+        return drawn
+
+    def _print_progress(self) -> None:
+        """Now and then, so that a log says what a bar would: at every tenth of the epochs, not sooner than after
+        SOONEST seconds, and after LATEST seconds in any case."""
+        now = time.time()
+        if now - self._shown < SOONEST:
+            return
+        at = self._standing()
+        tenth = 10 * at.epochs // max(1, at.total)
+        if tenth <= self._tenth and now - self._shown < LATEST:
+            return
+        self._shown, self._tenth = now, tenth
+        text = f"progress: {at.epochs} of {at.total} epochs, {at.ended} of {at.trials} trials ended"
+        text += f", {duration(now - self._started)}"
+        if at.seconds_left is not None:
+            text += f", about {duration(at.seconds_left)} left"
+        print_line(text + (f"; best {self._metric} {number(at.best[1])}, trial {at.best[0]}" if at.best else ""))

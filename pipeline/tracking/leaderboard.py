@@ -5,24 +5,22 @@ keys: of the parameters, a column each; metric: the sweep's.
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from pipeline import layout
 from pipeline.jsonl import write_atomically
 from pipeline.overrides import to_text
 from pipeline.records import Trial
-from pipeline.tracking.display import number, short
+from pipeline.tracking.display import LONGEST_HEADING, number, short
 
 COLUMNS = ["trial", "status", "stage"]  # before the metric
 BEST = 10  # trials that the terminal shows
-LONGEST_HEADING = 9  # letters in a line: longer names are folded behind a '_'
 
 
 @dataclass(frozen=True)
@@ -68,27 +66,24 @@ def write(path: Path, rows: Sequence[Row], metric: str, keys: Sequence[str]) -> 
 def table(rows: Sequence[Row], metric: str, keys: Sequence[str], width: int) -> tuple[str, Table]:
     """The best trials for a terminal of `width` letters, with a line above: keys without their group where that is
     clear, what is the same in all rows said once, and the last columns left out where there is no room for them."""
-    names = headings(metric, keys)
-    shortened = [name.rsplit(".", 1)[-1] for name in names]
-    names = [last if shortened.count(last) == 1 else name for name, last in zip(names, shortened, strict=True)]
+    names = layout.shortened(headings(metric, keys))
     best = [row.cells(metric, keys) for row in rows[:BEST]]
     texts = [[_text(*pair, metric) for pair in zip(names, cells, strict=True)] for cells in best]
     columns = dict(zip(names, zip(*texts, strict=True), strict=True))
     title = f"the best {len(texts)} of {len(rows)} trials"
-    same = {name: cells[0] for name, cells in columns.items() if len(texts) > 1 and len(set(cells)) == 1}
+    same = layout.same_in_all(columns)
     same.pop(metric, None)  # whose being equal is worth seeing
-    title += (
-        f", all with {', '.join(f'{name} {cell}' for name, cell in same.items() if cell)}" if any(same.values()) else ""
-    )
-    shown = {_folded(name): cells for name, cells in columns.items() if name not in same}
+    if said := [f"{name} {cell}" for name, cell in same.items() if cell]:
+        title += f", all with {', '.join(said)}"
+    shown = {name: cells for name, cells in columns.items() if name not in same}
     left_out: list[str] = []
-    while len(shown) > 2 and _width(shown) > width:
-        left_out.insert(0, shown.popitem()[0].replace("\n", ""))
+    while layout.total_width(fitted := layout.fitted(shown, width, LONGEST_HEADING)) > width and len(shown) > 2:
+        left_out.insert(0, shown.popitem()[0])
     title += f"; leaderboard.csv also has {', '.join(left_out)}" if left_out else ""
     result = Table(show_edge=False, pad_edge=False)
-    for name in shown:
+    for name in fitted:
         result.add_column(name, justify="right", no_wrap=True)
-    for cells in zip(*shown.values(), strict=True):
+    for cells in zip(*fitted.values(), strict=True):
         result.add_row(*map(Text, cells))  # no markup read into them
     return title, result
 
@@ -97,18 +92,3 @@ def _text(name: str, cell: Any, metric: str) -> str:
     if name == metric or cell is None:
         return number(cell)
     return f"{cell:.1f}" if name == "seconds" else short(cell)
-
-
-def _folded(name: str) -> str:
-    """A heading in lines of a few letters."""
-    lines = [""]
-    for part in re.findall(r"[^_.]+[_.]?|[_.]", name):
-        if lines[-1] and len(lines[-1] + part) > LONGEST_HEADING:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
-def _width(columns: Mapping[str, Sequence[str]]) -> int:
-    """Letters of a table's line: each column has its longest text, with two blanks and a border between them."""
-    return sum(max(map(cell_len, [*name.split("\n"), *cells])) + 3 for name, cells in columns.items()) - 3

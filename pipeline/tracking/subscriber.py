@@ -8,11 +8,13 @@ from pipeline.records import CohortPlanned, Event, Trial
 
 @dataclass(frozen=True)
 class StageBegan:
-    """A stage of a sweep is about to run, or to go on."""
+    """A generation of a stage is about to run, or to go on."""
 
+    stage: str
     title: str
-    total: int  # trials
+    total: int  # trials of the generation
     ended: int  # of them, in an earlier start
+    to_come: int = 0  # trials of the stage that are asked after these
 
 
 Occurrence = Event | CohortPlanned | StageBegan

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.schema import Halving
 from pipeline.search.halving import rungs
-from pipeline.study.forecast import MEASURED, Cost, between, held, mean_epochs, spread, work
+from pipeline.study.forecast import MEASURED, Cost, between, held, spread, work
+from pipeline.tracking.pace import PlannedStage
 from tests.conftest import here
 
 # seconds of each job, workers -> seconds until all are done
@@ -37,7 +38,7 @@ MEAN = [
 @pytest.mark.parametrize(("epochs", "halving", "expected"), MEAN)
 def test_halving_spares_most_epochs(epochs, halving, expected):
     factor = halving.factor if halving else 1
-    assert mean_epochs(epochs, rungs(halving, epochs), factor) == pytest.approx(expected)
+    assert PlannedStage("s", 1, epochs, rungs(halving, epochs), factor).left() == pytest.approx(expected)
 
 
 # trains together, epochs, rungs, scale of the number of trials -> seconds of each job; 10 trials

@@ -1,0 +1,73 @@
+"""Text for a terminal of some width: lines and cells are broken between words, and no word is cut."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
+
+NARROWEST = 8  # letters of a cell that is folded
+GAP = 3  # between columns: two blanks and a border
+# Behind what a name or a list may be broken: a dot between digits is a number's.
+_PART = re.compile(r"(?:(?<=\d)\.(?=\d)|[^\s,/._])+[,/._]*\s?|[,/._\s]+")
+
+
+def wrapped(text: str, width: int) -> str:
+    """Lines of at most `width` letters, but for longer words; what goes on is indented further than its line."""
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        whole = textwrap.TextWrapper(
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+        )
+        lines += whole.wrap(line) if cell_len(line) > width else [line]
+    return "\n".join(lines)
+
+
+def folded(text: str, width: int) -> str:
+    """A name or a cell in lines of about `width` letters, broken behind dots, underscores, commas and blanks only."""
+    lines = [""]
+    for part in _PART.findall(text):
+        if lines[-1] and cell_len(lines[-1] + part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def widest(text: str) -> int:
+    """Letters of the longest line."""
+    return max(map(cell_len, text.split("\n")))
+
+
+def total_width(columns: Mapping[str, Sequence[str]]) -> int:
+    """Letters of a table's line."""
+    return sum(max(map(widest, [name, *cells])) + GAP for name, cells in columns.items()) - GAP
+
+
+def fitted(columns: Mapping[str, Sequence[str]], width: int, heading: int) -> dict[str, list[str]]:
+    """The columns of a table of `width` letters: headings folded at `heading` letters or fewer, and cells as much as it
+    takes, the longest first. It may still be too wide."""
+    result: dict[str, list[str]] = {}
+    for limit in range(max(width, NARROWEST), NARROWEST - 1, -1):
+        result = {
+            folded(name, min(heading, limit)): [folded(cell, limit) for cell in cells]
+            for name, cells in columns.items()
+        }
+        if total_width(result) <= width:
+            break
+    return result
+
+
+def same_in_all(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The columns, of several rows, that need not stand in a table, with the one cell that they have."""
+    return {name: cells[0] for name, cells in columns.items() if len(cells) > 1 and len(set(cells)) == 1}
+
+
+def shortened(keys: Sequence[str]) -> list[str]:
+    """Keys without their group where that is clear."""
+    last = [key.rsplit(".", 1)[-1] for key in keys]
+    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
