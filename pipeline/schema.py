@@ -129,6 +129,8 @@ class Sweep:
     sampler: Target = Target(MISSING)  # makes a pipeline.search.samplers.sampler.Sampler
     n_trials: int | None = None
     max_tier: int = 2
+    start_from: str | None = None  # another sweep, by its name or folder
+    start_from_control: bool = False  # whether each arm is also searched without it
     metric: str = "auto"  # resolved where the config is: what the head aims at
     direction: str = "auto"  # resolved likewise: maximize or minimize, which the metric says
     dry_run: bool = False

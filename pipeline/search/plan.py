@@ -20,6 +20,7 @@ from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, blamed, make_sampler
 from pipeline.search.space import Interval, Params, Space
 from pipeline.search.tiers import applicable, freed
+from pipeline.search.transfer import Start
 
 Compose = Callable[[list[str]], Composed]
 NOT_SEARCHED = (
@@ -33,6 +34,7 @@ NOT_SEARCHED = (
     "repeat",
     "experiment",
 )
+START_FROM = "sweep.start_from"  # which tells arms apart where some of them start afresh
 RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
@@ -59,6 +61,7 @@ class Stage:
     epochs: int | None  # None: train.epochs
     refine: bool  # searches the region that the stage before left; otherwise the whole space anew
     tiers: int | None = None  # keys up to this tier are searched; None: all
+    given: tuple[tuple[Params, ...], ...] = ()  # what each arm tries, where no sampler chooses
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Plan:
     single: bool = False  # one trial by itself, `python run.py`
     repeat: Repeat | None = None  # what the one trial repeats
     notes: tuple[str, ...] = ()  # what the user is told of it before it is run
+    start: Start | None = None  # what is taken over from another sweep
 
     @classmethod
     def of_one(cls, composed: Composed, overrides: list[str], repeat: Repeat | None = None) -> "Plan":
@@ -86,19 +90,20 @@ class Plan:
 
     @property
     def spaces(self) -> list[Space]:
-        """The whole space of each arm."""
-        return [arm.space for arm in self.arms]
+        """The whole space of each arm, or what another sweep narrowed it to."""
+        spaces = [arm.space for arm in self.arms]
+        return self.start.spaces(spaces) if self.start else spaces
 
     def free(self, stage: Stage) -> list[Space]:
         """What a stage may search of each arm, in its whole range."""
-        return [freed(arm.space, arm.config, stage.tiers) for arm in self.arms]
+        return [freed(space, arm.config, stage.tiers) for arm, space in zip(self.arms, self.spaces, strict=True)]
 
     def epochs(self, stage: Stage) -> int:
         return stage.epochs or self.config.train.epochs
 
     def rungs(self, stage: Stage) -> list[int]:
         """The epochs at which trials of a stage are compared."""
-        return [] if self.single else rungs(self.config.sweep.halving, self.epochs(stage))
+        return [] if self.single or stage.given else rungs(self.config.sweep.halving, self.epochs(stage))
 
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""
@@ -122,6 +127,7 @@ class Plan:
         kept = [p for p in kept if p.partition("=")[0] not in replaced]
         # Groups first: optimizer=sgd after optimizer.momentum=0.5 reads as if it undid it.
         values = sorted({**arm.crossed, **trial.params, **epochs}.items(), key=lambda item: "." in item[0])
+        values = [(key, value) for key, value in values if key != START_FROM]
         return [*kept, *(f"{key}={to_text(value)}" for key, value in values)]
 
     def _epochs_of(self, trial: Trial) -> dict[str, int]:
@@ -177,7 +183,8 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         listed = _listed(empty)
         notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
     settings, left_out = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
-    return Plan(arms, _stages(arms, sweep, settings), pins, sweep.sampler, notes=(*notes, *left_out))
+    stages = stages_of(arms, [arm.space for arm in arms], sweep, settings)
+    return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out))
 
 
 def _listed(arms: Sequence[str]) -> str:
@@ -195,16 +202,18 @@ def _having(arms: Sequence[Arm], key: str) -> str | None:
     return f"{key} is searched with {_listed(having)}; the other arms have no such key"
 
 
-def _stages(arms: Sequence[Arm], sweep: Sweep, settings: Mapping[str, StageSettings]) -> list[Stage]:
+def stages_of(
+    arms: Sequence[Arm], spaces: Sequence[Space], sweep: Sweep, settings: Mapping[str, StageSettings], first: int = 0
+) -> list[Stage]:
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
-    anything is written."""
+    anything is written. spaces: of each arm; first: the place of the first stage."""
     n_trials = sizes({name: stage.n_trials for name, stage in settings.items()}, sweep.n_trials)
     if any(s.refine for s in list(settings.values())[1:]) and (sweep.keep is None or sweep.margin is None):
         raise InputError("a sweep of several stages needs sweep.keep and sweep.margin.")
     stages = []
-    for index, (name, stage) in enumerate(settings.items()):
-        spaces = [freed(arm.space, arm.config, stage.tiers) for arm in arms]
-        sampler = make_sampler(sweep.sampler, search_of(arms, spaces, index, n_trials[name]))
+    for index, (name, stage) in enumerate(settings.items(), start=first):
+        free = [freed(space, arm.config, stage.tiers) for arm, space in zip(arms, spaces, strict=True)]
+        sampler = make_sampler(sweep.sampler, search_of(arms, free, index, n_trials[name]))
         if len(settings) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
         with blamed(sweep.sampler):

@@ -52,7 +52,9 @@ def width(config: Config) -> float:
 
 def of_first_stage(plan: Plan, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
     """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest."""
-    configs = [plan.composed(trial).config for trial in Sampling(plan, 0, plan.free(plan.stages[0])).first()]
+    index = next(i for i, stage in enumerate(plan.stages) if not stage.given)
+    sampling = Sampling(plan, index, plan.free(plan.stages[index]))
+    configs = [plan.composed(trial).config for trial in sampling.first()]
     groups = cohorts(configs, devices.workers_of(plan.config), executor)
     return [(cohort, max((configs[place] for place in cohort), key=width)) for cohort in groups]
 

@@ -15,6 +15,7 @@ from pipeline.events import STATUSES
 from pipeline.jsonl import JsonLines, read
 from pipeline.records import DataFacts, Ended, Paused, TestResult, Trial
 from pipeline.search.stopping import Decision
+from pipeline.search.transfer import Start
 
 NAME = "ledger"
 
@@ -29,6 +30,7 @@ class History:
         self.header: Mapping[str, object] | None = None
         self.identity: str | None = None  # which tells the sweep from any other, of the same name or folder
         self.parent_run: str | None = None
+        self.start: Start | None = None  # what was taken over from another sweep
         self.data: list[DataFacts] = []  # of each arm, so far as a reader of the sweep wants to know
         self.versions: Mapping[str, str] = {}  # of the libraries, when the sweep was started last
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
@@ -78,6 +80,8 @@ class History:
             case "finalists":
                 self.finalists = record["trials"]
                 self.seeds = record["seeds"]
+            case "start":
+                self.start = Start.from_json(record)
             case "asked":
                 number, of = record["trial"], record.get("replicate_of")
                 self.trials[number] = Trial(number, record["stage"], record["arm"], record["params"], replicate_of=of)
@@ -135,8 +139,9 @@ class Ledger(History):
             for fact in facts:
                 self._apply(fact)
 
-    def begin(self, header: Mapping[str, object]) -> None:
-        self._add({"record": "study", "header": header})
+    def begin(self, header: Mapping[str, object], start: Start | None = None) -> None:
+        first: dict[str, object] = {"record": "study", "header": header}
+        self._add(*([first, {"record": "start", **start.to_json()}] if start else [first]))
 
     def identify(self, identity: str) -> None:
         """Before the tracking store has it: whoever finds it there may be killed before noting its parent run."""

@@ -42,7 +42,7 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
     try:
         before = _of_run(folder, fingerprint, plan) if plan.single else compatibility.current(ledger.header)
         if before is None:
-            ledger.begin(now)
+            ledger.begin(now, plan.start)
         else:
             _check_same(what, anew, compatibility.with_entries(before, now), now)
         if not plan.single and ledger.identity is None:

@@ -22,6 +22,7 @@ from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
 from pipeline.study.reporting.write import conclude_report
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
+from pipeline.study.transfer import outcome_of_start
 from pipeline.tracking import leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
@@ -108,6 +109,8 @@ def conclude_sweep(
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
         for line in cautions.cautions(ended, metric, facts, epochs):
             print_line(line, "yellow")
+        for line in outcome_of_start(study):
+            print_line(line)
         disk_full = _export(study, executor)
         if not stop.requested:
             summary |= _test(study, executor, winner)

@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.jsonl import finite
 from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
+from pipeline.search.given import Given
 from pipeline.search.plan import Plan, search_of
 from pipeline.search.samplers.sampler import Outcome, Point, blamed, make_sampler
 from pipeline.search.space import Params, Space, coordinates_of, params_at
@@ -44,7 +45,9 @@ class Sampling:
             for arm, space in zip(plan.arms, spaces, strict=True)
         ]
         with blamed(plan.sampler):
-            self._sampler = make_sampler(plan.sampler, search_of(plan.arms, spaces, index, self._stage.n_trials))
+            search = search_of(plan.arms, spaces, index, self._stage.n_trials)
+            given = self._stage.given
+            self._sampler = Given(search, given) if given else make_sampler(plan.sampler, search)
         self.to_come = self._stage.n_trials  # trials that are asked after the generation at hand
 
     def first(self) -> list[Trial]:

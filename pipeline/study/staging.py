@@ -34,7 +34,7 @@ def staged(study: "Study", executor: Executor, stop: Stop) -> Iterator[tuple[int
     """
     region, stopped = Region([]), False
     for index, stage in enumerate(study.plan.stages):
-        if not index or not stage.refine:
+        if not index or not stage.refine or study.plan.stages[index - 1].given:
             region, stopped = Region(study.plan.free(stage)), False
         elif not stopped:
             region = next_region(study, index, region)

@@ -21,6 +21,7 @@ from pipeline.study.opening import open_ended, open_study
 from pipeline.study.repeating import check_same_data
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
+from pipeline.study.transfer import taken_over
 from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line, waiting
 from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
@@ -56,6 +57,7 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         return _record(*ended)
     if config.experiment and not plan.single:
         check_figure(config.experiment.figure)
+    plan = plan if plan.single else taken_over(plan)
     for note in plan.notes:
         print_line(note)
     if config.sweep.dry_run and not plan.single:

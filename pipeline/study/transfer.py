@@ -1,0 +1,212 @@
+"""`sweep.start_from=NAME|FOLDER`: a sweep begins with what another one, of other data perhaps, found to be best."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import compatibility
+from pipeline.errors import InputError, nearest
+from pipeline.objective import Objective
+from pipeline.records import SCORED, Trial
+from pipeline.schema import leaves
+from pipeline.search.plan import START_FROM, Arm, Plan, Stage, stages_of
+from pipeline.search.space import Params
+from pipeline.search.tiers import applicable
+from pipeline.search.transfer import KEEP, Start, fitting
+from pipeline.study.ledger import NAME, History
+from pipeline.study.study import Study
+from pipeline.tracking.display import number
+
+STAGE = "start_from"
+
+
+def taken_over(plan: Plan) -> Plan:
+    """The plan with what it takes over; what a sweep took over at its beginning it has when it is resumed, whatever
+    has become of the other one.
+
+    Raises InputError for a sweep that isn't there, and for one of which nothing can be taken.
+    """
+    config = plan.config
+    source, sweeps = config.sweep.start_from, Path(config.output_dir) / "sweeps"
+    if source is None:
+        if config.sweep.start_from_control:
+            raise InputError("sweep.start_from_control=true needs another sweep to start from: sweep.start_from=NAME.")
+        return plan
+    own = sweeps / config.sweep.name / NAME if config.sweep.name else None
+    if config.sweep.start_from_control:
+        arms = [
+            Arm({**arm.crossed, START_FROM: start}, arm.composed, arm.space)
+            for arm in plan.arms
+            for start in (source, None)
+        ]
+        plan = replace(plan, arms=arms)
+    if own and any(folder.resolve() == own.parent.resolve() for folder in (sweeps / source, Path(source))):
+        raise InputError(f"sweep.start_from={source} is this sweep itself: give it another name.")
+    begun = History(own) if own and own.exists() else None
+    if begun and begun.header:
+        start, notes = begun.start, [f"start_from {source}: as at this sweep's beginning"]
+        if start is None or start.source != source:
+            was = f"started from {start.source}" if start else "started afresh"
+            raise InputError(f"sweep.name={config.sweep.name} {was}: repeat its own command, or use another name.")
+    else:
+        start, notes = _read(plan, _folder(source, sweeps), source)
+    return _with_start(plan, start, notes)
+
+
+def _with_start(plan: Plan, start: Start, notes: Sequence[str]) -> Plan:
+    arms, sweep = plan.arms, plan.config.sweep
+    given = tuple(
+        tuple(_whole(arm, params) for params in best[: start.n_starters]) for arm, best in zip(arms, start.best)
+    )
+    n_given = sum(len(points) or start.n_starters for points in given)
+    if sweep.n_trials is not None:
+        if all(stage.n_trials is not None for stage in sweep.stages.values()):
+            raise InputError(
+                f"sweep.start_from tries {n_given} configurations first, which sweep.stages leaves no room for: let "
+                "the n_trials of one stage be null."
+            )
+        sweep = replace(sweep, n_trials=sweep.n_trials - n_given)
+    first = Stage(STAGE, n_given, list(sweep.stages.values())[-1].epochs, False, given=given)
+    spaces = start.spaces([arm.space for arm in arms])
+    settings, _ = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
+    stages = [first, *stages_of(arms, spaces, sweep, settings, first=1)]
+    return replace(plan, stages=stages, start=start, notes=(*plan.notes, *notes))
+
+
+def _whole(arm: Arm, params: Params) -> Params:
+    """A point of the arm's space: what the other sweep did not search is as the config says, or in the middle."""
+    configured = dict(leaves(arm.config.plain()))
+    others = {
+        key: configured[key] if fitting({key: dist}, {key: configured.get(key)}) else dist.at(0.5)
+        for key, dist in arm.space.items()
+        if key not in params
+    }
+    return {key: params.get(key, others.get(key)) for key in arm.space}
+
+
+def _folder(source: str, sweeps: Path) -> Path:
+    for folder in (sweeps / source, Path(source)):
+        if (folder / NAME).is_file():
+            return folder
+    names = [path.parent.name for path in sweeps.glob(f"*/{NAME}")]
+    raise InputError(
+        f"sweep.start_from={source}: there is no such sweep in {sweeps}, nor a folder of one.{nearest(source, names)}"
+    )
+
+
+def _read(plan: Plan, folder: Path, source: str) -> tuple[Start, list[str]]:
+    """What the sweep in `folder` has for each arm, and lines that say so."""
+    history = History(folder / NAME)
+    header: Any = compatibility.current(history.header or {})
+    strategy, order = header.get("strategy", {}), header.get("order", [])
+    objective = Objective(strategy.get("metric", "val_loss"), strategy.get("direction", "minimize"))
+    completed = [trial for trial in history.trials.values() if trial.status == "completed"]
+    ranked = sorted(completed, key=lambda trial: objective.score(trial.metrics), reverse=True)
+    if not ranked:
+        raise InputError(f"sweep.start_from={source}: no trial of it has completed.")
+    configs = [compatibility.current(header["arms"][name]["config"]) for name in order]
+    best, notes = [], []
+    for arm in plan.arms:
+        fresh = START_FROM in arm.crossed and arm.crossed[START_FROM] is None
+        alike = [] if fresh else [trial for trial in ranked if _alike(configs[trial.arm], arm)]
+        taken = [params for trial in _top(alike) if (params := fitting(arm.space, dict(trial.params)))]
+        best.append(tuple(taken))
+        if not fresh:
+            notes += _said(arm, alike, taken, configs, objective)
+    if not any(best):
+        raise InputError(f"sweep.start_from={source}: nothing of it can be taken over. {' '.join(notes)}".strip())
+    n = plan.config.sweep.n_trials
+    title = f"start_from {source}: {len(completed)} completed trials, of {_target(configs[ranked[0].arm], 'dataset')}"
+    return Start.of(source, best, n), [title, *notes]
+
+
+def _top(trials: Sequence[Trial]) -> Sequence[Trial]:
+    return trials[: max(2, round(KEEP * len(trials)))]
+
+
+def _target(config: Any, group: str) -> str:
+    return str(config[group]["_target_"]).rpartition(".")[2]
+
+
+def _alike(config: Any, arm: Arm) -> bool:
+    """Whether values mean the same with what another sweep's arm trained: the same model, the same optimizer."""
+    return all(config[group]["_target_"] == getattr(arm.config, group).target for group in ("model", "optimizer"))
+
+
+def _said(
+    arm: Arm, alike: Sequence[Trial], taken: Sequence[Params], configs: Sequence[Any], objective: Objective
+) -> list[str]:
+    """What an arm takes over, and how it is not what the other sweep searched."""
+    which = f"{arm.describe()}: " if arm.crossed else ""
+    kind = f"{arm.config.model.target.rpartition('.')[2]} with {arm.config.optimizer.target.rpartition('.')[2]}"
+    if not alike:
+        return [f"  {which}no trial of it has {kind}: it starts afresh"]
+    if not taken:
+        return [f"  {which}its best values lie outside the ranges here: it starts afresh"]
+    first = alike[0]
+    lines = [
+        f"  {which}its best {len(taken)} of {len(alike)}, the first with {objective.metric} "
+        f"{number(first.metrics.get(objective.metric))}, narrow what is searched"
+    ]
+    theirs, ours = set(first.params), set(arm.space)
+    if new := sorted(ours - theirs):
+        lines.append(f"  {which}not searched there, so whole here: {', '.join(new)}")
+    if gone := sorted(key for key in theirs - ours if "." in key):
+        lines.append(f"  {which}not searched here: {', '.join(gone)}")
+    groups = ("model", "optimizer", "schedule", "train")
+    before, now = dict(leaves({g: configs[first.arm].get(g, {}) for g in groups})), dict(leaves(arm.config.plain()))
+    fixed = [
+        f"{key} {before[key]} ({now[key]} here)"
+        for key in before
+        if key in now and key not in theirs | ours and before[key] != now[key] and ".search" not in key
+    ]
+    if fixed:
+        lines.append(f"  {which}fixed otherwise there: {', '.join(fixed[:6])}{', …' if len(fixed) > 6 else ''}")
+    return lines
+
+
+def outcome_of_start(study: Study) -> list[str]:
+    """How the sweep fared with what it took over, and beside an arm that started afresh."""
+    if study.plan.start is None:
+        return []
+    metric, lines = study.objective.metric, []
+    trials = [t for t in study.ledger.trials.values() if t.status in SCORED]
+
+    def best(some: Sequence[Trial]) -> Trial | None:
+        return max(some, key=lambda t: (study.objective.score(t.metrics), -t.number), default=None)
+
+    arms = list(enumerate(study.plan.arms))
+    for place, arm in arms:
+        own = [t for t in trials if t.arm == place]
+        if not study.plan.start.best[place] or not own:
+            continue
+        taken = best([t for t in own if t.stage == STAGE])
+        if taken and (winner := best(own)):
+            values = [number(trial.metrics[metric]) for trial in (taken, winner)]
+            lines.append(
+                f"start_from: of what was taken over the best is trial {taken.number}, {metric} {values[0]}; of all it "
+                f"is trial {winner.number}, {values[1]}"
+            )
+        for other, control in arms:
+            if control.crossed == {**arm.crossed, START_FROM: None} and other != place:
+                lines += _against(study, own, [t for t in trials if t.arm == other])
+    return lines
+
+
+def _against(study: Study, own: Sequence[Trial], fresh: Sequence[Trial]) -> list[str]:
+    """After how many trials each came to the best that the other found."""
+    if not own or not fresh:
+        return []
+    metric, score = study.objective.metric, study.objective.score
+
+    def reached(trials: Sequence[Trial], aim: tuple[float, float]) -> str:
+        n = next((i for i, t in enumerate(trials, start=1) if score(t.metrics)[0] >= aim[0]), None)
+        return f"after {n} of its {len(trials)} trials" if n else f"in none of its {len(trials)} trials"
+
+    ours, theirs = (max(score(t.metrics) for t in trials) for trials in (own, fresh))
+    values = [number(abs(s[0])) for s in (ours, theirs)]
+    return [
+        f"start_from: {metric} {values[0]} taken over, {values[1]} afresh; what the other found was reached "
+        f"{reached(own, theirs)} with it, {reached(fresh, ours)} without"
+    ]
