@@ -45,5 +45,5 @@ def train(study: "Study", of: Sequence[Trial], n: int, title: str, executor: Exe
     chosen = [numbers[trial.number, seed] for trial, seed in wanted]
     ended = sum(ledger.trials[number].status is not None for number in chosen)
     title += f", {ended} already ended" if ended else ""
-    study.train(chosen, StageBegan(title, len(chosen), ended), executor, stop)
+    study.train(chosen, StageBegan(of[0].stage, title, len(chosen), ended), executor, stop)
     return [ledger.trials[number] for number in chosen]

@@ -66,7 +66,7 @@ class Pace:
                 self._ended.add(trial.number)
                 self._later[trial.stage] -= 1
             if trial.metrics and trial.status not in WITHOUT_RESULT:
-                self._score(trial.number, trial.metrics)
+                self._score(trial, trial.metrics)
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
@@ -83,7 +83,7 @@ class Pace:
                 self._first = self._first or event.time - (event.cohort_seconds or event.seconds)
                 self._epochs += 1
                 self._move(trial, event.epoch)
-                self._score(trial.number, event.metrics)
+                self._score(trial, event.metrics)
             case Ended() if trial:
                 self._end(trial, event)
 
@@ -135,11 +135,11 @@ class Pace:
             if self._best == trial.number:
                 self._best = max(self._scores, key=lambda number: self._scores[number][0], default=None)
 
-    def _score(self, number: int, metrics: Mapping[str, float | None]) -> None:
+    def _score(self, trial: Trial, metrics: Mapping[str, float | None]) -> None:
         score, value = self._objective.score(metrics), metrics.get(self._objective.metric)
-        if value is None:
+        if value is None or trial.replicate_of is not None:
             return
-        if number not in self._scores or score > self._scores[number][0]:
-            self._scores[number] = (score, value)
+        if trial.number not in self._scores or score > self._scores[trial.number][0]:
+            self._scores[trial.number] = (score, value)
         if self._best is None or score > self._scores[self._best][0]:
-            self._best = number
+            self._best = trial.number
