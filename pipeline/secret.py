@@ -1,5 +1,6 @@
 """What comes from the environment may be a secret: it is used, and neither shown nor written."""
 
+import os
 import re
 
 from omegaconf import OmegaConf
@@ -12,6 +13,14 @@ _values: dict[str, str] = {}  # value -> the variable that it was taken from
 def install() -> None:
     """Makes OmegaConf's `${oc.env:NAME}` note what it gives."""
     OmegaConf.register_new_resolver("oc.env", _noted, replace=True)
+
+
+def note_names(text: str) -> None:
+    """Notes what the variables hold that a config's text takes from the environment: of one that is read, and not
+    resolved."""
+    for name in re.findall(r"\$\{oc\.env:\s*(\w+)", text):
+        if len(value := os.environ.get(name, "")) >= SHORTEST:
+            _values[value] = name
 
 
 def _noted(*words: str) -> str | None:

@@ -1,6 +1,8 @@
 """A sweep's folder as its report shows it. Nothing is locked, trained or changed: the sweep may be running."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ from pipeline.overrides import to_text
 from pipeline.records import DataFacts, Trial
 from pipeline.schema import leaves
 from pipeline.search.space import Choice, Space
+from pipeline.search.tiers import UNDECLARED
 from pipeline.secret import masked
 from pipeline.study import ledger
 from pipeline.study.ranking import ranked
 from pipeline.study.reporting.axes import make_axis, read_space
+from pipeline.study.reporting.clock import Clock
+from pipeline.study.reporting.importance import how_much_mattered
 from pipeline.study.reporting.pairs import arms_in_pairs
 from pipeline.study.reporting.trials import History, read_trial
 from pipeline.study.reporting.winner import describe_winner, tiers_of
@@ -65,15 +70,21 @@ def read_sweep(folder: Path) -> SweepReport:
         raise InputError(f"{path}: what it says of the sweep is not understood. Restore the file.") from None
     objective = header.objective
     histories = {n: read_trial(trial, folder / str(n)) for n, trial in told.trials.items()}
+    clock = Clock(
+        [start for history in histories.values() for start in history.starts],
+        [epoch.time for history in histories.values() for epoch in history.epochs],
+    )
     order = ranked(told.trials.values(), objective)
     open_ = [trial for trial in told.trials.values() if trial.status is None]
     open_.sort(key=lambda trial: objective.score(histories[trial.number].metrics(objective)), reverse=True)
     trials = [*order, *open_]
-    axes, places = _axes(header, trials, folder)
+    tiers = tiers_of(folder, trials)
+    axes, places = _axes(header, trials, tiers)
     names = _metrics(histories.values(), objective.metric)
-    spaces = dict(_spaces_of_stages(header, told.regions))
+    spaces = dict(_spaces_of_stages(header, told.regions, tiers))
     best = next((trial for trial in order if trial.status == "completed"), None)
     arms = header.names()
+    mattered, disagreements = how_much_mattered(folder)
     facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
     return SweepReport(
         name=folder.resolve().name,
@@ -83,28 +94,31 @@ def read_sweep(folder: Path) -> SweepReport:
         sampler=header.sampler,
         metrics=names,
         trials=[
-            _trial(histories[trial.number], objective, [axis[i] for axis in places]) for i, trial in enumerate(trials)
+            _trial(histories[trial.number], objective, clock, [axis[i] for axis in places])
+            for i, trial in enumerate(trials)
         ],
         axes=axes,
         arms=arms,
+        begun=clock.begun,
         stages=[_stage(name, spaces[name], header, axes) for name in header.stages],
         pairs=arms_in_pairs(list(told.trials.values()), spaces, objective.metric, best.arm) if best else [],
-        progress=list(_progress(histories.values(), objective)),
+        progress=list(_progress(histories.values(), objective, clock)),
         winner=describe_winner(folder, best, order, objective, facts, histories, told.tested) if best else None,
         data=_data(told.data, header, arms),
         fixed=header.fixed([axis.key for axis in axes]),
         versions=told.versions,
+        importance=mattered,
+        disagreements=disagreements,
     )
 
 
 def _axes(
-    header: Header, trials: Sequence[Trial], folder: Path
+    header: Header, trials: Sequence[Trial], tiers: Mapping[str, int]
 ) -> tuple[list[ParameterAxis], list[list[float | None]]]:
     """Every crossed or searched key, in order of first appearance, and of each where the trials are."""
     by_number = sorted(trials, key=lambda trial: trial.number)
     keys = list(dict.fromkeys([*(k for t in by_number for k in t.params), *(k for r in header.ranges for k in r)]))
     last = [key.rsplit(".", 1)[-1] for key in keys]
-    tiers = tiers_of(folder, by_number)
     axes, places = [], []
     for key, short in zip(keys, last, strict=True):
         name = short if last.count(short) == 1 else key
@@ -115,21 +129,21 @@ def _axes(
     return axes, places
 
 
-def _metrics(histories: Sequence[History] | Any, metric: str) -> list[str]:
+def _metrics(histories: Iterable[History], metric: str) -> list[str]:
     names = dict.fromkeys([metric, "val_loss"])
     return list(names | dict.fromkeys(name for history in histories for name in history.curves()))
 
 
-def _trial(history: History, objective: Objective, coordinates: Sequence[float | None]) -> TrialReport:
+def _trial(history: History, objective: Objective, clock: Clock, coordinates: Sequence[float | None]) -> TrialReport:
     return TrialReport(
-        history.trial,
+        history.trial if history.trial.reason is None else replace(history.trial, reason=masked(history.trial.reason)),
         history.metrics(objective),
         coordinates,
         [epoch.epoch for epoch in history.epochs],
         history.curves(),
         history.seconds,
-        history.begun,
-        history.ended,
+        clock.seconds(min(history.starts)) if history.starts else None,
+        clock.seconds(max(epoch.time for epoch in history.epochs)) if history.epochs else None,
         history.parameters,
         history.cohort,
         history.rungs,
@@ -137,14 +151,18 @@ def _trial(history: History, objective: Objective, coordinates: Sequence[float |
 
 
 def _spaces_of_stages(
-    header: Header, regions: Mapping[str, Sequence[Mapping[str, str]]]
+    header: Header, regions: Mapping[str, Sequence[Mapping[str, str]]], tiers: Mapping[str, int]
 ) -> Iterator[tuple[str, list[Space]]]:
-    """Where each stage looked, in each arm: the whole space, or the region that the stage before left."""
-    spaces = header.spaces
+    """Where each stage looked, in each arm: the whole space, as far as its tiers go, or the region that the stage
+    before left."""
+    region = None
     for name, stage in header.stages.items():
-        yield name, header.spaces if stage.get("refine") is False else spaces
-        if region := regions.get(name):
-            spaces = [read_space(*pair) for pair in zip(region, header.scales, strict=True)]
+        if region and stage.get("refine") is not False:
+            yield name, [read_space(*pair) for pair in zip(region, header.scales, strict=True)]
+        else:
+            upto = stage.get("tiers") or math.inf
+            yield name, [{k: d for k, d in s.items() if tiers.get(k, UNDECLARED) <= upto} for s in header.spaces]
+        region = regions.get(name)
 
 
 def _stage(name: str, spaces: Sequence[Space], header: Header, axes: Sequence[ParameterAxis]) -> StageReport:
@@ -162,16 +180,15 @@ def _stage(name: str, spaces: Sequence[Space], header: Header, axes: Sequence[Pa
     return StageReport(name, header.stages[name].get("epochs"), boxes)
 
 
-def _progress(histories: Sequence[History] | Any, objective: Objective) -> Iterator[Improvement]:
+def _progress(histories: Iterable[History], objective: Objective, clock: Clock) -> Iterator[Improvement]:
     """How the best value so far grew with the epochs trained, and with time."""
     ends = sorted((e.time, h.trial.number, e) for h in histories for e in h.epochs)
-    start = min((h.begun for h in histories if h.begun is not None), default=0.0)
     best = (float("-inf"), float("-inf"))
     for epochs, (time, number, epoch) in enumerate(ends, start=1):
         score = objective.score(epoch.metrics)
         if score[0] > best[0]:
             best = score
-            yield Improvement(number, epochs, time - start, epoch.value(objective.metric))
+            yield Improvement(number, epochs, clock.seconds(time), epoch.value(objective.metric))
 
 
 def _data(data: Sequence[DataFacts], header: Header, arms: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.eventlog import events_of
-from pipeline.events import Ended, EpochEnded, Event, Grouped, Paused, Started
+from pipeline.events import Ended, EpochEnded, Grouped, Paused, Started
 from pipeline.objective import Objective
 from pipeline.records import Trial, ended_metrics
 
@@ -16,12 +16,10 @@ RATE = "learning_rate"  # of an epoch's last step: a curve like the metrics, whe
 class History:
     trial: Trial
     epochs: Sequence[EpochEnded]  # each once
-    begun: float | None = None
-    ended: float | None = None
+    starts: Sequence[float] = ()  # seconds since 1970: it may have been started more than once
     parameters: int = 0
     cohort: int = 1
     rungs: Sequence[int] = ()
-    fingerprint: str = ""
 
     @property
     def seconds(self) -> float:
@@ -45,26 +43,19 @@ def read_trial(trial: Trial, folder: Path) -> History:
     """Raises InputError for damaged events."""
     epochs: dict[int, EpochEnded] = {}
     rungs: dict[int, None] = {}
-    times: list[float] = []
-    parameters, cohort, fingerprint = 0, 1, ""
+    starts: list[float] = []
+    parameters, cohort = 0, 1
     for event in events_of(folder):
-        _note_time(event, times)
         match event:
             case EpochEnded(epoch=epoch):
                 epochs[epoch] = event
             case Started():
                 parameters, cohort = event.parameters or parameters, max(cohort, event.cohort)
-                fingerprint = event.data_fingerprint or fingerprint
+                starts.append(event.time)
             case Grouped(trials=numbers):
                 cohort = max(cohort, len(numbers))
             case Paused(epochs=rung):
                 rungs[rung] = None
             case Ended(status="pruned", epochs=rung):
                 rungs[rung] = None
-    begun, ended = (min(times), max(times)) if times else (None, None)
-    return History(trial, list(epochs.values()), begun, ended, parameters, cohort, list(rungs), fingerprint)
-
-
-def _note_time(event: Event, times: list[float]) -> None:
-    if event.time and not isinstance(event, Ended | Paused):  # the parent may have said so long after its last epoch
-        times.append(event.time)
+    return History(trial, list(epochs.values()), starts, parameters, cohort, list(rungs))

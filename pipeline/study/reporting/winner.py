@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.objective import Objective
 from pipeline.records import DataFacts, TestResult, Trial
-from pipeline.secret import masked
+from pipeline.secret import masked, note_names
 from pipeline.study import folders
 from pipeline.study.cautions import cautions
 from pipeline.study.repeating import UNKNOWN, applies, groups_of
@@ -52,11 +52,14 @@ def _commands(folder: Path, number: int) -> tuple[str, str]:
 
 
 def tiers_of(folder: Path, trials: Sequence[Trial]) -> dict[str, int]:
-    """The tier of each key for which a config of the sweep declares a range, one trial of each arm."""
+    """The tier of each key for which a config of the sweep declares a range, by one trial of each arm; what these
+    configs take from the environment is noted as secret."""
     tiers: dict[str, int] = {}
     for arm in dict.fromkeys(trial.arm for trial in trials):
         begun = (t for t in trials if t.arm == arm and folders.config_file(folder / str(t.number)).is_file())
-        config = _plain(folders.config_file(folder / str(first.number))) if (first := next(begun, None)) else {}
+        path = folders.config_file(folder / str(first.number)) if (first := next(begun, None)) else None
+        config = _plain(path) if path else {}
+        note_names(str(config))
         for group, section in config.items() if isinstance(config, dict) else ():
             search = section.get("search") if isinstance(section, dict) else None
             for key, entry in search.items() if isinstance(search, dict) else ():

@@ -27,7 +27,7 @@ function armsSection(sweep) {
       margin: {left: 14, right: 14, top: 6, bottom: 38},
       trials: () => spots.map(spot => spot.trial),
       draw(ctx, box) {
-        drawX(ctx, box, scale.ticks(clamp(box.w / 90, 2, 7)), `${sweep.metric}: ${ours} minus ${theirs}`);
+        drawX(ctx, box, scale.ticks(clamp(box.w / 90, 2, 7)), `difference of ${sweep.metric}`);
         ctx.strokeStyle = css('soft');
         ctx.lineWidth = 1.5;
         line(ctx, at(box, 0), box.y, at(box, 0), box.y + box.h);

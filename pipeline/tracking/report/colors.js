@@ -39,7 +39,7 @@ function drawMark(ctx, shape, x, y, r) {
   else ctx.stroke();
 }
 
-// How trials may be coloured.
+// How trials may be colored.
 function colorings(sweep) {
   const list = [['rank', 'rank']];
   if (sweep.severalArms) list.push(['arm', 'arm']);

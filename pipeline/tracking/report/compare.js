@@ -8,7 +8,7 @@ function compareSection() {
   const sign = SWEEPS[0].maximize ? -1 : 1;
   const order = metrics.size > 1 ? SWEEPS : [...SWEEPS].sort((a, b) => (a.best ? sign * a.best.score : Infinity) - (b.best ? sign * b.best.score : Infinity));
   const columns = [
-    ['sweep', s => h('span', {}, swatch(category(s.place), DASHES[s.place % DASHES.length]), s.name)],
+    ['sweep', s => h('span', {class: 'nowrap'}, swatch(category(s.place), DASHES[s.place % DASHES.length]), ' ', s.name)],
     ['best', s => s.best ? metric(s.best.score) : '–', true],
     ['metric', s => s.metric],
     ['test', s => s.winner && s.winner.test ? Object.entries(s.winner.test.metrics).map(([name, v]) => `${name} ${metric(v)}`).join(', ') : '–'],
@@ -23,7 +23,7 @@ function compareSection() {
   const table = h('div', {class: 'wide'}, h('table', {}, h('thead', {}, h('tr', {}, columns.map(([name, , n]) => h('th', {scope: 'col', class: n ? 'n' : null}, name)))),
     h('tbody', {}, order.map(sweep => h('tr', {}, columns.map(([, show, n], c) => h(c ? 'td' : 'th', {class: n ? 'n' : null, scope: c ? null : 'row'}, show(sweep))))))));
   const alike = metrics.size === 1;
-  return section('compare', 'The sweeps compared', {}, warnings.map(text => h('p', {class: 'warn'}, text)), table,
+  return section('compare', 'The sweeps compared', {short: 'Compared'}, warnings.map(text => h('p', {class: 'warn'}, text)), table,
     alike ? [h('h3', {}, 'The best value so far, by what was spent'), progressFigure(SWEEPS, 'Progress of the sweeps'), h('h3', {}, 'All trials'), stripFigure(order)] : null);
 }
 

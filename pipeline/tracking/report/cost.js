@@ -29,7 +29,7 @@ function costSection(sweep) {
   const p = plot({
     label: () => state.by === 'timeline' ? `When each of ${timed.length} trials trained, of ${duration(wall)}.` : `Seconds of training by trial${state.by === 'epoch' ? ', an epoch' : ''}.`,
     height: width => clamp(Math.round(width * .45), 220, 330),
-    margin: {left: 52, right: 14, top: 20, bottom: 40},
+    margin: {left: 52, right: 14, top: 26, bottom: 40},
     trials: () => trained.filter(inside),
     draw(ctx, box) {
       if (state.by === 'timeline') {
@@ -72,14 +72,14 @@ function costSection(sweep) {
   THEMED.push(show);
   const parameters = trained.map(trial => trial.parameters).filter(Boolean);
   const rows = [
-    ['whole', `${duration(wall)} from the first trial's begin to the last one's end, pauses between starts included`],
+    ['whole', `${duration(wall)} from the first trial's begin to the last one's end, without pauses between starts`],
     ['training', `${duration(seconds)}, shares of trials that train together added up`],
     ['epochs', `${epochs.toLocaleString('en')}, ${duration(median(perEpoch))} each (median); ${duration(Math.min(...perEpoch))} to ${duration(Math.max(...perEpoch))}`],
     ['a trial', `${duration(median(trained.map(trial => trial.seconds)))} (median); ${duration(Math.min(...trained.map(trial => trial.seconds)))} to ${duration(Math.max(...trained.map(trial => trial.seconds)))}`],
     ['together', `up to ${plural(Math.max(...trained.map(trial => trial.cohort)), 'trial')} in one computation`],
   ];
   if (parameters.length) rows.push(['model size', `${num(Math.min(...parameters))} to ${num(Math.max(...parameters))} parameters`]);
-  return section('cost', 'Time and cost', {half: true}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
+  return section('cost', 'Time and cost', {half: true, short: 'Cost'}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
     choices('What the chart shows', [['timeline', 'timeline'], ['trial', 'by trial'], ['epoch', 'by epoch']], 'timeline', by => { state.by = by; show(); })), p.host));
 }
 

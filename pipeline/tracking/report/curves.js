@@ -36,7 +36,7 @@ function curvesSection(sweep) {
   const p = plot({
     label: () => `Learning curves of ${shown.length} trials: ${sweep.metrics[state.m]} by epoch.`,
     height: width => clamp(Math.round(width * .42), 260, 460),
-    margin: {left: 58, right: 14, top: 20, bottom: 38},
+    margin: {left: 58, right: 14, top: 26, bottom: 38},
     trials: () => shown.filter(inside),
     draw(ctx, box) {
       const whole = state.x.ticks(clamp(box.w / 70, 2, 12)).filter(([u]) => Number.isInteger(Number((state.x.low + u * (state.x.high - state.x.low)).toFixed(6))));
@@ -53,7 +53,7 @@ function curvesSection(sweep) {
           const trial = shown[i];
           if (isBrushed() && inside(trial) !== brushedOnes) continue;
           ctx.strokeStyle = brushedOnes ? colorOf(sweep, trial, state.by) : css('faint');
-          ctx.globalAlpha = brushedOnes ? (many ? .45 + .4 * trial.share : .85) : .35;
+          ctx.globalAlpha = brushedOnes ? opacity(shown.length, trial.share) : .35;
           ctx.setLineDash(dashOf(sweep, trial, state.by));
           trace(ctx, box, trial);
         }
@@ -61,9 +61,7 @@ function curvesSection(sweep) {
       if (sweep.best && shown.includes(sweep.best)) { // the winner, thicker
         ctx.globalAlpha = 1;
         ctx.setLineDash([]);
-        ctx.lineWidth = 3;
-        ctx.strokeStyle = css('good');
-        trace(ctx, box, sweep.best);
+        drawWinner(ctx, () => trace(ctx, box, sweep.best));
       }
       ctx.restore();
     },
@@ -122,6 +120,6 @@ function curvesSection(sweep) {
   show();
   THEMED.push(show);
   const less = sweep.shown < sweep.trials.length ? ` The curves of the best ${sweep.shown.toLocaleString('en')} of ${sweep.trials.length.toLocaleString('en')} trials are drawn.` : '';
-  return section('curves', 'Learning curves', {}, h('figure', {},
-    h('figcaption', {}, `A line a trial; the winner is thick and green, a ring marks a trial's best epoch.${less}`), controls, legends, p.host));
+  return section('curves', 'Learning curves', {short: 'Curves'}, h('figure', {},
+    h('figcaption', {}, `A line a trial; the winner is the thick one, a ring marks a trial's best epoch.${less}`), controls, legends, p.host));
 }

@@ -36,8 +36,8 @@ class TrialReport:
     epochs: Sequence[int]  # those of the curves
     curves: Mapping[str, Sequence[float]]  # by metric; NaN where it was not finite
     seconds: float  # of its training
-    begun: float | None  # seconds since 1970
-    ended: float | None  # when anything was last heard of it
+    begun: float | None  # seconds since the first trial began, without pauses between starts
+    ended: float | None  # when its last epoch did
     parameters: int  # of its model; 0: not known
     cohort: int  # trials that it began with in one computation
     rungs: Sequence[int]  # epochs at which it was compared
@@ -79,8 +79,19 @@ class Improvement:
 
     trial: int
     epochs: int  # trained so far, of all trials together
-    seconds: float  # since the first trial began
+    seconds: float  # since the first trial began, without pauses between starts
     value: float
+
+
+@dataclass(frozen=True)
+class Mattered:
+    """How much a hyperparameter mattered, as importance.csv has it."""
+
+    key: str
+    tier: int | None
+    share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,7 @@ class SweepReport:
     trials: Sequence[TrialReport]  # best first; those that have not ended last
     axes: Sequence[ParameterAxis]
     arms: Sequence[str]
+    begun: float | None  # seconds since 1970
     stages: Sequence[StageReport]
     pairs: Sequence[Pairs]
     progress: Sequence[Improvement]
@@ -110,3 +122,5 @@ class SweepReport:
     data: Mapping[str, str]  # what is known of the data, by heading
     fixed: Mapping[str, str]  # what all trials have in common, by key
     versions: Mapping[str, str] = field(default_factory=dict)
+    importance: Sequence[Mattered] = ()
+    disagreements: Sequence[str] = ()  # of the importance with the tiers

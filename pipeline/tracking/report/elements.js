@@ -23,8 +23,8 @@ let lastId = 0;
 const newId = () => `id${++lastId}`;
 
 // A section of the page with its heading.
-function section(id, title, {half = false} = {}, ...children) {
-  return h('section', {class: half ? 'card half' : 'card', id, 'aria-labelledby': `${id}-title`},
+function section(id, title, {half = false, short = title} = {}, ...children) {
+  return h('section', {class: half ? 'card half' : 'card', id, 'aria-labelledby': `${id}-title`, 'data-short': short},
     h('h2', {id: `${id}-title`}, title), children);
 }
 
@@ -48,6 +48,7 @@ function select(label, options, chosen, choose) {
 function num(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
   if (typeof value !== 'number') return printable(value);
+  if (value === 0) return '0'; // which may be -0
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return value.toLocaleString('en');
   const short = Number(value.toPrecision(digits));
   if (short !== 0 && (Math.abs(short) < 1e-4 || Math.abs(short) >= 1e7)) return short.toExponential().replace('e+', 'e');
@@ -69,6 +70,9 @@ function duration(seconds) {
 const plural = (n, word) => `${n.toLocaleString('en')} ${word}${n === 1 ? '' : 's'}`;
 const ordinal = n => n + (n % 100 > 10 && n % 100 < 14 ? 'th' : {1: 'st', 2: 'nd', 3: 'rd'}[n % 10] || 'th');
 
+// A name that may go on in the next line behind a dot or an underscore, and nowhere else.
+const breakable = text => printable(text).split(/(?<=[._/=])/).flatMap((part, i) => i ? [h('wbr'), part] : [part]);
+
 // Rows of heading and value.
 const facts = rows => h('table', {class: 'facts'}, h('tbody', {}, rows.map(([key, value]) =>
-  h('tr', {}, h('th', {scope: 'row'}, key), h('td', {}, value)))));
+  h('tr', {}, h('th', {scope: 'row'}, breakable(key)), h('td', {}, value)))));

@@ -1,6 +1,6 @@
 // Puts the page together.
 
-const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, stagesSection, armsSection,
+const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, importanceSection, stagesSection, armsSection,
   progressSection, costSection, rungsSection, failuresSection, spaceSection, dataSection];
 let THEMED = []; // what draws anew when light turns to dark
 
@@ -46,7 +46,7 @@ function build(sweep) {
   parts.push(...SECTIONS.map(make => make(sweep)).filter(Boolean));
   main.replaceChildren(...parts);
   document.getElementById('contents').replaceChildren(h('ul', {}, [...main.querySelectorAll('section')].map(part =>
-    h('li', {}, h('a', {href: `#${part.id}`}, part.querySelector('h2').textContent)))));
+    h('li', {}, h('a', {href: `#${part.id}`}, part.dataset.short)))));
   PLOTS.forEach(p => p.layout());
   selection.listeners.push(() => PLOTS.forEach(p => p.over()), showTray);
   selection.brushListeners.push(() => PLOTS.forEach(p => p.repaint()));

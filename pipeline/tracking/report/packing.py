@@ -72,6 +72,9 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "pairs": [{**vars(pair), "differences": [_round(d, 6) for d in pair.differences]} for pair in sweep.pairs],
         "progress": [[p.trial, p.epochs, round(p.seconds, 2), p.value] for p in sweep.progress],
         "winner": _winner(sweep),
+        "importance": [vars(row) for row in sweep.importance],
+        "disagreements": sweep.disagreements,
+        "begun": sweep.begun,
         "data": sweep.data,
         "fixed": sweep.fixed,
         "versions": sweep.versions,
@@ -86,7 +89,6 @@ def _winner(sweep: SweepReport) -> Mapping[str, Any] | None:
 
 
 def _columns(trials: Sequence[TrialReport], keys: Sequence[str]) -> Mapping[str, Any]:
-    begun = min((t.begun for t in trials if t.begun is not None), default=0.0)
     return {
         "number": [t.trial.number for t in trials],
         "status": [t.trial.shown_status for t in trials],
@@ -96,12 +98,11 @@ def _columns(trials: Sequence[TrialReport], keys: Sequence[str]) -> Mapping[str,
         "best_epoch": [t.trial.best_epoch for t in trials],
         "epochs": [len(t.epochs) for t in trials],
         "seconds": [round(t.seconds, 3) for t in trials],
-        "begun": [None if t.begun is None else round(t.begun - begun, 2) for t in trials],
-        "ended": [None if t.ended is None else round(t.ended - begun, 2) for t in trials],
+        "begun": [None if t.begun is None else round(t.begun, 2) for t in trials],
+        "ended": [None if t.ended is None else round(t.ended, 2) for t in trials],
         "parameters": [t.parameters for t in trials],
         "cohort": [t.cohort for t in trials],
         "rungs": [t.rungs for t in trials],
-        "first": begun,
         # numbers and names as they are, anything else as Hydra writes it; null where a trial has no such key
         "params": [[_plain(t.trial.params[key]) if key in t.trial.params else None for t in trials] for key in keys],
     }

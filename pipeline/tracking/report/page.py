@@ -25,6 +25,7 @@ SCRIPTS = (
     "arms",
     "cost",
     "table",
+    "importance",
     "winner",
     "compare",
     "main",

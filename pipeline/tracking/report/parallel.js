@@ -17,20 +17,30 @@ function parallelSection(sweep) {
   const spot = (trial, a) => {
     const u = placeOf(trial, a);
     if (a < 0 || sweep.axes[a].scale !== 'choice') return u;
-    return u + .3 * jitter(trial.number) / sweep.axes[a].choices.length;
+    return u + .14 * jitter(trial.number) / sweep.axes[a].choices.length;
   };
+  // Over an axis that a trial has no value on, as arms have parameters of their own, the line goes dotted.
   const trace = (ctx, box, trial) => {
-    let open = false;
+    const bridges = [];
+    let before = null, last = -1;
     ctx.beginPath();
     places.forEach((a, k) => {
       const u = spot(trial, a);
-      if (Number.isNaN(u)) { open = false; return; }
-      const [x, y] = at(box, k, u);
-      if (open) ctx.lineTo(x, y);
-      else ctx.moveTo(x, y);
-      open = true;
+      if (Number.isNaN(u)) return;
+      const point = at(box, k, u);
+      if (last === k - 1 && before) ctx.lineTo(...point);
+      else {
+        if (before) bridges.push([before, point]);
+        ctx.moveTo(...point);
+      }
+      [before, last] = [point, k];
     });
     ctx.stroke();
+    if (!bridges.length) return;
+    const dash = ctx.getLineDash();
+    ctx.setLineDash([1, 5]);
+    bridges.forEach(([from, to]) => line(ctx, ...from, ...to));
+    ctx.setLineDash(dash);
   };
   const p = plot({
     label: () => `Parallel coordinates of ${scored.length} trials: ${places.map(a => axisOf(a).name).join(', ')}. ${brushText(sweep)}`,
@@ -45,7 +55,7 @@ function parallelSection(sweep) {
         for (let i = scored.length - 1; i >= 0; i--) {
           if (isBrushed() && inside(scored[i]) !== on) continue;
           ctx.strokeStyle = on ? colorOf(sweep, scored[i], state.by) : css('faint');
-          ctx.globalAlpha = on ? (many ? .25 + .55 * scored[i].share ** 2 : .8) : .25;
+          ctx.globalAlpha = on ? opacity(scored.length, scored[i].share) : .25;
           ctx.setLineDash(dashOf(sweep, scored[i], state.by));
           trace(ctx, box, scored[i]);
         }
@@ -53,9 +63,7 @@ function parallelSection(sweep) {
       ctx.globalAlpha = 1;
       ctx.setLineDash([]);
       if (sweep.best) {
-        ctx.lineWidth = 3;
-        ctx.strokeStyle = css('good');
-        trace(ctx, box, sweep.best);
+        drawWinner(ctx, () => trace(ctx, box, sweep.best));
       }
       places.forEach((a, k) => drawAxis(ctx, box, a, k));
     },
@@ -163,8 +171,8 @@ function parallelSection(sweep) {
   show();
   THEMED.push(show);
   selection.brushListeners.push(tell);
-  return section('parallel', 'Parallel coordinates', {}, h('figure', {},
-    h('figcaption', {}, 'A line a trial. Drag along an axis to see only trials in that range, here, in every chart and in the table; a tap on the axis takes the range away.'),
+  return section('parallel', 'Parallel coordinates', {short: 'Parallel'}, h('figure', {},
+    h('figcaption', {}, 'A line a trial. Drag along an axis to see only trials in that range, here, in every chart and in the table; a tap on the axis takes the range away. A line is dotted over an axis that its trial has no value on.'),
     h('div', {class: 'controls'},
       colorings(sweep).length > 1 ? select('color', colorings(sweep), 'rank', by => { state.by = by; show(); }) : null, clear, count),
     legends, h('div', {class: 'wide'}, p.host),

@@ -104,7 +104,7 @@ function numeric(low, high, log) {
 }
 function niceTicks(low, high, n) {
   const raw = (high - low) / Math.max(n, 1), power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw * .999);
+  const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw * .7);
   const list = [];
   for (let i = Math.ceil(low / step - 1e-9); i <= Math.floor(high / step + 1e-9); i++) list.push(i * step);
   return list;
@@ -120,7 +120,8 @@ function ends(values, log) {
   const middle = at(.95) - at(.05);
   if (middle > 0) { low = Math.max(low, at(.05) - 1.5 * middle); high = Math.min(high, at(.95) + 1.5 * middle); }
   const pad = (high - low || Math.abs(high) || 1) * .04;
-  return [low - pad, high + pad];
+  const shares = list[0] >= 0 && list[list.length - 1] <= 1; // an accuracy is no more than 1
+  return shares ? [Math.max(low - pad, 0), Math.min(high + pad, 1)] : [low - pad, high + pad];
 }
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
@@ -181,6 +182,15 @@ function fitted(ctx, text, width) {
   while (text.length > 1 && ctx.measureText(`${text}…`).width > width) text = text.slice(0, -1);
   return `${text}…`;
 }
+// Of many lines the best are seen among the others.
+const opacity = (n, share) => n > 150 ? clamp(100 / n, .2, .4) + .5 * share ** 3 : .85;
+function drawWinner(ctx, trace) {
+  for (const [width, color] of [[6, 'card'], [3, 'win']]) {
+    ctx.lineWidth = width;
+    ctx.strokeStyle = css(color);
+    trace();
+  }
+}
 // Text on what is drawn, readable whatever lies below.
 function haloText(ctx, text, x, y) {
   ctx.lineWidth = 4;
@@ -201,4 +211,4 @@ function drawName(ctx, box, trial, x, y) {
 }
 const ticksOf = axis => axis.ticks.map(([at, text, note]) => [share(axis, at), text, note]);
 // A steady shift of marks that would lie on each other, from -1 to 1.
-const jitter = number => ((number * 0.618034) % 1) * 2 - 1;
+const jitter = (number, step = .618034) => ((number * step) % 1) * 2 - 1;

@@ -19,8 +19,8 @@ function progressFigure(sweeps, label) {
   const place = (box, at, v) => [box.x + box.w * clamp(x.u(at), 0, 1), box.y + box.h * (1 - clamp(y.u(v), -.02, 1.02))];
   const p = plot({
     label: () => `${label}: ${list.map(sweep => `${sweep.name} comes to ${sweep.metric} ${metric(sweep.progress[sweep.progress.length - 1][3])} after ${sweep.progress[sweep.progress.length - 1][1]} of ${total(sweep)} epochs`).join('; ')}.`,
-    height: width => clamp(Math.round(width * .45), 220, 330),
-    margin: {left: 58, right: 14, top: 20, bottom: 40},
+    height: width => clamp(Math.round(width * .6), 220, 400),
+    margin: {left: 58, right: 14, top: 26, bottom: 40},
     trials: () => [],
     draw(ctx, box) {
       drawX(ctx, box, x.ticks(clamp(box.w / 80, 2, 8)), state.by === 'epochs' ? 'epochs trained, of all trials together' : 'seconds since the first trial began');

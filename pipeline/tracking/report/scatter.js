@@ -23,7 +23,7 @@ function scatterSection(sweep) {
     const p = plot({
       label: () => `${sweep.metric} of ${here.length} trials by ${axis.key}, ${scaleText(axis) || 'linear scale'}.`,
       height: () => 230,
-      margin: {left: 52, right: 12, top: 18, bottom: axis.ticks.some(tick => tick[2]) ? 42 : 26},
+      margin: {left: 52, right: 12, top: 24, bottom: axis.ticks.some(tick => tick[2]) ? 42 : 26},
       trials: () => here.filter(inside),
       draw(ctx, box) {
         drawX(ctx, box, ticksOf(axis));
@@ -38,7 +38,7 @@ function scatterSection(sweep) {
         }
         ctx.globalAlpha = 1;
         if (sweep.best && !Number.isNaN(sweep.best.at[a])) {
-          ctx.strokeStyle = css('good');
+          ctx.strokeStyle = css('win');
           ctx.lineWidth = 2.5;
           ctx.beginPath();
           ctx.arc(...place(box, sweep.best), 7, 0, 7);
@@ -72,7 +72,7 @@ function scatterSection(sweep) {
     ? h('div', {class: 'controls'}, select('color', colorings(sweep), 'rank', by => { state.by = by; show(); })) : null;
   const windows = axes.some(a => sweep.axes[a].scale === 'one_minus_log')
     ? ' A weight of the past, such as a momentum, is drawn evenly in the logarithm of its distance from 1; below it stand the steps over which it averages.' : '';
-  return section('parameters', 'Parameters against the metric', {}, h('figure', {},
+  return section('parameters', 'Parameters against the metric', {short: 'Parameters'}, h('figure', {},
     h('figcaption', {}, `A mark a trial, at the ${sweep.metric} of its best epoch; the winner has a ring.${windows}`),
     controls, legends, h('div', {class: 'grid'}, cards)));
 }

@@ -12,7 +12,7 @@ function stagesSection(sweep) {
     const rowOf = trial => rows.findIndex(row => row.stage.name === trial.stage && row.arm === trial.arm);
     const height = rows.length > 8 ? 18 : 30;
     const at = (box, c) => box.x + box.w * clamp(share(axis, c), 0, 1);
-    const place = (box, trial) => [at(box, trial.at[a] + (axis.scale === 'choice' ? .3 * jitter(trial.number * 3) : 0)), box.y + (rowOf(trial) + .5 + .28 * jitter(trial.number)) * height];
+    const place = (box, trial) => [at(box, trial.at[a] + (axis.scale === 'choice' ? .3 * jitter(trial.number, .754878) : 0)), box.y + (rowOf(trial) + .5 + .28 * jitter(trial.number)) * height];
     const p = plot({
       label: () => `${axis.key} by stage: ${rows.map(row => `${row.stage.name}${arms > 1 ? ` of ${sweep.arms[row.arm]}` : ''} ${row.text}`).join('; ')}.`,
       height: () => 8 + rows.length * height + (axis.ticks.some(tick => tick[2]) ? 42 : 26),
@@ -60,7 +60,7 @@ function stagesSection(sweep) {
     return h('div', {}, h('h3', {title: axis.key}, axis.name, ' ', h('span', {class: 'soft'}, scaleText(axis))), p.host);
   });
   const armLegend = arms > 1 ? h('div', {class: 'legend'}, sweep.arms.map((name, i) => h('span', {}, swatch(category(i), DASHES[i % DASHES.length]), name))) : null;
-  return section('stages', 'Stages closing in', {}, h('figure', {},
-    h('figcaption', {}, 'A row a stage: the box is where it looked, the marks are its trials, coloured by rank.'),
+  return section('stages', 'Stages closing in', {short: 'Stages'}, h('figure', {},
+    h('figcaption', {}, 'A row a stage: the box is where it looked, the marks are its trials, colored by rank.'),
     armLegend, h('div', {class: 'grid'}, cards)));
 }

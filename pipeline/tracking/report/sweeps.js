@@ -32,7 +32,7 @@ function readSweep(raw, place) {
     }
     return trial;
   });
-  const sweep = {...raw, place, trials, shown: curves.shown, first: columns.first};
+  const sweep = {...raw, place, trials, shown: curves.shown};
   sweep.byNumber = new Map(trials.map(trial => [trial.number, trial]));
   sweep.best = raw.winner ? sweep.byNumber.get(raw.winner.number) : null;
   sweep.severalArms = raw.arms.length > 1;
@@ -52,7 +52,7 @@ function value(axis, raw) {
 function windowOf(axis, raw) {
   return axis.scale === 'one_minus_log' && typeof raw === 'number' && raw < 1 ? `averages ${num(1 / (1 - raw), 3)} steps` : '';
 }
-const SCALES = {log: 'log scale', one_minus_log: 'even in log(1 − value)', linear: '', choice: ''};
+const SCALES = {log: 'log scale', one_minus_log: 'log of 1 − value', linear: '', choice: ''};
 const scaleText = axis => axis.scale in SCALES ? SCALES[axis.scale] : `scale ${axis.scale}`;
 const share = (axis, at) => (at - axis.low) / (axis.high - axis.low);
 // Axes on which there is something to see.

@@ -12,7 +12,7 @@ function tableSection(sweep) {
   ];
   if (sweep.severalStages) columns.push({name: 'stage', of: t => sweep.stages.findIndex(s => s.name === t.stage), show: t => t.stage});
   sweep.axes.forEach((axis, a) => columns.push({
-    name: axis.name, title: axis.key, number: axis.scale !== 'choice',
+    name: axis.name, title: axis.key, number: axis.scale !== 'choice' || axis.choices.every(text => !Number.isNaN(Number(text))),
     of: t => Number.isNaN(t.at[a]) ? null : t.at[a], show: t => value(axis, t.params[a]),
     hint: t => [t.params[a], windowOf(axis, t.params[a])].filter(v => v !== null && v !== '').join(', '),
   }));
@@ -39,7 +39,7 @@ function tableSection(sweep) {
     if (!rows.has(trial)) {
       rows.set(trial, h('tr', {tabindex: -1},
         columns.map((column, c) => h(c ? 'td' : 'th', {class: column.text ? 'text' : column.number ? 'n' : null, scope: c ? null : 'row',
-          title: column.hint ? column.hint(trial) : null}, column.show(trial)))));
+          title: column.hint ? column.hint(trial) : column.text ? column.show(trial) : null}, column.show(trial)))));
       const element = rows.get(trial);
       element.addEventListener('pointerenter', () => highlight(trial));
       element.addEventListener('pointerleave', () => highlight(null));

@@ -22,16 +22,16 @@ function winnerSection(sweep) {
   const trial = sweep.best;
   if (!trial) {
     const done = sweep.trials.filter(t => t.epochs).length;
-    return section('winner', 'No winner yet', {}, h('p', {}, `No trial has completed; ${done} of ${plural(sweep.trials.length, 'trial')} trained at least an epoch.`));
+    return section('winner', 'No winner yet', {short: 'Winner'}, h('p', {}, `No trial has completed; ${done} of ${plural(sweep.trials.length, 'trial')} trained at least an epoch.`));
   }
   const {winner} = sweep, tile = (name, text, main) => h('div', {class: main ? 'tile main' : 'tile'}, h('b', {}, text), h('span', {}, name));
   const others = sweep.metrics.map((name, m) => [name, trial.metrics[m]]).filter(([name, v], m) => m && v !== null && name.startsWith('val_'));
   const test = winner.test ? Object.entries(winner.test.metrics).map(([name, v]) => tile(`test ${name}, ${plural(winner.test.n, 'example')}`, metric(v))) : [];
   const training = sweep.metrics.map((name, m) => [name, trial.metrics[m]]).filter(([name, v], m) => m && v !== null && !name.startsWith('val_'));
   const rows = sweep.axes.map((axis, a) => [axis, a]).filter(([, a]) => trial.params[a] !== null).map(([axis, a]) => h('tr', {},
-    h('th', {scope: 'row'}, axis.key), h('td', {}, h('b', {}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
-    h('td', {}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
-  return section('winner', `Winner: trial ${trial.number}`, {},
+    h('th', {scope: 'row'}, breakable(axis.key)), h('td', {}, h('b', {class: 'value'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
+    h('td', {class: 'place'}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
+  return section('winner', `Winner: trial ${trial.number}`, {short: 'Winner'},
     h('div', {class: 'tiles'}, tile(`${sweep.metric}, validation`, metric(trial.score), true), others.map(([name, v]) => tile(name, metric(v))), test,
       tile('best epoch', `${trial.bestEpoch} of ${trial.epochs}`), trial.parameters ? tile('parameters of the model', trial.parameters.toLocaleString('en')) : null),
     winner.cautions.map(text => h('p', {class: 'warn'}, text.replace(/^(\w+): */, (_, word) => `${word[0].toUpperCase()}${word.slice(1)}: `))),
@@ -50,7 +50,7 @@ function spaceSection(sweep) {
       const who = sweep.arms.filter((_, i) => axis.ranges[i] === text);
       return h('div', {}, h('code', {}, text), sweep.severalArms && who.length < sweep.arms.length ? h('span', {class: 'soft'}, ` ${who.join(' | ')}`) : null);
     }) : h('span', {class: 'soft'}, `compared: ${axis.choices.join(', ') || 'given'}`);
-    return h('tr', {}, h('th', {scope: 'row'}, axis.key), h('td', {}, texts), h('td', {class: 'n'}, axis.tier ? `tier ${axis.tier}` : ''));
+    return h('tr', {}, h('th', {scope: 'row'}, breakable(axis.key), axis.tier ? h('div', {class: 'soft small'}, `tier ${axis.tier}`) : null), h('td', {}, texts));
   });
   const fixed = Object.entries(sweep.fixed);
   return section('space', 'Space', {half: true},
@@ -61,11 +61,11 @@ function spaceSection(sweep) {
 function dataSection(sweep) {
   const rows = Object.entries(sweep.data).filter(([, text]) => text);
   const versions = Object.entries(sweep.versions);
-  return section('data-set', 'Data and versions', {half: true}, facts([
+  return section('data-set', 'Data and versions', {half: true, short: 'Data'}, facts([
     ...rows,
     ['folder', sweep.folder],
     ['sampler', sweep.sampler || '–'],
-    ['begun', sweep.first ? new Date(sweep.first * 1000).toLocaleString() : '–'],
+    ['begun', sweep.begun ? new Date(sweep.begun * 1000).toLocaleString('en', {dateStyle: 'medium', timeStyle: 'short'}) : '–'],
     ['report made', DATA.made],
     ...(versions.length ? [['versions', versions.map(([name, version]) => `${name} ${version}`).join(', ')]] : []),
   ]));

@@ -11,8 +11,10 @@ import yaml
 from pipeline.errors import InputError
 from pipeline.search.scales import LINEAR, LOG, ONE_MINUS_LOG
 from pipeline.study.reporting.axes import ticks_of
+from pipeline.study.reporting.clock import Clock
 from pipeline.study.reporting.pairs import interval_of_mean, t_quantile
 from pipeline.study.reporting.read import read_sweep
+from pipeline.tracking.report.page import render
 from tests.conftest import ROOT
 from tests.study.made_up_sweep import DESCRIPTION, make_sweep
 
@@ -238,3 +240,61 @@ def test_a_thousand_trials_are_read_in_seconds(tmp_path):
     start = time.process_time()
     read_sweep(folder)
     assert time.process_time() - start < 3
+
+
+def test_what_mattered_is_read_as_the_sweep_wrote_it(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    assert not read_sweep(folder).importance
+    rows = ["a.b,3,0.7000,0.6000,0.8000", "c,,0.2000,0.1000,0.3000", "d,1,0.1000,0.0000,0.2000"]
+    (folder / "importance.csv").write_text("\n".join(["key,tier,importance,low,high", *rows]) + "\n")
+    sweep = read_sweep(folder)
+    assert [(row.key, row.tier, row.share, row.low, row.high) for row in sweep.importance] == [
+        ("a.b", 3, 0.7, 0.6, 0.8),
+        ("c", None, 0.2, 0.1, 0.3),
+        ("d", 1, 0.1, 0.0, 0.2),
+    ]
+    assert list(sweep.disagreements) == [
+        "the trials disagree with the tiers: a.b (tier 3) mattered more than d (tier 1)"
+    ]
+    (folder / "importance.csv").write_text("key,tier\nx,y\n")
+    with pytest.raises(InputError, match=r"importance\.csv is not understood"):
+        read_sweep(folder)
+
+
+def test_a_stage_that_frees_some_tiers_has_boxes_for_their_keys(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    path = folder / "ledger"
+    path.write_text(path.read_text().replace('"coarse": {"epochs": null', '"coarse": {"tiers": 1, "epochs": null'))
+    sweep = read_sweep(folder)
+    keys = [{sweep.axes[box.axis].key for box in stage.boxes} for stage in sweep.stages]
+    # momentum is of tier 2; a key of which conf/ declares no tier is of tier 1
+    assert keys[0] == {"optimizer.learning_rate", "optimizer.beta_1", "train.batch_size"}
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "seconds"),
+    [
+        ([0, 10], [5, 20], {0: 0, 5: 5, 10: 10, 20: 20}),
+        ([100, 5000], [200, 5100], {100: 0, 200: 100, 5000: 100, 5100: 200}),  # resumed after a night
+        ([0, 10], [2000, 4000], {2000: 2000, 4000: 4000}),  # long epochs are no pause
+        ([0, 1000, 3000], [100, 1100], {1000: 100, 1100: 200, 3000: 200}),
+    ],
+)
+def test_the_clock_leaves_out_what_passed_between_starts(starts, ends, seconds):
+    clock = Clock(starts, ends)
+    assert {time: clock.seconds(time) for time in seconds} == seconds
+
+
+def test_what_comes_from_the_environment_is_not_in_the_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_PASSWORD", "hunter22")
+    folder = make_sweep(tmp_path / "s", n=10)
+    for config in folder.glob("*/.hydra/config.yaml"):
+        config.write_text(config.read_text() + "tracking:\n  uri: x://me:${oc.env:DATABASE_PASSWORD}@host\n")
+    for overrides in folder.glob("*/.hydra/overrides.yaml"):
+        overrides.write_text(overrides.read_text() + "- tracking.uri=x://me:secret1@host\n")
+    path = folder / "ledger"
+    path.write_text(path.read_text().replace("out of memory", "no x://me:secret1@host").replace("made up", "hunter22"))
+    page = render([read_sweep(folder)])
+    assert "hunter22" not in page
+    assert "secret1" not in page
+    assert "${oc.env:DATABASE_PASSWORD}: 100 examples" in page

@@ -1,0 +1,153 @@
+"""What a person does with the page, done in a browser: no error, what is highlighted and brushed shows everywhere."""
+
+import re
+
+import pytest
+
+from pipeline.study.reporting.read import read_sweep
+from pipeline.tracking.report.page import render
+from tests.study.made_up_sweep import make_sweep
+from tests.tracking.report.browser import BROWSER, DRIVER, browser
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DRIVER and BROWSER), reason="needs chromedriver and chromium"),
+]
+# Where the middle of an element is, once it is scrolled to.
+MIDDLE = """
+const element = document.querySelector(arguments[0]);
+element.scrollIntoView({block: 'center', behavior: 'instant'});
+const box = element.getBoundingClientRect();
+return [box.x, box.y, box.width, box.height];
+"""
+PIXELS = """
+const canvas = document.querySelector(arguments[0]);
+const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+let n = 0;
+for (let i = 3; i < data.length; i += 4) n += data[i] > 0;
+return n;
+"""
+TRAY = "const tray = document.getElementById('tray'); return tray.hidden ? null : tray.textContent"
+ROWS = "return [...document.querySelectorAll('#trials tbody th')].map(cell => Number(cell.textContent))"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    return read_sweep(make_sweep(tmp_path_factory.mktemp("made") / "s", n=24))
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("browser")) as session:
+        yield session
+
+
+@pytest.fixture
+def page(sweep, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(render([sweep]))
+    return path
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (800, True), (390, False)])
+def test_it_opens_without_an_error_at_every_width(session, page, width, dark):
+    session.open(page, width, dark=dark)
+    assert session.log() == []
+    assert session.run("return document.documentElement.scrollWidth <= innerWidth")  # nothing sticks out
+    assert session.run("return document.documentElement.dataset.theme") == ("dark" if dark else "light")
+    titles = session.run("return [...document.querySelectorAll('main h2')].map(title => title.textContent)")
+    assert titles[1:] == ["Learning curves", "Parameters against the metric", "Parallel coordinates", "Trials",
+                          "Stages closing in", "Arms", "Progress", "Time and cost", "Rungs", "Failures", "Space",
+                          "Data and versions"]  # fmt: skip
+
+
+def test_pointing_at_a_curve_highlights_its_trial_in_every_chart_and_in_the_table(session, page, sweep):
+    session.open(page)
+    chart = "#curves .plot"
+    x, y, width, height = session.run(MIDDLE, chart)
+    for share in range(5, 95, 3):
+        session.mouse("mouseMoved", x + width * 0.7, y + height * share / 100)
+        session.drawn()
+        if told := session.run(TRAY):
+            break
+    assert told
+    number = int(re.match(r"trial (\d+) ", told)[1])
+    assert session.run("return document.querySelectorAll('#trials tr.on').length") == 1
+    for canvas in (f"{chart} .over", "#parallel .over"):
+        assert session.run(PIXELS, canvas) > 0
+    assert number in [report.trial.number for report in sweep.trials]
+    session.mouse("mouseMoved", 2, 2)
+    session.drawn()
+    assert session.run(TRAY) is None
+    assert session.run(PIXELS, f"{chart} .over") == 0
+
+
+def test_dragging_along_an_axis_filters_the_table(session, page, sweep):
+    session.open(page)
+    x, y, width, _ = session.run(MIDDLE, "#parallel .plot")
+    right = x + width - 74  # the axis of the metric; its upper half
+    session.mouse("mouseMoved", right, y + 60)
+    session.mouse("mousePressed", right, y + 50, pressed=True)
+    for step in (80, 120, 150):
+        session.mouse("mouseMoved", right, y + step, pressed=True)
+    session.mouse("mouseReleased", right, y + 150)
+    session.drawn()
+    rows = session.run(ROWS)
+    best_first = [report.trial.number for report in sweep.trials]
+    assert 0 < len(rows) < len(best_first)
+    assert rows == best_first[: len(rows)]  # those with the best values
+    text = session.run("return document.querySelector('#parallel [role=status]').textContent")
+    assert text == f"{len(rows)} of {len(best_first)} trials in the brush"
+    session.run("[...document.querySelectorAll('#parallel button')].at(-1).click()")
+    session.drawn()
+    assert session.run(ROWS) == best_first
+
+
+def test_the_keyboard_moves_through_trials_pins_one_and_sorts(session, page, sweep):
+    session.open(page)
+    session.run("document.querySelector('#curves .plot').focus()")
+    told = []
+    for name in ("ArrowRight", "ArrowRight", "ArrowLeft", "End"):
+        session.key(name)
+        told.append(session.run("return document.querySelector('#curves .plot').getAttribute('aria-valuetext')"))
+    drawn = [report.trial.number for report in sweep.trials if report.epochs]
+    assert [text.split(",")[0] for text in told] == [f"trial {drawn[i]}" for i in (0, 1, 0, -1)]
+    session.key("Enter")
+    session.run("document.activeElement.blur()")
+    session.drawn()
+    assert f"trial {drawn[-1]} " in session.run(TRAY)
+    session.key("Escape")
+    assert session.run(TRAY) is None
+    session.run("document.querySelector('#trials thead button').click()")
+    assert session.run(ROWS) == sorted(drawn)
+    session.run("document.querySelector('#trials tbody tr').focus()")
+    session.key("ArrowDown")
+    assert session.run("return document.activeElement.querySelector('th').textContent") == "1"
+
+
+def test_several_sweeps_and_words_that_look_like_html(session, sweep, tmp_path):
+    other = make_sweep(tmp_path / "<img src=x onerror=document.title=1>", n=8, seed=3)
+    path = tmp_path / "report.html"
+    path.write_text(render([sweep, read_sweep(other)]))
+    session.open(path)
+    assert session.log() == []
+    assert session.run("return document.querySelectorAll('img').length") == 0
+    assert session.run("return document.querySelectorAll('#compare tbody tr').length") == 2
+    session.run(
+        "const list = document.querySelector('#which select'); list.selectedIndex = 1;"
+        "list.dispatchEvent(new Event('change'))"
+    )
+    session.drawn()
+    assert len(session.run(ROWS)) == 8
+    assert session.log() == []
+
+
+def test_a_thousand_trials_are_interactive_soon(session, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(render([read_sweep(make_sweep(tmp_path / "s", n=1000, epochs=20))]))
+    times = []
+    for _ in range(3):
+        session.open(path, 1440)
+        times.append(int(session.run("return document.documentElement.dataset.ready")))
+    assert min(times) < 1500
+    assert session.log() == []
