@@ -4,56 +4,27 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pipeline import compatibility
 from pipeline.errors import InputError
 from pipeline.objective import Objective
 from pipeline.overrides import to_text
 from pipeline.records import DataFacts, Trial
-from pipeline.schema import leaves
 from pipeline.search.space import Choice, Space
+from pipeline.search.stopping import Decision
 from pipeline.search.tiers import UNDECLARED
+from pipeline.search.transfer import Start
 from pipeline.secret import masked
 from pipeline.study import ledger
 from pipeline.study.ranking import ranked
 from pipeline.study.reporting.axes import make_axis, read_space
 from pipeline.study.reporting.clock import Clock
+from pipeline.study.reporting.header import Header
 from pipeline.study.reporting.importance import how_much_mattered
 from pipeline.study.reporting.pairs import arms_in_pairs
+from pipeline.study.reporting.replicated import in_words, replicated
 from pipeline.study.reporting.trials import History, read_trial
 from pipeline.study.reporting.winner import describe_winner, tiers_of
 from pipeline.tracking.report.data import Box, Improvement, ParameterAxis, StageReport, SweepReport, TrialReport
-
-
-class Header:
-    """What a ledger of any version says of the sweep as a whole."""
-
-    def __init__(self, record: Any) -> None:
-        now = compatibility.current(record)
-        self.arms: Mapping[str, Any] = now["arms"]
-        self.order: Sequence[str] = now.get("order") or list(self.arms)
-        self.stages: Mapping[str, Any] = now["stages"]
-        strategy = now["strategy"]
-        self.objective = Objective(strategy["metric"], strategy["direction"])
-        self.sampler = str((strategy.get("sampler") or {}).get("_target_", "")).rpartition(".")[2]
-        self.fingerprint = str(now.get("data", ""))
-        self.ranges = [self._ranges(arm) for arm in self.order]
-        self.scales = [self.arms[arm].get("scales", {}) for arm in self.order]
-        self.spaces = [read_space(*pair) for pair in zip(self.ranges, self.scales, strict=True)]
-
-    def _ranges(self, arm: str) -> dict[str, str]:
-        return {key.replace("/", "."): text for key, text in self.arms[arm]["space"].items()}
-
-    def names(self) -> list[str]:
-        """Of the arms; of the only one there is none."""
-        return [name.replace("/", ".") for name in self.order] if len(self.order) > 1 else [""]
-
-    def fixed(self, searched: Sequence[str]) -> dict[str, str]:
-        """What all arms have in common, without what is searched."""
-        configs = [dict(leaves(self.arms[arm]["config"])) for arm in self.order]
-        same = {k: v for k, v in configs[0].items() if all(k in c and c[k] == v for c in configs)}
-        return {key: to_text(value) for key, value in same.items() if key not in searched}
 
 
 def read_sweep(folder: Path) -> SweepReport:
@@ -75,13 +46,13 @@ def read_sweep(folder: Path) -> SweepReport:
         [epoch.time for history in histories.values() for epoch in history.epochs],
     )
     order = ranked(told.trials.values(), objective)
-    open_ = [trial for trial in told.trials.values() if trial.status is None]
+    open_ = [trial for trial in told.sampled if trial.status is None]
     open_.sort(key=lambda trial: objective.score(histories[trial.number].metrics(objective)), reverse=True)
     trials = [*order, *open_]
     tiers = tiers_of(folder, trials)
     axes, places = _axes(header, trials, tiers)
     names = _metrics(histories.values(), objective.metric)
-    spaces = dict(_spaces_of_stages(header, told.regions, tiers))
+    spaces = dict(_spaces_of_stages(header, told, tiers))
     best = next((trial for trial in order if trial.status == "completed"), None)
     arms = header.names()
     mattered, disagreements = how_much_mattered(folder)
@@ -100,15 +71,16 @@ def read_sweep(folder: Path) -> SweepReport:
         axes=axes,
         arms=arms,
         begun=clock.begun,
-        stages=[_stage(name, spaces[name], header, axes) for name in header.stages],
-        pairs=arms_in_pairs(list(told.trials.values()), spaces, objective.metric, best.arm) if best else [],
-        progress=list(_progress(histories.values(), objective, clock)),
+        stages=[_stage(name, spaces[name], header, axes, told.decisions.get(name)) for name in header.stages],
+        pairs=arms_in_pairs(told.sampled, spaces, objective.metric, best.arm) if best else [],
+        progress=list(_progress([histories[trial.number] for trial in trials], objective, clock)),
         winner=describe_winner(folder, best, order, objective, facts, histories, told.tested) if best else None,
-        data=_data(told.data, header, arms),
+        data={**_data(told.data, header, arms), **_start(told.start)},
         fixed=header.fixed([axis.key for axis in axes]),
         versions=told.versions,
         importance=mattered,
         disagreements=disagreements,
+        replicated=list(replicated(histories, objective)),
     )
 
 
@@ -151,21 +123,23 @@ def _trial(history: History, objective: Objective, clock: Clock, coordinates: Se
 
 
 def _spaces_of_stages(
-    header: Header, regions: Mapping[str, Sequence[Mapping[str, str]]], tiers: Mapping[str, int]
+    header: Header, told: ledger.History, tiers: Mapping[str, int]
 ) -> Iterator[tuple[str, list[Space]]]:
-    """Where each stage looked, in each arm: the whole space, as far as its tiers go, or the region that the stage
-    before left."""
-    region = None
+    """Where each stage looked, in each arm: the whole space, or what of it was taken over, as far as its tiers go; or
+    the region that the stage before left."""
+    whole, region = told.start.spaces(header.spaces) if told.start else header.spaces, None
     for name, stage in header.stages.items():
         if region and stage.get("refine") is not False:
             yield name, [read_space(*pair) for pair in zip(region, header.scales, strict=True)]
         else:
             upto = stage.get("tiers") or math.inf
-            yield name, [{k: d for k, d in s.items() if tiers.get(k, UNDECLARED) <= upto} for s in header.spaces]
-        region = regions.get(name)
+            yield name, [{k: d for k, d in s.items() if tiers.get(k, UNDECLARED) <= upto} for s in whole]
+        region = told.regions.get(name)
 
 
-def _stage(name: str, spaces: Sequence[Space], header: Header, axes: Sequence[ParameterAxis]) -> StageReport:
+def _stage(
+    name: str, spaces: Sequence[Space], header: Header, axes: Sequence[ParameterAxis], decision: Decision | None
+) -> StageReport:
     boxes = []
     for arm, space in enumerate(spaces):
         for place, axis in enumerate(axes):
@@ -177,7 +151,7 @@ def _stage(name: str, spaces: Sequence[Space], header: Header, axes: Sequence[Pa
             else:
                 low, high = dist.scale.coordinate(dist.low), dist.scale.coordinate(dist.high)
             boxes.append(Box(place, arm, low, high, str(dist)))
-    return StageReport(name, header.stages[name].get("epochs"), boxes)
+    return StageReport(name, header.stages[name].get("epochs"), boxes, in_words(decision, header.objective.metric))
 
 
 def _progress(histories: Iterable[History], objective: Objective, clock: Clock) -> Iterator[Improvement]:
@@ -201,3 +175,11 @@ def _data(data: Sequence[DataFacts], header: Header, arms: Sequence[str]) -> dic
         if counts := of_arm.validation_counts:
             facts.setdefault("validation examples of each class", ", ".join(map(str, counts)))
     return {**facts, "fingerprint": header.fingerprint}
+
+
+def _start(start: Start | None) -> dict[str, str]:
+    """What was taken over from another sweep."""
+    if start is None:
+        return {}
+    first = min(max(map(len, start.best), default=0), start.n_starters)
+    return {"started from": f"{start.source}: its best {first} configurations first, and the region around its best"}

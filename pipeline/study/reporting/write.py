@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.errors import InputError, in_one_line
 from pipeline.jsonl import write_atomically
 from pipeline.study.reporting.read import read_sweep
-from pipeline.tracking.display import print_line
+from pipeline.tracking.display import print_line, print_whole
 from pipeline.tracking.recorder import Recorder
 from pipeline.tracking.report.page import render
 
@@ -28,4 +28,4 @@ def conclude_report(folder: Path, recorder: Recorder) -> None:
         print_line(f"report: not written, {' '.join(problem.split())}", "yellow")
         return
     recorder.artifact(None, path)
-    print_line(f"report:   {path}")
+    print_whole(f"report:   {path}")

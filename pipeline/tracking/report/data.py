@@ -59,6 +59,7 @@ class StageReport:
     name: str
     epochs: int | None
     boxes: Sequence[Box]
+    decision: str = ""  # whether the search went on after it, and why
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,18 @@ class Pairs:
     differences: Sequence[float]  # of the metric, `arm` minus `other`
     mean: float
     interval: tuple[float, float] | None  # of the mean, 95 %; None: too few pairs
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """A trial and its other fits, with other seeds."""
+
+    number: int
+    values: Sequence[tuple[int, float | None]]  # seed, metric; None: it failed, diverged, or has not ended
+    mean: float | None
+    sd: float | None  # None: fewer than two
+    epochs: int  # of all fits
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -124,3 +137,4 @@ class SweepReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     importance: Sequence[Mattered] = ()
     disagreements: Sequence[str] = ()  # of the importance with the tiers
+    replicated: Sequence[Replicated] = ()

@@ -1,6 +1,6 @@
 // Puts the page together.
 
-const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, importanceSection, stagesSection, armsSection,
+const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, importanceSection, replicatesSection, stagesSection, armsSection,
   progressSection, costSection, rungsSection, failuresSection, spaceSection, dataSection];
 let THEMED = []; // what draws anew when light turns to dark
 

@@ -65,6 +65,7 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
             {
                 "name": stage.name,
                 "epochs": stage.epochs,
+                "decision": stage.decision,
                 "boxes": [[box.axis, box.arm, box.low, box.high, box.text] for box in stage.boxes],
             }
             for stage in sweep.stages
@@ -74,6 +75,7 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "winner": _winner(sweep),
         "importance": [vars(row) for row in sweep.importance],
         "disagreements": sweep.disagreements,
+        "replicated": [vars(of) for of in sweep.replicated],
         "begun": sweep.begun,
         "data": sweep.data,
         "fixed": sweep.fixed,

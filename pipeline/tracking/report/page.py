@@ -26,6 +26,7 @@ SCRIPTS = (
     "cost",
     "table",
     "importance",
+    "replicates",
     "winner",
     "compare",
     "main",

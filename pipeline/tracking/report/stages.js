@@ -60,7 +60,8 @@ function stagesSection(sweep) {
     return h('div', {}, h('h3', {title: axis.key}, axis.name, ' ', h('span', {class: 'soft'}, scaleText(axis))), p.host);
   });
   const armLegend = arms > 1 ? h('div', {class: 'legend'}, sweep.arms.map((name, i) => h('span', {}, swatch(category(i), DASHES[i % DASHES.length]), name))) : null;
+  const decisions = sweep.stages.filter(stage => stage.decision).map(stage => h('p', {class: 'note'}, `After ${stage.name} the search ${stage.decision}.`));
   return section('stages', 'Stages closing in', {short: 'Stages'}, h('figure', {},
     h('figcaption', {}, 'A row a stage: the box is where it looked, the marks are its trials, colored by rank.'),
-    armLegend, h('div', {class: 'grid'}, cards)));
+    armLegend, h('div', {class: 'grid'}, cards)), decisions);
 }

@@ -298,3 +298,29 @@ def test_what_comes_from_the_environment_is_not_in_the_page(tmp_path, monkeypatc
     assert "hunter22" not in page
     assert "secret1" not in page
     assert "${oc.env:DATABASE_PASSWORD}: 100 examples" in page
+
+
+def test_replicates_are_no_trials_and_show_how_far_results_are_chance(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    best = read_sweep(folder).winner.number
+    records = []
+    for number, (seed, value, status) in enumerate(
+        [(1, 0.5, "completed"), (2, 0.7, "completed"), (3, 0.9, "failed")], start=20
+    ):
+        asked = {"stage": "fine", "arm": 0, "params": {"optimizer": "adam", "seed": seed}, "replicate_of": best}
+        records.append({"record": "asked", "trial": number, **asked})
+        end = {"status": status, "reason": None, "metrics": {"val_accuracy": value}, "best_epoch": 1}
+        records.append({"record": "ended", "trial": number, **end})
+    decision = {"trial": best, "replicates": [20, 21, 22], "gain": 0.01, "noise": 0.1, "stops": True}
+    records.append({"record": "decision", "stage": "coarse", **decision})
+    with (folder / "ledger").open("a") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    sweep = read_sweep(folder)
+    assert len(sweep.trials) == 20
+    assert "seed" not in [axis.key for axis in sweep.axes]
+    (of,) = sweep.replicated
+    assert (of.number, list(of.values)) == (best, [(1, 0.5), (2, 0.7), (3, None)])
+    assert (of.mean, of.sd) == pytest.approx((0.6, 0.1414), abs=1e-4)
+    assert sweep.stages[0].decision == (
+        "stopped: another stage may gain 0.0100 of val_accuracy, seeds alone make 0.1000"
+    )
