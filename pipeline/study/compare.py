@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking import store
+from pipeline.tracking.earlier import RANK
 from pipeline.tracking.names import stored_name
 from pipeline.tracking.recorder import Recorder
 
@@ -54,7 +55,7 @@ def publish(study: Study, runs: TrackedRuns, recorder: Recorder, pack: Callable[
         )
     if not recorder.view(TAG + parent, pack(f"sweep {study.folder.name}", state(study, runs, parent)), note):
         # In the order of creation, which is the default, the UI would fold the trials under their parent.
-        order = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _order(study).items()}
+        order = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _order().items()}
         query = urlencode({"searchFilter": _children(study, parent), **order}, quote_via=quote)
         page = PAGE.format(experiment=experiment, query=query)
     return f"{store.ui(study.config.tracking)}/{page}"
@@ -70,14 +71,15 @@ def _best(study: Study) -> str:
     return stored_name(f"best_{study.objective.metric}")
 
 
-def _order(study: Study) -> dict[str, str | bool]:
-    return {"orderByKey": f"metrics.`{_best(study)}`", "orderByAsc": study.objective.direction == "minimize"}
+def _order() -> dict[str, str | bool]:
+    """That of leaderboard.csv, where the lower loss decides between equals: MLflow sorts by one metric alone."""
+    return {"orderByKey": f"metrics.`{RANK}`", "orderByAsc": True}
 
 
 def state(study: Study, runs: TrackedRuns, parent: str) -> View:
     """What the page shows: which runs in which order, which columns, which charts."""
     names = {
-        "metrics": list(dict.fromkeys((_best(study), "best_val_loss", "best_epoch"))),
+        "metrics": list(dict.fromkeys((RANK, _best(study), "best_val_loss", "best_epoch"))),
         "params": list(map(stored_name, study.plan.columns())),
         "tags": ["stage", "status"] if len(study.plan.stages) > 1 else ["status"],
     }
@@ -85,7 +87,7 @@ def state(study: Study, runs: TrackedRuns, parent: str) -> View:
     layout = _layout(study, runs)
     return {
         "searchFilter": _children(study, parent),
-        **_order(study),
+        **_order(),
         "runsHiddenMode": "SHOW_ALL",  # by default charts draw the first ten
         "selectedColumns": list(columns),
         "columnOrder": list(columns),

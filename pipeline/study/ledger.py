@@ -203,9 +203,9 @@ class Ledger(History):
         """Trials that had ended for want of disk or memory have not ended."""
         self._add(*({"record": "again", "trial": number} for number in numbers))
 
-    def note_recorded(self, number: int, run_id: str) -> None:
-        """All of a trial is in the tracking store."""
-        self._add({"record": "recorded", "trial": number, "run_id": run_id})
+    def note_recorded(self, run_ids: Mapping[int, str]) -> None:
+        """All of these trials, by number, is in the tracking store."""
+        self._add(*({"record": "recorded", "trial": number, "run_id": run_id} for number, run_id in run_ids.items()))
 
     def on(self, trial: Trial | None, event: object) -> None:
         """A subscriber's hook: how a trial ended, or that it paused."""

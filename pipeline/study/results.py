@@ -27,7 +27,6 @@ from pipeline.tracking import leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture
 from pipeline.tracking.display import console, number, print_line, print_whole
-from pipeline.tracking.mlflow_writer import OWN_STATUS
 from pipeline.tracking.recorder import Recorder
 from pipeline.user_folder import option
 from pipeline.workers.executor import Executor, answers, ask
@@ -45,11 +44,6 @@ def conclude_run(study: Study, executor: Executor | None, recorder: Recorder, da
     more to be done, but to be said."""
     folder, config = study.folder, study.config
     trial = study.ledger.trials[0]
-    for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
-        if path.exists():
-            recorder.artifact(trial.number, path)
-    experiment, run = recorder.experiment_id(), recorder.run_id(trial.number)
-    problem = recorder.close()
     if trial.status is None:
         print_line(f"interrupted; go on with the same command and resume={folder}", "yellow")
     elif trial.status != "completed":
@@ -66,9 +60,14 @@ def conclude_run(study: Study, executor: Executor | None, recorder: Recorder, da
                 f"guessing: no better than the majority class alone, {number(cautions.majority(data))}", "yellow"
             )
         if executor:
-            _test(study, executor, trial)
+            recorder.measures(trial.number, _test(study, executor, trial))
         print_whole(f"model:    {model}")
         print_whole(f"next:     {_command(study, 'evaluate', model)}")
+    for path in (*_pictures(folder, folder.name, config), folders.config_file(folder), folder / "model.h5"):
+        if path.exists():
+            recorder.artifact(trial.number, path)
+    experiment, run = recorder.experiment_id(), recorder.run_id(trial.number)
+    problem = recorder.close()
     if experiment is not None and run is not None:
         page = f"{store.ui(config.tracking)}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
         print_whole(f"compare:  {page}{store.ui_hint(config.tracking)}")
@@ -93,7 +92,7 @@ def conclude_sweep(
     leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
     winner = next((t for t in ended if t.status == "completed"), None)
-    summary: dict[str, float] = {}
+    tested: dict[str, float] = {}
     disk_full = False
     if measured := [row for row in rows if row.trial.status or row.epochs]:
         title, table = leaderboard.table(measured, metric, keys, console.width)
@@ -103,7 +102,6 @@ def conclude_sweep(
             conclude_importance(study, recorder)
     if winner is not None:
         best, facts = winner.metrics[metric], data[winner.arm]
-        summary[f"best_{metric}"] = best
         guess = cautions.of_guessing(facts, metric)
         print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{guess}")
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
@@ -113,8 +111,8 @@ def conclude_sweep(
             print_line(line)
         disk_full = _export(study, executor)
         if not stop.requested:
-            summary |= _test(study, executor, winner)
-        _write_winner(study, recorder, winner, summary)
+            tested = _test(study, executor, winner)
+        _write_winner(study, recorder, winner, tested)
     if study.config.experiment and not stop.requested:
         draw_figure(study, executor, recorder)
     if failed := sum(t.status in ("failed", "diverged") for t in ended):
@@ -131,7 +129,8 @@ def conclude_sweep(
     interrupted = stop.requested
     status: Status = "interrupted" if interrupted else "completed" if winner else "failed"
     conclude_report(study.folder, recorder)
-    recorder.summary(summary, {"status": status}, OWN_STATUS[status])
+    recorder.ranks({trial.number: place for place, trial in enumerate(ended, start=1)})
+    recorder.summary(runs.summary(status, winner, tested))
     if address := compare.publish(study, runs, recorder):
         print_whole(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
@@ -177,7 +176,7 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
     return {f"test_{name}": value for name, value in result.metrics.items()}
 
 
-def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapping[str, float]) -> None:
+def _write_winner(study: Study, recorder: Recorder, winner: Trial, tested: Mapping[str, float]) -> None:
     folder = study.trial_folder(winner)
     model, pins = folder / "model.h5", filter(applies, study.plan.pins)
     command = shlex.join(["python", "run.py", *option(), f"repeat={folder}", *pins])
@@ -190,7 +189,7 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, summary: Mapp
         "overrides": alone,
         "params": dict(winner.params),
         "best_epoch": winner.best_epoch,
-        "metrics": {**winner.metrics, **{k: v for k, v in summary.items() if k.startswith("test_")}},
+        "metrics": {**winner.metrics, **tested},
         **({"model": str(model.relative_to(study.folder))} if model.exists() else {}),
     }
     write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])

@@ -1,17 +1,19 @@
 """What the tracking store is told of a study: its runs, their parameters and tags."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from pipeline.config import Composed
 from pipeline.overrides import to_text
-from pipeline.records import DataFacts, Trial
-from pipeline.schema import leaves
+from pipeline.records import DataFacts, Status, Trial
+from pipeline.schema import OpenGroup, leaves
 from pipeline.search.plan import Plan
 from pipeline.search.scales import LINEAR, Scale
 from pipeline.search.space import Interval, averaging_steps
-from pipeline.tracking.mlflow_writer import TrackedRun
+from pipeline.study.folders import config_file
+from pipeline.tracking.tracked_run import Summary, TrackedRun, best_values
 from pipeline.versions import library_versions
 
 LONGEST_TAG = 500  # letters
@@ -25,24 +27,25 @@ class TrackedRuns:
 
     def parent(self, identity: str) -> TrackedRun:
         """The run of a sweep as a whole. identity: tells it from a sweep of the same name that was there before."""
-        sweep = self._plan.config.sweep
-        params: dict[str, object] = {f"sweep.{key}": getattr(sweep, key) for key in ("n_trials", "metric", "max_tier")}
-        params["sweep.sampler"] = self._plan.sampler.target.rpartition(".")[2]
-        tags = {"kind": "sweep", "folder": str(self._folder), "sweep_id": identity, **self._data_tags()}
-        return TrackedRun(f"sweep {self._folder.name}", params, tags)
+        tags = {"kind": "sweep", "folder": str(self._folder), "sweep_id": identity, **self._about(0)}
+        tags |= {"sampler": self._plan.sampler.target.rpartition(".")[2]}
+        tags["n_trials"] = str(sum(stage.n_trials for stage in self._plan.stages))
+        return TrackedRun(f"sweep {self._folder.name}", {}, tags)
+
+    def summary(self, status: Status, winner: Trial | None, tested: Mapping[str, float]) -> Summary:
+        """What the run of a sweep says in the end: of its winner what a run by itself says of its trial."""
+        if winner is None:
+            return Summary(status)
+        metrics = {**best_values(winner.metrics, winner.best_epoch), **tested}
+        params = _config_params(self._plan.composed(winner))
+        return Summary(status, metrics, params, self._about(winner.arm), f"trial {winner.number}")
 
     def trial(self, trial: Trial) -> TrackedRun:
         return self._single(trial) if self._plan.single else self._of_sweep(trial)
 
     def _single(self, trial: Trial) -> TrackedRun:
-        """All of its config."""
-        composed = self._plan.arms[0].composed
-        params = {key: value for key, value in leaves(composed.record) if ".search" not in key}
-        averages = averaging_steps(dict(leaves(composed.config.plain())))
-        params |= {f"window {key}": steps for key, steps in averages.items()}
-        folder = str(self._folder.resolve())
-        tags = {"kind": "run", "folder": folder, "data_fingerprint": self._data[0].fingerprint, **self._data_tags()}
-        tags |= {f"version.{name}": version for name, version in library_versions().items()}
+        params = _config_params(self._plan.arms[0].composed)
+        tags = {"kind": "run", "folder": str(self._folder.resolve()), **self._about(0)}
         name, has_ended = f"run {self._folder.name}", trial.status is not None
         return TrackedRun(name, params, tags, number=trial.number, folder=self._folder, has_ended=has_ended)
 
@@ -68,7 +71,8 @@ class TrackedRuns:
         for key, value in arm.crossed.items():  # a choice speaks for itself, a value needs its key
             name += f" {key.rsplit('.', 1)[-1]}={to_text(value)}" if "." in key else f" {value}"
         has_ended = trial.status is not None
-        return TrackedRun(name, params, tags, number=trial.number, folder=folder, has_ended=has_ended)
+        files = (config_file(folder),)
+        return TrackedRun(name, params, tags, number=trial.number, folder=folder, files=files, has_ended=has_ended)
 
     def axis(self, arm: int, key: str) -> str:
         """The parameter of an arm's runs over which `key` spreads evenly on a linear axis, the only kind that MLflow's
@@ -86,10 +90,27 @@ class TrackedRuns:
         dist = self._plan.arms[arm].space.get(key)
         return dist.scale if isinstance(dist, Interval) else LINEAR
 
-    def _data_tags(self) -> dict[str, str]:
-        """What the first arm's data say of themselves."""
-        attributes = self._data[0].attributes.items()
-        return {"data." + re.sub(r"[^\w.-]", "_", key): str(value)[:LONGEST_TAG] for key, value in attributes}
+    def _about(self, arm: int) -> dict[str, str]:
+        """What runs of the experiment are told apart by, whether of a sweep (of its winner's arm) or by themselves."""
+        config, data = self._plan.arms[arm].config, self._data[arm]
+        attributes = data.attributes.items()
+        tags = {"data." + re.sub(r"[^\w.-]", "_", key): str(value)[:LONGEST_TAG] for key, value in attributes}
+        tags |= {f"version.{name}": version for name, version in library_versions().items()}
+        tags |= {name: _called(getattr(config, name)) for name in ("dataset", "model", "optimizer")}
+        return {**tags, "data_fingerprint": data.fingerprint, "metric": config.sweep.metric}
+
+
+def _config_params(composed: Composed) -> dict[str, object]:
+    """All of a config, with the window in steps of what is the weight of an average."""
+    params = {key: value for key, value in leaves(composed.record) if ".search" not in key}
+    averages = averaging_steps(dict(leaves(composed.config.plain())))
+    return params | {f"window {key}": steps for key, steps in averages.items()}
+
+
+def _called(group: OpenGroup) -> str:
+    """A group's target by its last name, data that a file or folder holds by the name of that."""
+    paths = (group.arguments.get(key) for key in ("file", "folder"))
+    return next((Path(path).name for path in paths if isinstance(path, str)), group.target.rpartition(".")[2])
 
 
 def sortable(value: object) -> object:

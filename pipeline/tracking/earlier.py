@@ -1,14 +1,15 @@
 """What earlier processes left in the tracking store."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.tracking import owner
 from pipeline.tracking.names import stored_value
 
+RANK = "rank"  # the metric by which the trials of a sweep are in the leaderboard's order: MLflow sorts by one alone
 MOST = 50_000  # runs, or experiments, of an answer: the most that MLflow gives
 
 
@@ -27,6 +28,8 @@ class Kept:
 
     parent_id: str | None = None
     recorded: frozenset[int] = frozenset()  # trials of which the store has all
+    run_ids: Mapping[int, str] = field(default_factory=dict)  # theirs
+    ranks: Mapping[int, float] = field(default_factory=dict)  # theirs, where they have one
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,16 @@ class EarlierStart:
             return Kept()
         parent_id = self._parent(client, experiment_id)
         recorded = self.recorded if parent_id == self.parent_id else frozenset()
+        run_ids: dict[int, str] = {}
+        ranks: dict[int, float] = {}
         for parent in dict.fromkeys(filter(None, (self.parent_id, parent_id))):
             rows = client.search_runs([experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=MOST)
-            _delete(client, [row for row in rows if int(row.data.tags.get("trial", -1)) not in recorded])
-        return Kept(parent_id, recorded)
+            numbers = {row.info.run_id: int(row.data.tags.get("trial", -1)) for row in rows}
+            _delete(client, [row for row in rows if numbers[row.info.run_id] not in recorded])
+            kept = [row for row in rows if numbers[row.info.run_id] in recorded]
+            run_ids |= {numbers[row.info.run_id]: row.info.run_id for row in kept}
+            ranks |= {numbers[row.info.run_id]: row.data.metrics[RANK] for row in kept if RANK in row.data.metrics}
+        return Kept(parent_id, recorded, run_ids, ranks)
 
     def _parent(self, client: Any, experiment_id: str) -> str | None:
         """The noted parent, or one that an earlier start made without living to note it."""

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,40 +11,14 @@ from typing import Any
 from pipeline.eventlog import events_of
 from pipeline.records import SCORED, Diagnosed, Ended, EpochEnded, Event, Interrupted, Paused, Started, Status
 from pipeline.tracking import owner, store
-from pipeline.tracking.earlier import EarlierStart, Kept, close_abandoned
-from pipeline.tracking.names import LONGEST_NAME, LONGEST_PARAM, by_stored_name, stored_value
+from pipeline.tracking.earlier import RANK, EarlierStart, Kept, close_abandoned
+from pipeline.tracking.names import by_stored_name, stored_value
+from pipeline.tracking.tracked_run import OWN_STATUS, Summary, TrackedRun, best_values, event_values, stored_params
+from pipeline.tracking.writes import NAME, RUNNING, Point, RunStore, RunWrite, run_store
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
+SETTLE_SECONDS = 0.2  # in which trials that end together are stored together
 NOTE = "mlflow.note.content"  # the tag that the UI shows as a run's description
-LONGEST_LAYER = 200  # characters that name it, of those of a metric's name
-# MLflow's own status of a run whose tag `status` is ours; a trial that waits has no run.
-OWN_STATUS: Mapping[Status, str] = {
-    "completed": "FINISHED",
-    "pruned": "FINISHED",
-    "diverged": "FAILED",
-    "failed": "FAILED",
-    "interrupted": "KILLED",
-    "paused": "KILLED",
-}
-
-
-@dataclass
-class TrackedRun:
-    """What MLflow is told of a trial besides its events."""
-
-    name: str
-    params: Mapping[str, object]
-    tags: Mapping[str, str]
-    number: int | None = None  # None: the sweep's parent run
-    folder: Path | None = None
-    has_ended: bool = False  # whether an end that its events tell is not from before another start
-    run_id: str | None = None
-    pending: list[Event] = field(default_factory=list)
-    first_pending: float | None = None
-    has_params: bool = False
-    logged_epoch: int = -1  # 0 is the state before training, which diagnostics have
-    terminated: bool = False
-    paused: bool = False  # at a rung
 
 
 @dataclass
@@ -57,16 +31,20 @@ class MlflowWriter:
     _: KW_ONLY
     earlier: EarlierStart | None = None  # None: the study is new
     on_parent: Callable[[str], None] = lambda run_id: None  # called once a parent run is stored that was not noted
-    on_recorded: Callable[[int, str], None] = lambda number, run_id: None  # called once a whole trial is
+    on_recorded: Callable[[Mapping[int, str]], None] = lambda run_ids: None  # called once whole trials are, by number
 
     runs: dict[int | None, TrackedRun] = field(default_factory=dict, init=False)
     experiment_id: str | None = field(default=None, init=False)
     kept: Kept = field(default_factory=Kept, init=False)
     _client: Any = field(default=None, init=False)
+    _store: RunStore = field(init=False)
+    _pending: dict[int, TrackedRun] = field(default_factory=dict, init=False)  # with pending events, oldest first
+    _last_end: float | None = field(default=None, init=False)  # of those that ended, and are not stored
 
     def connect(self) -> None:
         """Imports MLflow, makes the database and the experiment if need be, sees to what earlier processes left."""
         self._client, experiment_id = store.connect(self.uri, self.experiment, self.artifacts)
+        self._store = run_store(self._client, self.uri, experiment_id)
         with contextlib.suppress(Exception):  # other studies' runs: the next start tries again
             close_abandoned(self._client)
         if self.earlier:
@@ -74,41 +52,39 @@ class MlflowWriter:
         self.experiment_id = experiment_id
 
     def stored(self, number: int | None) -> str:
-        """The id of a run, which is created with its parameters when it is first asked for."""
+        """The id of a run, which is created when it is first asked for."""
         run = self.runs[number]
-        run_id = self._created(run)
-        self._log(run, [], [])
-        return run_id
-
-    def _created(self, run: TrackedRun) -> str:
         if run.run_id is None:
-            tags = {
-                "mlflow.runName": run.name,
-                "mlflow.source.name": "run.py",
-                "mlflow.source.type": "LOCAL",
-                owner.TAG: owner.mark(),
-                **by_stored_name(run.tags.items()),
-            }
-            if run.number is not None and None in self.runs:
-                tags["mlflow.parentRunId"] = self.stored(None)
-            # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
-            began = next((int(1000 * (e.time - (getattr(e, "seconds", None) or 0.0))) for e in run.pending), None)
-            tags = {name: stored_value(value) for name, value in tags.items()}
-            run.run_id = self._client.create_run(self.experiment_id, began, tags).info.run_id
+            self._write([run], [self._new(run)])
+        assert run.run_id is not None
         return run.run_id
 
-    def _log(self, run: TrackedRun, metrics: list[Any], tags: list[Any]) -> None:
-        """In as few calls as MLflow's limits allow, for each costs milliseconds; the first brings the parameters."""
-        from mlflow.entities import Param
+    def _new(self, run: TrackedRun) -> RunWrite:
+        """The run as it is made; of one that is there what it lacks of that."""
+        params = {} if run.has_params else stored_params(run.params)
+        if run.run_id is not None:
+            return RunWrite(run.run_id, params=params)
+        tags = {
+            NAME: run.name,
+            "mlflow.source.name": "run.py",
+            "mlflow.source.type": "LOCAL",
+            owner.TAG: owner.mark(),
+            **by_stored_name(run.tags.items()),
+        }
+        if run.number is not None and None in self.runs:
+            tags["mlflow.parentRunId"] = self.stored(None)
+        # A trial began with its first event, not when that is forwarded, perhaps with all the others at once.
+        began = next((int(1000 * (e.time - (getattr(e, "seconds", None) or 0.0))) for e in run.pending), None)
+        return RunWrite(None, began, params, tags={name: stored_value(value) for name, value in tags.items()})
 
-        params = []
-        if not run.has_params:
-            named = by_stored_name(run.params.items())
-            params = [Param(name, stored_value(value, LONGEST_PARAM)) for name, value in named.items()]
-        while metrics or tags or params:
-            self._client.log_batch(run.run_id, metrics=metrics[:800], tags=tags, params=params[:100])
-            metrics, tags, params = metrics[800:], [], params[100:]
-        run.has_params = True
+    def _write(self, runs: Sequence[TrackedRun], writes: Sequence[RunWrite]) -> None:
+        try:
+            self._store.write(writes)
+        finally:
+            for run, write in zip(runs, writes, strict=True):
+                run.run_id = write.run_id
+        for run in runs:
+            run.has_params = True
 
     def open(self, run: TrackedRun) -> None:
         """Takes the run as known; a trial that is resumed, or was not forwarded, brings what it has said before.
@@ -131,95 +107,138 @@ class MlflowWriter:
                 self.take(run.number, last)
 
     def _open_parent(self, run: TrackedRun) -> None:
-        from mlflow.entities import RunTag
-
         if self.kept.parent_id:
             run.run_id = self.kept.parent_id
-            run.has_params = bool(self._client.get_run(run.run_id).data.params)
             tags = {**by_stored_name(run.tags.items()), owner.TAG: owner.mark()}
-            self._log(run, [], [RunTag(name, stored_value(value)) for name, value in tags.items()])
-            self._client.update_run(run.run_id, status="RUNNING")
+            tags = {name: stored_value(value) for name, value in tags.items()}
+            self._store.write([RunWrite(run.run_id, tags=tags, status=RUNNING)])
         run_id = self.stored(None)
         if self.earlier is None or run_id != self.earlier.parent_id:
             self.on_parent(run_id)
 
     def take(self, number: int, event: Event) -> None:
-        """One more event; the end of a trial is stored with all that came before it."""
+        """One more event; it is stored with others."""
         run = self.runs.get(number)
         if run is None:
             return
         run.pending.append(event)
         run.first_pending = run.first_pending or time.monotonic()
+        self._pending[number] = run
         match event:
             case Paused():
                 run.paused = True
-            case Started():  # while the trial trains, which leaves less to do at its end
+            case Started():
                 run.paused = False
-                self._created(run)
             case Ended() | Interrupted():
-                self.flush(run)
+                run.ending = True
+                self._last_end = time.monotonic()
 
     def flush_all(self) -> None:
-        for run in self.runs.values():
-            self.flush(run)
+        self._flush(list(self._pending.values()))
 
-    def flush_old(self) -> None:
-        for run in list(self.runs.values()):
-            if run.first_pending and time.monotonic() - run.first_pending > FLUSH_SECONDS:
-                self.flush(run)
+    def flush_due(self) -> None:
+        """Stores what has waited long enough: ends, of which others of their cohort follow at once, and epochs."""
+        now = time.monotonic()
+        ends = self._last_end is not None and now - self._last_end >= SETTLE_SECONDS
+        due = [
+            run
+            for run in self._pending.values()
+            if (run.ending and ends) or now - (run.first_pending or now) >= FLUSH_SECONDS
+        ]
+        self._flush(due)
+        if ends:
+            self._last_end = None
 
-    def flush(self, run: TrackedRun) -> None:
-        """Stores the pending events. Doing so twice stores them once: MLflow knows a metric by run, step and time."""
-        if not run.pending or run.number is None:
-            return
-        from mlflow.entities import Metric, RunTag
+    def _flush(self, runs: Sequence[TrackedRun]) -> None:
+        """Stores the pending events of runs, of several in one go where the store can."""
+        for first in range(0, len(runs), self._store.at_once):
+            some = runs[first : first + self._store.at_once]
+            writes = [self._pending_of(run) for run in some]
+            self._write(some, writes)
+            self._take_note(some, writes)
 
-        run_id, logged_epoch = self._created(run), run.logged_epoch
-        metrics, tags = [], []
+    def _pending_of(self, run: TrackedRun) -> RunWrite:
+        write, points, logged_epoch = self._new(run), [], run.logged_epoch
         status: Status | None = None
         for event in run.pending:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
-                at, values = int(event.time * 1000), by_stored_name(_values(event))
-                metrics += [Metric(name, value, at, event.epoch) for name, value in values.items()]
-        ended = next((event for event in reversed(run.pending) if isinstance(event, Ended)), None)
+                at, values = int(event.time * 1000), by_stored_name(event_values(event))
+                points += [Point(name, value, at, event.epoch) for name, value in values.items()]
+        ended = _end_of(run)
         if ended:
             if ended.status in SCORED:
-                best = by_stored_name((f"best_{name}", value) for name, value in ended.metrics.items())
-                best["best_epoch"] = ended.best_epoch
-                metrics += [Metric(name, value, int(ended.time * 1000), 0) for name, value in best.items()]
-            status, tags = ended.status, [RunTag("reason", stored_value(ended.reason or ""))]
+                at, best = int(ended.time * 1000), best_values(ended.metrics, ended.best_epoch)
+                points += [Point(name, value, at, 0) for name, value in best.items()]
+            status, write.tags = ended.status, {**write.tags, "reason": stored_value(ended.reason or "")}
         elif any(isinstance(event, Interrupted) for event in run.pending):
             status = "paused" if run.paused else "interrupted"
-        tags += [RunTag("status", status)] if status else []
-        self._log(run, metrics, tags)
+        write.points = points
         if status:
-            end = int(1000 * run.pending[-1].time)
-            self._client.set_terminated(run_id, OWN_STATUS[status], end)
-            run.terminated = True
-        run.pending, run.first_pending, run.logged_epoch = [], None, logged_epoch
-        if ended:
-            self.on_recorded(run.number, run_id)
+            write.tags = {**write.tags, "status": status}
+            write.status, write.ended = OWN_STATUS[status], int(1000 * run.pending[-1].time)
+        elif run.terminated:
+            write.status = RUNNING  # it goes on
+        return write
+
+    def _take_note(self, runs: Sequence[TrackedRun], writes: Sequence[RunWrite]) -> None:
+        """Takes note that the pending events of runs are stored, once the artifacts of those that have ended are."""
+        whole = {}
+        for run, write in zip(runs, writes, strict=True):
+            assert run.number is not None and write.run_id is not None
+            if _end_of(run):
+                for path in filter(Path.exists, run.files):
+                    self._store.file(write.run_id, path)
+                whole[run.number] = write.run_id
+        for run, write in zip(runs, writes, strict=True):
+            assert run.number is not None
+            run.terminated = write.status not in (None, RUNNING)
+            run.logged_epoch = max(run.logged_epoch, *(point.step for point in write.points), -1)
+            run.pending, run.first_pending, run.ending = [], None, False
+            run.params, run.tags = {}, {}  # which ten thousand trials need not keep
+            self._pending.pop(run.number, None)
+        if whole:
+            self.on_recorded(whole)
 
     def artifact(self, number: int | None, path: Path) -> None:
-        self._client.log_artifact(self.stored(number), str(path))
+        self._store.file(self.stored(number), path)
 
-    def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
-        from mlflow.entities import Metric, RunTag
+    def measures(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Adds what was measured of a trial after its end."""
+        named, at = by_stored_name(metrics.items()), int(time.time() * 1000)
+        self._store.write([RunWrite(self.stored(number), points=[Point(*item, at, 0) for item in named.items()])])
 
-        if status == "KILLED":  # trials that paused at a rung were not running, and did not say that they were stopped
+    def ranks(self, places: Mapping[int, int]) -> None:
+        """Stores the places of trials, by number, among those that have ended."""
+        self.flush_all()
+        at, ids = int(time.time() * 1000), {run.number: run.run_id for run in self.runs.values()}
+        writes = []
+        for number, place in places.items():
+            run_id = ids.get(number) or self.kept.run_ids.get(number)
+            if run_id and self.kept.ranks.get(number) != place:
+                writes.append(RunWrite(run_id, points=[Point(RANK, place, at, 0)]))
+        for first in range(0, len(writes), 16 * self._store.at_once):
+            self._store.write(writes[first : first + 16 * self._store.at_once])
+
+    def summary(self, result: Summary) -> None:
+        """Ends the parent run with what the sweep has come to."""
+        if OWN_STATUS[result.status] == "KILLED":
+            # Trials that paused at a rung were not running, and did not say that they were stopped.
             for number, run in self.runs.items():
                 if number is not None and (run.run_id or run.pending) and not run.terminated:
                     self.take(number, Interrupted(time.time()))
+        self.flush_all()
         run_id, at = self.stored(None), int(time.time() * 1000)
-        named, before = by_stored_name(metrics.items()), self._client.get_run(run_id).data.metrics
-        self._client.log_batch(
-            run_id,
-            # What an earlier start has said already would be one more point of a curve.
-            metrics=[Metric(name, value, at, 0) for name, value in named.items() if before.get(name) != value],
-            tags=[RunTag(key, value) for key, value in tags.items()],
-        )
-        self._client.set_terminated(run_id, status)
+        named, before = by_stored_name(result.metrics.items()), self._client.get_run(run_id).data
+        # What an earlier start has said already would be one more point of a curve.
+        points = [Point(name, value, at, 0) for name, value in named.items() if before.metrics.get(name) != value]
+        tags = {**result.tags, "status": result.status}
+        # A server lets nobody change a parameter: those of an earlier winner stay, and say whose they are.
+        params = stored_params(result.params) if self._store.replaces_params or not before.params else {}
+        tags |= {"winner": result.winner} if result.winner else {}
+        tags |= {"params_of": result.winner} if params else {}
+        tags = {name: stored_value(value) for name, value in by_stored_name(tags.items()).items()}
+        self._store.write([RunWrite(run_id, None, params, tags, points, OWN_STATUS[result.status], at)])
 
     def view(self, key: str, value: str, note: str) -> bool:
         """Tried once: without its view nothing of the sweep is missing."""
@@ -235,20 +254,6 @@ class MlflowWriter:
         return True
 
 
-def _values(event: Diagnosed | EpochEnded) -> Iterator[tuple[str, float]]:
-    """The metrics of an event and their names, those of layers as `diagnostics/LAYER/NAME`.
-
-    MLflow refuses what is no letter, digit, `_`, `-`, `.`, `:` or space, a part that names another folder, and more
-    than 250 characters: a layer may be called `a=b`, `..`, or with a long name.
-    """
-    if isinstance(event, EpochEnded):
-        named = [
-            *event.metrics.items(),
-            *((name, getattr(event, name)) for name in ("learning_rate", "seconds", "data_wait")),
-        ]
-    else:
-        named = [("probe_loss", event.probe_loss)]
-    for name, measures in (event.diagnostics or {}).items():
-        layer = re.sub(r"[^\w.\- :]|^\.+$", "_", name)[:LONGEST_LAYER]
-        named += [(f"diagnostics/{layer}/{measure}"[:LONGEST_NAME], value) for measure, value in measures.items()]
-    return ((name, value) for name, value in named if value is not None)
+def _end_of(run: TrackedRun) -> Ended | None:
+    """The last of its pending ends."""
+    return next((event for event in reversed(run.pending) if isinstance(event, Ended)), None)

@@ -8,7 +8,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,9 +16,12 @@ from typing import TypeVar
 from pipeline.errors import first_line
 from pipeline.records import Event, HandedOut, Trial
 from pipeline.secret import masked
-from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.subscriber import Occurrence
+from pipeline.tracking.tracked_run import Summary, TrackedRun
 
+LOOK_SECONDS = 0.1
+AT_ONCE = 1000  # actions between two looks at what is due
 T = TypeVar("T")
 HOPELESS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")  # MLflow's errors that no second try mends
 
@@ -35,7 +38,13 @@ class Recorder:
     def artifact(self, number: int | None, path: Path) -> None:
         """Adds a file to a run."""
 
-    def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
+    def measures(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Adds what was measured of a trial after its end."""
+
+    def ranks(self, places: Mapping[int, int]) -> None:
+        """Says of trials, by number, the place in the leaderboard."""
+
+    def summary(self, result: Summary) -> None:
         """Ends the parent run."""
 
     def view(self, key: str, value: str, note: str) -> bool:
@@ -78,7 +87,7 @@ class MlflowRecorder(Recorder):
             return
         match event:
             case HandedOut():
-                self.open(self._describe(trial))
+                self._queue.put(lambda: self._writer.open(self._describe(trial)))
             case Event():
                 self._queue.put(partial(self._writer.take, trial.number, event))
 
@@ -88,8 +97,14 @@ class MlflowRecorder(Recorder):
     def artifact(self, number: int | None, path: Path) -> None:
         self._queue.put(partial(self._writer.artifact, number, path))
 
-    def summary(self, metrics: dict[str, float], tags: dict[str, str], status: str) -> None:
-        self._queue.put(partial(self._writer.summary, metrics, tags, status))
+    def measures(self, number: int, metrics: Mapping[str, float]) -> None:
+        self._queue.put(partial(self._writer.measures, number, metrics))
+
+    def ranks(self, places: Mapping[int, int]) -> None:
+        self._queue.put(partial(self._writer.ranks, places))
+
+    def summary(self, result: Summary) -> None:
+        self._queue.put(partial(self._writer.summary, result))
 
     def has_all_of(self, number: int) -> bool:
         self._ready.wait(60)
@@ -131,13 +146,22 @@ class MlflowRecorder(Recorder):
         finally:
             self._ready.set()
         while True:
-            try:
-                action = self._queue.get(timeout=0.5)
-            except queue.Empty:
-                action = self._writer.flush_old
-            self._attempt(action or self._writer.flush_all)
-            if action is None:
+            actions = self._waiting()
+            for action in filter(None, actions):
+                self._attempt(action)
+            ending = None in actions
+            self._attempt(self._writer.flush_all if ending else self._writer.flush_due)
+            if ending:
                 return
+
+    def _waiting(self) -> list[Callable[[], object] | None]:
+        """What there is to do, once there is something or it is time to look what is due: events come in hundreds."""
+        actions = []
+        with contextlib.suppress(queue.Empty):
+            actions.append(self._queue.get(timeout=LOOK_SECONDS))
+            while actions[-1] is not None and len(actions) < AT_ONCE:
+                actions.append(self._queue.get_nowait())
+        return actions
 
     def _attempt(self, action: Callable[[], object]) -> None:
         """Tries for a minute: a store may be locked or restarting. What still fails is left to a resume."""

@@ -1,8 +1,10 @@
 """The tracking store: its address, and its making."""
 
 import contextlib
+import gc
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,7 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # its own default blocks for minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    first = "mlflow.tracking" not in sys.modules
     from mlflow.tracking import MlflowClient  # takes seconds, for which no other process need wait
 
     for name in ("alembic", "mlflow"):  # whose levels the import sets
@@ -74,6 +77,9 @@ def connect(uri: str, experiment: str, artifacts: Path) -> tuple[Any, str]:
             MlflowClient(f"{SQLITE}{new}").search_experiments()
             new.replace(path)
         client = MlflowClient(uri)
+        if first:
+            # Of MLflow's million objects none is garbage: to look at them again and again stops all threads for 0.4 s.
+            gc.freeze()
         if known := client.get_experiment_by_name(experiment):
             return client, known.experiment_id
         # A server knows itself where artifacts go.

@@ -16,8 +16,10 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-import mlflow.tracking
+import mlflow.tracking  # noqa: F401 - what every start needs is imported once
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from sqlalchemy.engine.default import DefaultDialect
 
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.jsonl import read
@@ -45,7 +47,6 @@ LINE = [
     "sweep=halving", "sweep.name=s", "sweep.n_trials=2", "sweep.max_tier=1", "train.early_stopping=null",
     "sweep.halving.min_epochs=1", "sweep.halving.factor=2", f"sweep.stages.halving.epochs={EPOCHS}",
 ]  # fmt: skip
-CLIENT = ("create_run", "log_batch", "set_terminated", "update_run", "set_tag", "delete_run")
 
 
 class Stub:
@@ -93,15 +94,16 @@ def plan() -> Plan:
 
 def count_steps(last: int) -> None:
     """Has this process end right after its step `last`, and notes each in the file `steps`: a line of the ledger, the
-    last of a trial's events, a change of the store."""
+    last of a trial's events, a transaction of the store that changes something, an artifact."""
     n, lock = 0, threading.Lock()
 
     def counted(function, describe):
         def step(*words, **settings):
             nonlocal n
+            name = describe(words)
             result = function(*words, **settings)
             with lock:
-                if name := describe(words):
+                if name:
                     n += 1
                     with Path("steps").open("a") as file:
                         print(name, file=file)
@@ -119,10 +121,13 @@ def count_steps(last: int) -> None:
         kind = record.get("record") or record.get("event")
         return None if kind in ("started", "epoch") else f"{path.name}: {kind}"
 
+    def committed(words):
+        return "commit" if words[1].in_transaction else None
+
     os.fsync = counted(os.fsync, synced)
-    for name in CLIENT:
-        method = getattr(mlflow.tracking.MlflowClient, name)
-        setattr(mlflow.tracking.MlflowClient, name, counted(method, lambda words, name=name: name))
+    DefaultDialect.do_commit = counted(DefaultDialect.do_commit, committed)
+    artifact = counted(LocalArtifactRepository.log_artifact, lambda words: f"artifact: {Path(words[1]).name}")
+    LocalArtifactRepository.log_artifact = artifact
 
 
 def forked(action) -> int:

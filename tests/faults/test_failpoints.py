@@ -37,7 +37,8 @@ def test_a_kill_after_any_step_leaves_one_parent_no_double_rows_and_none_running
     assert whole == {"step": "none", "statuses": [0], **WHOLE}
     assert len(killed) > 20
     steps = " ".join(outcome.pop("step") for outcome in killed)
-    for step in ("events.jsonl: ended", "ledger: ended", "create_run", "ledger: tracking", "set_terminated", "tested"):
+    stored = ("events.jsonl: ended", "ledger: ended", "ledger: tracking", "recorded", "commit", "config.yaml", "tested")
+    for step in stored:
         assert step in steps
     assert [outcome for outcome in killed if outcome != {"statuses": [9, 0], "points": points, **WHOLE}] == []
     assert repeated == {"step": "repeated", "statuses": [0, 0], "reads": 1, "points": points, **WHOLE}

@@ -235,7 +235,8 @@ import os, sys, time
 from pathlib import Path
 import mlflow.tracking
 from pipeline.records import Ended, EpochEnded, HandedOut, Trial
-from pipeline.tracking.mlflow_writer import MlflowWriter, TrackedRun
+from pipeline.tracking.mlflow_writer import MlflowWriter
+from pipeline.tracking.tracked_run import TrackedRun
 from pipeline.tracking.recorder import MlflowRecorder
 processes = []
 while len(processes) < 6 and (process := os.fork()):

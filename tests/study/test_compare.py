@@ -116,10 +116,11 @@ def test_two_arms_compare_on_one_page(make_study, store):
     assert envelope["name"] == f"sweep {study.folder.name}"
     assert isinstance(envelope["createdAt"], int)
     assert state["searchFilter"] == f"tags.`mlflow.parentRunId` = '{parent}'"
-    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`best_val_accuracy`", False)
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`rank`", True)
     assert state["runsHiddenMode"] == "SHOW_ALL"
     assert state["selectedColumns"] == state["columnOrder"]
     assert state["selectedColumns"] == [
+        "metrics.`rank`",
         "metrics.`best_val_accuracy`",
         "metrics.`best_val_loss`",
         "metrics.`best_epoch`",
@@ -170,8 +171,8 @@ def test_every_run_has_what_the_view_asks_for(make_study, store):
 
 def test_a_smaller_loss_is_better(make_study):
     state = state_of(make_study("sweep.metric=val_loss", "sweep.direction=minimize"))
-    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`best_val_loss`", True)
-    assert state["selectedColumns"][:2] == ["metrics.`best_val_loss`", "metrics.`best_epoch`"]
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`rank`", True)
+    assert state["selectedColumns"][1:3] == ["metrics.`best_val_loss`", "metrics.`best_epoch`"]
     assert cards(state, "LINE")[0]["metricKey"] == "val_loss"
 
 
@@ -273,8 +274,8 @@ def test_a_view_that_is_refused_leaves_the_plain_table(make_study, store):
     assert len(client.search_runs([experiment], asked.pop("searchFilter"))) == 2
     # In order of creation the UI would fold the trials under their parent.
     assert asked == {
-        "orderByKey": "metrics.`best_val_accuracy`",
-        "orderByAsc": "false",
+        "orderByKey": "metrics.`rank`",
+        "orderByAsc": "true",
         "workflowType": "machine_learning",
     }
     assert "mlflow.note.content" not in client.get_run(parent).data.tags

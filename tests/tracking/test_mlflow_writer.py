@@ -16,7 +16,8 @@ from pipeline.events import STATUSES
 from pipeline.records import Ended, EpochEnded, Interrupted, Paused, Restarting, Started
 from pipeline.tracking import owner, store_checks
 from pipeline.tracking.earlier import EarlierStart
-from pipeline.tracking.mlflow_writer import OWN_STATUS, MlflowWriter, TrackedRun
+from pipeline.tracking.mlflow_writer import MlflowWriter
+from pipeline.tracking.tracked_run import OWN_STATUS, Summary, TrackedRun
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_a_trial_has_one_run_that_ends_as_it_did(opened_before, last, status, ta
             print(json.dumps(event.to_json()), file=log, flush=True)
             writer.take(0, event)
             writer.flush_all()  # as its thread does when it waits
-    writer.summary({}, {}, "FINISHED" if status == "FINISHED" else "KILLED")
+    writer.summary(Summary("completed" if status == "FINISHED" else "interrupted"))
     client = MlflowClient(store)
     experiment = client.get_experiment_by_name("caviar").experiment_id
     (run,) = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
@@ -97,6 +98,7 @@ def test_a_trial_that_failed_before_it_started_is_stored(store, tmp_path):
     writer.connect()
     writer.open(TrackedRun("trial", {}, {}, number=0))
     writer.take(0, Ended(1010.0, "failed", "no such layer", input_error=True))
+    writer.flush_all()
     run = MlflowClient(store).get_run(writer.runs[0].run_id)
     assert (run.info.status, run.info.start_time, run.data.tags["reason"]) == ("FAILED", 1_010_000, "no such layer")
 
@@ -216,11 +218,9 @@ def test_runs_of_processes_that_are_gone_are_closed_and_no_others(store, tmp_pat
 def forwarded(store, tmp_path, earlier):
     """A sweep of two trials, both ended before this start; returns what was noted, and the runs that there are."""
     noted = []
-    writer = MlflowWriter(
-        store, "swept", tmp_path, earlier=earlier, on_parent=noted.append, on_recorded=lambda n, run_id: noted.append(n)
-    )
+    writer = MlflowWriter(store, "swept", tmp_path, earlier=earlier, on_parent=noted.append, on_recorded=noted.extend)
     writer.connect()
-    writer.open(TrackedRun("sweep s", {"n": 2}, {"kind": "sweep", "sweep_id": str(tmp_path)}))
+    writer.open(TrackedRun("sweep s", {}, {"kind": "sweep", "sweep_id": str(tmp_path)}))
     for number in range(2):
         folder = tmp_path / str(number)
         folder.mkdir(exist_ok=True)
@@ -228,7 +228,7 @@ def forwarded(store, tmp_path, earlier):
         (folder / "events.jsonl").write_text("".join(f"{json.dumps(event.to_json())}\n" for event in lines))
         tags = {"kind": "trial", "trial": str(number)}
         writer.open(TrackedRun(f"trial {number}", {}, tags, number=number, folder=folder, has_ended=True))
-    writer.summary({"best_val_accuracy": 0.9}, {"status": "completed"}, "FINISHED")
+    writer.summary(Summary("completed", {"best_val_accuracy": 0.9}, {"n": 2}, winner="trial 0"))
     client, parent = MlflowClient(store), writer.stored(None)
     runs = client.search_runs([writer.experiment_id], f"tags.sweep_id = '{tmp_path}'")
     children = client.search_runs([writer.experiment_id], "tags.kind = 'trial'")
