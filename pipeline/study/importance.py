@@ -88,8 +88,10 @@ def _places(trials: Sequence[Trial], spaces: Sequence[Space]) -> list[dict[str, 
     places: list[dict[str, _Place]] = [{} for _ in trials]
     groups: dict[tuple[str, str], list[int]] = {}
     for i, trial in enumerate(trials):
-        for key in trial.params:
-            groups.setdefault((key, str(spaces[trial.arm].get(key, "crossed"))), []).append(i)
+        for key, value in trial.params.items():
+            dist = spaces[trial.arm].get(key)
+            if dist is None or dist.contains(value):  # a value that was not drawn may lie outside
+                groups.setdefault((key, str(dist)), []).append(i)
     for (key, _), members in groups.items():
         dist = spaces[trials[members[0]].arm].get(key)
         values = [trials[i].params[key] for i in members]

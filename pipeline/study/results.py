@@ -13,6 +13,7 @@ from pipeline.heads.lookup import head_of
 from pipeline.jsonl import write_atomically
 from pipeline.records import DataFacts, Ended, ExportJob, Failure, Status, TestJob, TestResult, Trial, ended_metrics
 from pipeline.schema import Config, leaves
+from pipeline.search.linter import at_edge
 from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders
 from pipeline.study.figure import draw_figure
@@ -105,7 +106,8 @@ def conclude_sweep(
         guess = cautions.of_guessing(facts, metric)
         print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{guess}")
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
-        for line in cautions.cautions(ended, metric, facts, epochs):
+        edges = at_edge(study.plan.arms, winner, ended)
+        for line in (*cautions.cautions(ended, metric, facts, epochs), *edges):
             print_line(line, "yellow")
         for line in outcome_of_start(study):
             print_line(line)

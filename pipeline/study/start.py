@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Failure, LoadJob
 from pipeline.schema import Config, leaves
+from pipeline.search.linter import lint
 from pipeline.search.plan import Plan
 from pipeline.search.samplers.sampler import SamplerError
 from pipeline.study import results
@@ -58,7 +59,7 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
     if config.experiment and not plan.single:
         check_figure(config.experiment.figure)
     plan = plan if plan.single else taken_over(plan)
-    for note in plan.notes:
+    for note in (*plan.notes, *([] if plan.single else lint(plan))):
         print_line(note)
     if config.sweep.dry_run and not plan.single:
         return describe(plan, make_executor)
