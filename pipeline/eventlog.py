@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.events import Diagnosed, Ended, EpochEnded, Event, Layers, Restarting, event_from_json
+from pipeline.events import Diagnosed, Ended, EpochEnded, Event, Exploited, Layers, Restarting, Started, event_from_json
 from pipeline.jsonl import JsonLines, read
 
 NAME = "events.jsonl"
@@ -45,6 +45,18 @@ def append_event(folder: Path, event: Event) -> None:
 def epochs_of(folder: Path) -> list[EpochEnded]:
     """Each epoch once: a restart repeats what followed its checkpoint."""
     return list({e.epoch: e for e in events_of(folder) if isinstance(e, EpochEnded)}.values())
+
+
+def exploits_of(folder: Path) -> list[Exploited]:
+    """What a trial of a population began with, and then each copy that it went on as, oldest first; none of another
+    trial. A restart repeats what followed its checkpoint."""
+    exploits: list[Exploited] = []
+    for event in events_of(folder):
+        if isinstance(event, Started):
+            exploits = [e for e in exploits if e.epoch <= event.resumed_after]
+        elif isinstance(event, Exploited):
+            exploits = [*(e for e in exploits if e.epoch < event.epoch), event]
+    return exploits
 
 
 def diagnoses_of(folder: Path) -> Diagnoses:

@@ -61,6 +61,15 @@ class Grouped(Event, kind="grouped"):
 
 
 @dataclass(frozen=True)
+class Exploited(Event, kind="exploited"):
+    """A trial of a population begins, or goes on as another one stands, with hyperparameters of its own."""
+
+    epoch: int  # done before; 0: it begins
+    source: int  # the trial whose weights, slots and averages it has now; itself when it begins
+    params: Mapping[str, Any]  # from the next epoch on, by full key
+
+
+@dataclass(frozen=True)
 class EpochEnded(Event, kind="epoch"):
     epoch: int  # from 1
     metrics: Mapping[str, float | None]  # None: not finite
@@ -69,6 +78,7 @@ class EpochEnded(Event, kind="epoch"):
     seconds: float = 0.0  # this trial's share
     cohort_seconds: float | None = None  # of the whole cohort; None: the trial trained alone
     diagnostics: Layers | None = None
+    hyperparameters: Mapping[str, Any] | None = None  # those that change while it trains, in a population
 
     def value(self, metric: str) -> float:
         """NaN where it was not finite, or is not known."""

@@ -117,6 +117,10 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "executor.cohort_size": Number(1, integer=True, nullable=True),
     "sweep.halving.min_epochs": Number(1, integer=True, nullable=True),
     "sweep.halving.factor": Number(2, integer=True),
+    "sweep.population.every": Number(1, integer=True, nullable=True),
+    "sweep.population.fraction": Number(0, 0.5, open="low"),
+    "sweep.population.step": Number(0, 1, open="low"),
+    "sweep.population.resample": Number(0, 1),
     "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),
 }

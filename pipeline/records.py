@@ -15,6 +15,7 @@ from pipeline.events import (
     Ended,
     EpochEnded,
     Event,
+    Exploited,
     Grouped,
     HandedOut,
     Interrupted,
@@ -25,6 +26,7 @@ from pipeline.events import (
     Undiagnosed,
     event_from_json,
 )
+from pipeline.evolution import Evolution
 from pipeline.schema import Config
 
 
@@ -93,6 +95,7 @@ class Repeat:
     fingerprint: str  # of the data it was trained on
     threads: int | None  # that its computation was split over; None: nobody knows
     cohorts: tuple[FormerCohort, ...]  # by epoch
+    evolution: Evolution | None = None  # if its first cohort was a population, with the place of a trial for its number
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class TrainJob:
     export: bool = False  # write model.h5 of each
     conditions: Conditions = field(default_factory=Conditions)
     repeat: Repeat | None = None  # of its only trial
+    evolution: Evolution | None = None  # if its trials, and those that have ended, are a population
     deaths: int = 0  # workers that have died of it
     halved: bool = False  # their number may be what a worker died of
 

@@ -5,7 +5,7 @@ other keys are that callable's arguments, but for those that the runner itself r
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 Plain = dict[str, Any]  # as YAML and JSON have it: nested, by key
@@ -124,6 +124,14 @@ class Halving:
 
 
 @dataclass(frozen=True)
+class Population:
+    every: int | None = None  # epochs after which the worst copy the best; None: no population
+    fraction: float = 0.25  # of the trials, that copy at a time
+    step: float = 0.1  # by which a copied value moves, up or down: a share of its range's width on its scale
+    resample: float = 0.25  # the probability that it is drawn from the whole range instead
+
+
+@dataclass(frozen=True)
 class Sweep:
     name: str | None = None  # None: the time
     sampler: Target = Target(MISSING)  # makes a pipeline.search.samplers.sampler.Sampler
@@ -142,6 +150,7 @@ class Sweep:
     )
     keep_models: int | None = 5  # None: model.h5 is written for all
     halving: Halving | None = field(default_factory=Halving)
+    population: Population | None = field(default_factory=Population)
     stages: dict[str, StageSettings] = field(default_factory=dict)
 
 
@@ -198,6 +207,23 @@ class Config:
     def plain(self) -> Mapping[str, Any]:
         """As it stands in YAML, without the ranges."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def changed(config: Config, values: Mapping[str, Any]) -> Config:
+    """The config with other values of keys that stand in its groups, by full key."""
+    for key, value in values.items():
+        group, *path = key.split(".")
+        section = getattr(config, group)
+        if isinstance(section, OpenGroup) and path[0] not in section.own_keys():
+            section = replace(section, arguments=_nested(section.arguments, path, value))
+        else:
+            section = replace(section, **{path[0]: value})
+        config = replace(config, **{group: section})
+    return config
+
+
+def _nested(node: Mapping[str, Any], path: list[str], value: Any) -> Mapping[str, Any]:
+    return {**node, path[0]: _nested(node[path[0]], path[1:], value) if path[1:] else value}
 
 
 def own_keys(group: str) -> list[str]:

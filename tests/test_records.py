@@ -14,6 +14,7 @@ from pipeline.records import (
     Diagnosed,
     Ended,
     EpochEnded,
+    Exploited,
     Grouped,
     HandedOut,
     Interrupted,
@@ -51,6 +52,15 @@ LINES = [
         EpochEnded(2.0, 4, {**BEST, "mine": 7.0}, 0.1, 0.0, 0.5, 1.0, LAYERS),
         {"time": 2.0, "event": "epoch", "epoch": 4, "loss": 0.2, "val_loss": 0.3, "mine": 7.0}
         | {"learning_rate": 0.1, "data_wait": 0.0, "seconds": 0.5, "cohort_seconds": 1.0, "diagnostics": LAYERS},
+    ),
+    (
+        EpochEnded(2.0, 1, BEST, hyperparameters={"optimizer.momentum": 0.9}),
+        {"time": 2.0, "event": "epoch", "epoch": 1, "loss": 0.2, "val_loss": 0.3, "learning_rate": 0.0}
+        | {"data_wait": 0.0, "seconds": 0.0, "hyperparameters": {"optimizer.momentum": 0.9}},
+    ),
+    (
+        Exploited(2.0, 4, 7, {"optimizer.momentum": 0.9}),
+        {"time": 2.0, "event": "exploited", "epoch": 4, "source": 7, "params": {"optimizer.momentum": 0.9}},
     ),
     (
         Diagnosed(3.0, 0, 1.25, LAYERS),
@@ -129,6 +139,7 @@ NEEDED = {
     "started": {"pid": 7},
     "grouped": {"epoch": 2, "trials": [0]},
     "epoch": {"epoch": 1},
+    "exploited": {"epoch": 4, "source": 7, "params": {}},
     "diagnosed": {"epoch": 0},
     "undiagnosed": {"reason": "why"},
     "paused": {"epochs": 3, "best_epoch": 2, "metrics": BEST},

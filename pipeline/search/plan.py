@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ from pipeline.overrides import to_text
 from pipeline.records import Repeat, Trial
 from pipeline.schema import Config, StageSettings, Sweep, Target
 from pipeline.search.halving import rungs
+from pipeline.search.population import check_population, evolves, kept
+from pipeline.search.population import notes as population_notes
 from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, blamed, make_sampler
 from pipeline.search.space import Interval, Params, Space
@@ -105,6 +107,11 @@ class Plan:
         """The epochs at which trials of a stage are compared."""
         return [] if self.single or stage.given else rungs(self.config.sweep.halving, self.epochs(stage))
 
+    @property
+    def evolves(self) -> bool:
+        """Whether each arm is a population, whose trials copy each other."""
+        return not self.single and evolves(self.config.sweep)
+
     def columns(self) -> list[str]:
         """Every crossed or searched key, in order of first appearance."""
         return list(dict.fromkeys(key for arm in self.arms for key in (*arm.crossed, *arm.space)))
@@ -166,8 +173,13 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         composed = compose([*pins, *(f"{key}={to_text(value)}" for key, value in chosen.items())])
         own = [o for o in sampled if composed.kind_of(o.key_or_group) != "nothing"]
         arms.append(Arm(chosen, composed, _space(composed, own, keys)))
+    sweep, kept_out = arms[0].config.sweep, list[str]()
+    if evolves(sweep):
+        typed = [override.key_or_group for override in sampled]
+        for i, arm in enumerate(arms):
+            space, fixed = kept(arm.space, typed, arm.composed)
+            arms[i], kept_out = replace(arm, space=space), kept_out + fixed
     notes = [note for override in sampled if (note := _having(arms, override.key_or_group))]
-    sweep = arms[0].config.sweep
     if len(aims := {arm.config.sweep.metric: arm for arm in arms}) > 1:
         listed = ", ".join(f"{metric} with {arm.describe()}" for metric, arm in aims.items())
         raise InputError(
@@ -182,6 +194,8 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     if 0 < len(empty) < len(arms) and sweep.sampler.target == RANDOM.target:
         listed = _listed(empty)
         notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
+    if evolves(sweep):
+        notes += population_notes(arms[0].config, kept_out)
     settings, left_out = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
     stages = stages_of(arms, [arm.space for arm in arms], sweep, settings)
     return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out))
@@ -214,6 +228,8 @@ def stages_of(
     for index, (name, stage) in enumerate(settings.items(), start=first):
         free = [freed(space, arm.config, stage.tiers) for arm, space in zip(arms, spaces, strict=True)]
         sampler = make_sampler(sweep.sampler, search_of(arms, free, index, n_trials[name]))
+        if evolves(sweep):
+            check_population(arms[0].config, sampler, len(arms))
         if len(settings) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
         with blamed(sweep.sampler):

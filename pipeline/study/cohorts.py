@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from pipeline.records import Conditions
+from pipeline.records import Conditions, Trial
 from pipeline.schema import Config, ExecutorSettings, leaves
 from pipeline.search.plan import Plan
 from pipeline.study.sampling import Sampling
@@ -53,10 +53,16 @@ def width(config: Config) -> float:
 def of_first_stage(plan: Plan, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
     """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest."""
     index = next(i for i, stage in enumerate(plan.stages) if not stage.given)
-    sampling = Sampling(plan, index, plan.free(plan.stages[index]))
-    configs = [plan.composed(trial).config for trial in sampling.first()]
-    groups = cohorts(configs, devices.workers_of(plan.config), executor)
+    trials = Sampling(plan, index, plan.free(plan.stages[index])).first()
+    configs = [plan.composed(trial).config for trial in trials]
+    groups = populations(trials) if plan.evolves else cohorts(configs, devices.workers_of(plan.config), executor)
     return [(cohort, max((configs[place] for place in cohort), key=width)) for cohort in groups]
+
+
+def populations(trials: Sequence[Trial]) -> list[list[int]]:
+    """Places in `trials`, arm by arm: whoever copies each other trains together, however many workers there are."""
+    arms = dict.fromkeys(trial.arm for trial in trials)
+    return [[place for place, trial in enumerate(trials) if trial.arm == arm] for arm in arms]
 
 
 def conditions(config: Config) -> Conditions:

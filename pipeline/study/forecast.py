@@ -59,6 +59,8 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
         print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
         if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
+    if (population := config.sweep.population) and plan.evolves:
+        print_line(f"  every {population.every} epochs the worst {population.fraction:.0%} of an arm copy the best")
     for arm in plan.arms:
         print_line(f"arm {arm.describe() or 'all'}:")
         for tier, part in by_tier(arm.space, arm.config).items():

@@ -34,6 +34,7 @@ class History:
         self.data: list[DataFacts] = []  # of each arm, so far as a reader of the sweep wants to know
         self.versions: Mapping[str, str] = {}  # of the libraries, when the sweep was started last
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
+        self.schedules: dict[int, Sequence[Mapping[str, object]]] = {}  # that winners of populations followed
         self.regions: dict[str, Sequence[Mapping[str, str]]] = {}  # of the stage after one, by arm
         # Where such a region goes past the box before it, by arm: fields of pipeline.search.refine.Widening. An earlier
         # version widened none, and noted nothing.
@@ -82,6 +83,8 @@ class History:
                 self.seeds = record["seeds"]
             case "start":
                 self.start = Start.from_json(record)
+            case "schedule":
+                self.schedules[record["trial"]] = record["periods"]
             case "asked":
                 number, of = record["trial"], record.get("replicate_of")
                 self.trials[number] = Trial(number, record["stage"], record["arm"], record["params"], replicate_of=of)
@@ -176,6 +179,11 @@ class Ledger(History):
         """Where the stage after `stage` looks, so that a reader sees why."""
         if stage not in self.regions:
             self._add({"record": "region", "stage": stage, "arms": arms, "widened": wider})
+
+    def note_schedule(self, number: int, periods: Sequence[Mapping[str, object]]) -> None:
+        """The hyperparameters that led to the best epoch of a winner, period by period."""
+        if self.schedules.get(number) != periods:
+            self._add({"record": "schedule", "trial": number, "periods": periods})
 
     def ask(self, trials: Iterable[Trial]) -> None:
         facts = []

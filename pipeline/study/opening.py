@@ -150,6 +150,8 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
     strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
     if sweep["halving"] and sweep["halving"]["min_epochs"]:
         strategy["halving"] = sweep["halving"]
+    if plan.evolves:  # whole from the beginning: its number of trials can't grow
+        strategy["population"] = {**sweep["population"], "n_trials": last.n_trials}
     return {
         "data": fingerprint,
         "strategy": strategy,

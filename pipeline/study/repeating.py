@@ -15,9 +15,10 @@ from pipeline.config import Composed
 from pipeline.errors import InputError
 from pipeline.eventlog import epochs_of, events_of
 from pipeline.events import Grouped, Started
+from pipeline.evolution import Evolution
 from pipeline.records import FormerCohort, Repeat
 from pipeline.search.plan import Plan
-from pipeline.study import folders
+from pipeline.study import folders, lineage
 
 ALONE: list[int] = []  # in the place of a cohort's trials: there was no cohort
 UNKNOWN: list[int] = [-1]  # there was one, and an earlier version did not write down which
@@ -51,9 +52,11 @@ def plan_of(now: Composed, overrides: Sequence[str]) -> Plan:
             f"repeat={folder}: its events.jsonl does not say with which trials it trained; an earlier version wrote it."
             f"\nNearly the same is what {folders.config_file(folder).with_name('overrides.yaml')} says."
         )
-    cohorts = tuple(_cohort(folder, group, now) for group in groups)
+    population = _population(folder, groups[0])
+    # Whoever went on after a restart did so among the same trials, at the same places.
+    cohorts = tuple(_cohort(folder, group, now) for group in (groups[:1] if population else groups))
     begun = next(event for event in events_of(folder) if isinstance(event, Started))
-    repeat = Repeat(str(folder), begun.data_fingerprint, begun.threads, cohorts)
+    repeat = Repeat(str(folder), begun.data_fingerprint, begun.threads, cohorts, population)
     return Plan.of_one(composed, list(overrides), repeat)
 
 
@@ -111,6 +114,12 @@ def _cohort(folder: Path, group: Grouped, now: Composed) -> FormerCohort:
     configs = {number: _as_now(_recorded(path, now), now).config for number, path in paths.items()}
     places = tuple(configs[number] for number in group.trials)
     return FormerCohort(group.epoch, places, group.trials.index(own), str(group.mode))
+
+
+def _population(folder: Path, group: Grouped) -> Evolution | None:
+    """What made a population of the trials of a group, if it was one."""
+    own = int(folder.name) if folder.name.isdigit() else -1
+    return lineage.recorded(folder.parent, group.trials, own) if own in group.trials else None
 
 
 def _recorded(folder: Path, now: Composed) -> Composed:

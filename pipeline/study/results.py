@@ -15,7 +15,7 @@ from pipeline.records import DataFacts, Ended, ExportJob, Failure, Status, TestJ
 from pipeline.schema import Config, leaves
 from pipeline.search.linter import at_edge
 from pipeline.search.space import averaging_steps
-from pipeline.study import cautions, compare, folders
+from pipeline.study import cautions, compare, folders, lineage
 from pipeline.study.figure import draw_figure
 from pipeline.study.importance import conclude_importance
 from pipeline.study.interruption import Stop
@@ -99,7 +99,9 @@ def conclude_sweep(
         title, table = leaderboard.table(measured, metric, keys, console.width)
         print_line(title)
         console.print(table)
-        if not stop.requested:
+        if study.plan.evolves:
+            print_line("values are those that trials began with; they change as trials copy others")
+        elif not stop.requested:
             conclude_importance(study, recorder)
     if winner is not None:
         best, facts = winner.metrics[metric], data[winner.arm]
@@ -185,11 +187,13 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, tested: Mappi
     groups = groups_of(folder)
     repeatable = not any(group.trials == UNKNOWN for group in groups)  # an earlier version did not say among whom
     alone = shlex.join(["python", "run.py", *option(), *study.plan.overrides(winner)])
+    periods = lineage.schedule(study.folder, winner.number, winner.best_epoch) if study.plan.evolves else []
+    plain_periods = [period.plain() for period in periods]
     best = {
         "trial": winner.number,
         "command": command if repeatable else alone,
-        "overrides": alone,
-        "params": dict(winner.params),
+        "params": dict(winner.params),  # with which a trial of a population began
+        **({"schedule": plain_periods} if periods else {"overrides": alone}),
         "best_epoch": winner.best_epoch,
         "metrics": {**winner.metrics, **tested},
         **({"model": str(model.relative_to(study.folder))} if model.exists() else {}),
@@ -203,6 +207,10 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, tested: Mappi
     print_whole(f"model:    {model if model.exists() else _command(study, 'export', folder)}")
     if repeatable:
         print_whole("again:    " + command)
+    if periods:
+        study.ledger.note_schedule(winner.number, plain_periods)
+        lineage.print_schedule(periods)
+        return
     fused = any(group.mode != "solo" for group in groups)
     near = ": on the default model 0.02 of val_accuracy at most" if study.objective.metric == "val_accuracy" else ""
     print_whole(f"{'nearly:' if fused else 'or:':<9} {alone}")

@@ -10,12 +10,14 @@ from pathlib import Path
 from pipeline import records
 from pipeline.checks import check
 from pipeline.eventlog import append_event, epochs_of
+from pipeline.evolution import Evolution
 from pipeline.objective import Objective
 from pipeline.records import Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
+from pipeline.search.exploration import evolution
 from pipeline.search.halving import pruned
 from pipeline.search.plan import Plan
 from pipeline.study import folders
-from pipeline.study.cohorts import cohorts, conditions
+from pipeline.study.cohorts import cohorts, conditions, populations
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.ranking import ranked
@@ -84,7 +86,8 @@ class Study:
         for task in tasks:
             check(task.config)
         workers, common = devices.workers_of(self.config), conditions(self.config)
-        for cohort in cohorts([task.config for task in tasks], workers, self.config.executor):
+        configs = [task.config for task in tasks]
+        for cohort in populations(trials) if self.plan.evolves else cohorts(configs, workers, self.config.executor):
             now = {place: self.ledger.trials[trials[place].number] for place in cohort}
             missing = [p for p, trial in now.items() if trial.status is None and not (rung and trial.reached >= rung)]
             if not missing:
@@ -99,7 +102,13 @@ class Study:
                 export=self.plan.single,
                 conditions=common,
                 repeat=self.plan.repeat,
+                evolution=self._evolution([trials[place] for place in cohort]),
             )
+
+    def _evolution(self, trials: Sequence[Trial]) -> Evolution | None:
+        """What makes a population of a cohort, of one arm then."""
+        arm = self.plan.arms[trials[0].arm]
+        return evolution(arm.config, arm.space, trials) if self.plan.evolves else None
 
     def _hand_out(self, trials: Sequence[Trial]) -> None:
         for trial in trials:

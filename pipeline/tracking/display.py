@@ -213,11 +213,16 @@ class SweepDisplay(_Display):
         self._names = dict(zip(keys, layout.shortened(keys), strict=True))
         self._started = self._shown = time.time()
         self._tenth = 0  # of the epochs, that a line of progress last told of
+        self._copies: list[tuple[int, records.Exploited]] = []  # of a population, not said yet
         self._lock = threading.Lock()  # the bar is drawn in a thread of its own
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         with self._lock:
             self._pace.on(trial, event)
+        if isinstance(event, records.Exploited) and trial:
+            self._copies += [(trial.number, event)] if event.epoch else []
+            return
+        self._print_copies()
         match event:
             case StageBegan():
                 print_line(event.title, "bold")
@@ -235,6 +240,17 @@ class SweepDisplay(_Display):
                 self._end(trial, event)
         if isinstance(event, EpochEnded | Ended) and not console.is_terminal:
             self._print_progress()
+
+    def _print_copies(self) -> None:
+        """Who has copied whom in a population, in one line."""
+        if self._copies:
+            targets, sources = (", ".join(map(str, n)) for n in zip(*((t, e.source) for t, e in self._copies)))
+            s = "s" * (len(self._copies) > 1)
+            print_line(
+                f"  epoch {self._copies[0][1].epoch:>3}  trial{s} {targets} {'copy' if s else 'copies'} {sources}",
+                "dim",
+            )
+            self._copies = []
 
     def _end(self, trial: Trial, event: Ended) -> None:
         style = {"pruned": "dim", "completed": None}.get(event.status, "red")

@@ -68,8 +68,10 @@ def event_values(event: Diagnosed | EpochEnded) -> Iterator[tuple[str, float]]:
     than 250 characters: a layer may be called `a=b`, `..`, or with a long name.
     """
     if isinstance(event, EpochEnded):
+        changing = {k: v for k, v in (event.hyperparameters or {}).items() if isinstance(v, int | float)}
         named = [
             *event.metrics.items(),
+            *changing.items(),
             *((name, getattr(event, name)) for name in ("learning_rate", "seconds", "data_wait")),
         ]
     else:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from pipeline.errors import out_of_memory
+from pipeline.evolution import Evolution
 from pipeline.records import (
     CohortPlanned,
     Grouped,
@@ -23,6 +24,7 @@ from pipeline.saving import check_savable
 from pipeline.training import modes
 from pipeline.training.grouping import grouped, why_divided
 from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
+from pipeline.training.population.start import train_population
 from pipeline.training.trainers import along, fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
 
@@ -51,12 +53,16 @@ class _Work:
 
     def run(self) -> None:
         models: dict[str, keras.Model] = {}
+        population = self._job.evolution or (self._job.repeat and self._job.repeat.evolution)
         try:
             for trial in self._trials:
                 with self._failing([trial]):
                     self._go_on()
-                    trial.build(models)
-            if self._job.repeat:
+                    trial.build(models, population.nominal if population else {})
+            if population:
+                with self._failing(self._trials):
+                    self._train_population(population)
+            elif self._job.repeat:
                 with self._failing(self._trials):
                     self._train_again(self._job.repeat, models)
             groups = grouped(list(self._open.values()))
@@ -110,6 +116,26 @@ class _Work:
                 trainer, places = repeated_trainer(trial, cohort, models, self._job.conditions)
                 self._train(trainer, [trial], cohort.mode, places, until=until)
                 trial.build(models)  # from its state.h5
+
+    def _train_population(self, population: Evolution) -> None:
+        """The job's trials, which make up a population with those that have ended; or one of them once more."""
+        if not self._open:
+            return
+        trials, repeat = list(self._open.values()), self._job.repeat
+        check_savable(trials[0].model)
+        configs = {task.number: task.config for task in self._job.trials} | dict(self._job.ended)
+        if repeat:
+            configs = dict(zip(population.params, repeat.cohorts[0].configs))
+        train_population(
+            trials,
+            {number: configs[number] for number in population.params},
+            population,
+            self._job.conditions,
+            repeated=repeat is not None,
+            send=self._send,
+            finished=self._finished,
+            should_stop=self._should_stop,
+        )
 
     def _train_group(self, trials: list[TrainedTrial]) -> None:
         """Trains trials of one group: fused, in as many cohorts as memory asks for; or hands them back, to be trained

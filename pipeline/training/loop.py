@@ -2,11 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,6 +58,7 @@ class Member:
     progress: Progress  # where it begins
     best: list[np.ndarray] = field(default_factory=list)  # its best epoch's weights
     watch: Watch = field(default_factory=Watch)  # its callbacks
+    hyperparameters: Mapping[str, Any] | None = None  # those that change while it trains
 
 
 @dataclass
@@ -115,8 +116,7 @@ class EpochLoop:
                 self._record_start(member)
         while self._running:
             if self.should_stop():
-                for member in self._running:
-                    self._save(member)
+                self._save_all()
                 raise StopRequested
             for member in list(self._running):
                 with self._failing(member):
@@ -126,11 +126,10 @@ class EpochLoop:
                 return
             epoch = self._running[0].progress.epoch
             self._train_epoch(epoch)
+            self._between_epochs()
             self._end_finished()
             if self._running and time.monotonic() - saved_at >= self.checkpoint_seconds:
-                for member in list(self._running):
-                    with self._failing(member, OSError):  # its folder takes no more; the others go on
-                        self._save(member)
+                self._checkpoint()
                 saved_at = time.monotonic()
             self._compact((self.until or self.epochs) - epoch - 1)
 
@@ -150,8 +149,14 @@ class EpochLoop:
             i = self._places[member.number]
             self._record_epoch(member, results[i], float(rates[i][-1]), seconds, n)
             if member in self._running and (bad := not_finite(results[i])) is not None:
-                reason = f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}"
-                self._end(member, Outcome("diverged", reason))
+                self._diverge(member, results[i], f"{bad} is {results[i][bad]} in epoch {member.progress.epoch + 1}")
+
+    def _diverge(self, member: Member, metrics: dict[str, float], reason: str) -> None:
+        """What becomes of a member with a metric that is not finite."""
+        self._end(member, Outcome("diverged", reason))
+
+    def _between_epochs(self) -> None:
+        """Whatever else is done after each epoch."""
 
     def _record_epoch(self, member: Member, metrics: dict[str, float], rate: float, seconds: float, n: int) -> None:
         """One more epoch of a member, which took `seconds` for all `n` of the cohort."""
@@ -176,6 +181,7 @@ class EpochLoop:
                 data_wait=self.trainer.waited / seconds,
                 seconds=seconds / n,
                 cohort_seconds=seconds if n > 1 else None,
+                hyperparameters=member.hyperparameters,
                 diagnostics=observed.layers or None,
             )
         )
@@ -226,6 +232,17 @@ class EpochLoop:
             except Exception as error:
                 outcome = Outcome("failed", error=error)
         self.finished(member, outcome)
+
+    def _save_all(self) -> None:
+        """The state of all that run, before training stops."""
+        for member in self._running:
+            self._save(member)
+
+    def _checkpoint(self) -> None:
+        """The same while training goes on."""
+        for member in list(self._running):
+            with self._failing(member, OSError):  # its folder takes no more; the others go on
+                self._save(member)
 
     def _save(self, member: Member, state: dict[str, np.ndarray] | None = None) -> None:
         """state: to be saved; None: what the trainer has."""

@@ -6,9 +6,11 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,7 @@ from pipeline.models.tokens import rounding_layer
 from pipeline.objective import Objective
 from pipeline.records import Ended, Event, Paused, Started, TrialEvent, TrialTask
 from pipeline.saving import save_model
-from pipeline.schema import Config
+from pipeline.schema import Config, changed
 from pipeline.targets import call
 from pipeline.training import checkpoint
 from pipeline.training.callbacks import Callback, Moment, Watch
@@ -66,12 +68,14 @@ class TrainedTrial:
         if self._log:
             self._log.close()
 
-    def build(self, models: dict[str, keras.Model]) -> None:
+    def build(self, models: dict[str, keras.Model], nominal: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Loads the data, makes model and optimizer, reads state.h5.
 
         models: those already built, by what they follow from; most trials of a sweep begin with the same weights.
+        nominal: the values that model and optimizer are made with of hyperparameters that are set, and set again, once
+        they train.
         """
-        config = self.config
+        config = changed(self.config, nominal)
         keras.config.set_dtype_policy(config.device.precision)
         require(config.device.name)
         self.splits = load_splits(config)
@@ -84,7 +88,7 @@ class TrainedTrial:
         self.head = head_of(config)
         self.optimizer = call("optimizer", config.optimizer)
         self.steps = steps_per_epoch(len(self.splits.train), config.train.batch_size)
-        self.identity = identity(config, self.splits)
+        self.identity = identity(self.config, self.splits)
         saved = checkpoint.load(self.folder / "state.h5", self.identity)
         self.state: dict[str, np.ndarray] | None
         self.state, self.best, self.progress = saved or (None, [], Progress())
@@ -119,8 +123,7 @@ class TrainedTrial:
         )
 
     def _rates(self, epoch: int) -> np.ndarray:
-        config = self.config
-        return config.optimizer.learning_rate * factors(config.schedule, epoch, config.train.epochs, self.steps)
+        return learning_rates(self.config, self.steps, epoch)
 
     @property
     def warning(self) -> str | None:
@@ -157,6 +160,11 @@ class TrainedTrial:
             with contextlib.suppress(OSError):  # of which it may have failed
                 (self.folder / "traceback.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
         self.emit(Ended(time.time(), "failed", reason, input_error=user, lacked=lacked(error)))
+
+
+def learning_rates(config: Config, steps: int, epoch: int) -> np.ndarray:
+    """Those of an epoch counted from 0, [steps]."""
+    return config.optimizer.learning_rate * factors(config.schedule, epoch, config.train.epochs, steps)
 
 
 def threads() -> int | None:

@@ -102,17 +102,18 @@ class LocalExecutor:
             return []
         trials = tuple(task for task in job.trials if task.number in worker.unfinished)
         deaths, now = job.deaths + 1, time.time()
+        whole = len(trials) == 1 or job.evolution is not None  # a population is not divided
         event: Event = Restarting(now, death.reason)
         if self._stopping:
             event = records.Interrupted(now)
-        elif len(trials) == 1 and deaths > self._max_restarts:
+        elif whole and deaths > self._max_restarts:
             times = f", {deaths} times" if deaths > 1 else ""
             event = Ended(now, "failed", death.reason + times, lacked="memory" if death.of_memory else None)
         for task in trials:
             receive(Message(job.number, TrialEvent(task.number, event, logged=False)))
         if not isinstance(event, Restarting) or not trials:
             return []
-        if len(trials) == 1 or (worker.trained and deaths <= self._max_restarts):
+        if whole or (worker.trained and deaths <= self._max_restarts):
             ended = {task.number: task.config for task in job.trials if task not in trials}
             return [replace(job, trials=trials, ended={**job.ended, **ended}, deaths=deaths)]
         half = -(-len(trials) // 2)

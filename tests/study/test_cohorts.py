@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from pipeline.building import built
-from pipeline.records import Conditions
+from pipeline.records import Conditions, Trial
 from pipeline.schema import ExecutorSettings
-from pipeline.study.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, conditions, width
+from pipeline.study.cohorts import COHORT_SIZE, SMALLEST_SHARE, cohort_key, cohorts, conditions, populations, width
 from tests.workers.jobs import VALUES, with_value
 
 BASE = {
@@ -208,3 +208,8 @@ def test_conditions_of_a_job():
 
 def test_nothing_to_train_is_no_cohort():
     assert cohorts([], 4, executor()) == []
+
+
+def test_a_population_is_all_of_an_arm_however_many():
+    trials = [Trial(number, "s", number % 2, {}) for number in range(4 * COHORT_SIZE)]
+    assert populations(trials) == [list(range(arm, 4 * COHORT_SIZE, 2)) for arm in (0, 1)]

@@ -62,3 +62,34 @@ def test_a_resumed_halving_sweep_makes_the_cohorts_of_an_undisturbed_one(tmp_pat
     second, again = trained(tmp_path / "again", early=early)
     assert again == ends
     assert [job for i, job in enumerate(first + second) if job not in (first + second)[:i]] == whole
+
+
+def test_each_arm_of_a_population_is_a_job_whatever_the_workers(tmp_path):
+    """Also when some of its trials have ended."""
+    lines = ["sweep=population", "dataset=blobs", "optimizer=adam,sgd", "sweep.n_trials=7", "executor.workers=4"]
+    overrides = OverridesParser.create().parse_overrides([f"output_dir={tmp_path}", "sweep.max_tier=1", *lines])
+    plan = make_plan(overrides, lambda own: composed(*own), lambda override: ["adam", "sgd"])
+
+    class Some:
+        """One trial ends, and the study is stopped."""
+
+        def __init__(self):
+            self.jobs = []
+
+        def run(self, jobs, receive):
+            self.jobs += jobs
+            ended = Ended(1.0, "completed", None, 27, 3, {"val_accuracy": 0.5, "val_loss": 0.1})
+            receive(Message(0, TrialEvent(self.jobs[0].trials[0].number, ended)))
+            stop.requested = True
+
+    taken = []
+    for _ in range(2):
+        stop, some, ledger = Stop(), Some(), Ledger(tmp_path, what="it")
+        Study(plan, tmp_path, ledger).run(some, stop)
+        ledger.close()
+        taken.append(some.jobs)
+    for jobs, missing in zip(taken, ((4, 3), (3, 3)), strict=True):
+        assert [len(job.trials) for job in jobs] == list(missing)
+        assert [[*job.evolution.params] for job in jobs] == [[0, 2, 4, 6], [1, 3, 5]]
+        assert [job.planned for job in jobs] == [4, 3]
+    assert list(taken[1][0].ended) == [0]

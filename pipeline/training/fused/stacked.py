@@ -114,6 +114,21 @@ class Stacked:
         self._shapes = [self._shapes[i] for i in kept]
         self._optimizer_places = [self._optimizer_places[i] for i in kept]
 
+    def copy(self, sources: tf.Tensor) -> None:
+        """Each trial goes on as the one in its place of `sources` stands, whose shapes it must have."""
+        self.state = _copied(self.state, sources)
+
+    def whole(self) -> list[np.ndarray]:
+        """The state of all trials, as set_whole() takes it back."""
+        return tf.nest.flatten(self._as_numpy())  # type: ignore[no-any-return]
+
+    def set_whole(self, arrays: Sequence[np.ndarray]) -> None:
+        """Raises ValueError for other shapes than these trials have."""
+        now = self.whole()
+        if [array.shape for array in now] != [array.shape for array in arrays]:
+            raise ValueError("the saved state belongs to another population")
+        self.state = tf.nest.map_structure(tf.constant, tf.nest.pack_sequence_as(self._state, arrays))
+
     def _as_numpy(self) -> State:
         """The state, fetched once an epoch however many trials ask."""
         if self._numpy is None:
@@ -137,6 +152,10 @@ class Stacked:
 def gathered(structure: Any, chosen: tf.Tensor) -> Any:
     """The same of the chosen trials: tensors [P, ...], or None, in any structure."""
     return tf.nest.map_structure(lambda t: None if t is None else tf.gather(t, chosen), structure)
+
+
+# A graph of its own, for to gather some thirty tensors one by one takes milliseconds.
+_copied = tf.function(gathered, autograph=False)
 
 
 def pad(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A cohort of trials trained as one stacked computation."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -31,7 +31,8 @@ class FusedTrainer:
     Trials with the same splits (the same object) and seed share batches; data of others must have the same shapes.
     resident: whether the data stays on the device as tensors; otherwise it streams through tf.data, which wants one
     data set for all, and may be changed on its way by `augment`. xla: compile with XLA. steps_per_call: at most; a
-    longer epoch runs as several calls, between which a stop request is noticed.
+    longer epoch runs as several calls, between which a stop request is noticed. layer_numbers: those that may differ by
+    trial and change later, by their paths in a Structure, [P] each; None: those in which the models differ.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class FusedTrainer:
         xla: bool = True,
         augment: Augmentation | None = None,
         steps_per_call: int = STEPS_PER_CALL,
+        layer_numbers: Mapping[stacking.Path, np.ndarray] | None = None,
     ) -> None:
         self._epoch, self._head, self._most_steps, self.waited = epoch, head, steps_per_call, 0.0
         self._steps_per_call = min(FIRST_STEPS, steps_per_call)
@@ -57,7 +59,7 @@ class FusedTrainer:
         own_splits, own_seeds = zip(*sources.values())
 
         structures = [stacking.structure(model) for model in models]
-        differing = stacking.differing(structures)
+        differing = stacking.differing(structures) if layer_numbers is None else layer_numbers
         numbers, labels = updates.numbers(optimizers), splits[0].train.labels
         settings = Settings(
             optimizer=type(optimizers[0]),
@@ -160,6 +162,31 @@ class FusedTrainer:
         chosen = tf.constant(indices, tf.int32)
         self._trials.keep(chosen)
         self._constants = gathered(self._constants, chosen)
+
+    def copy(self, sources: Sequence[int]) -> None:
+        """Each trial goes on as the one in its place of `sources` stands: with its weights, averages and slots."""
+        self._trials.copy(tf.constant(sources, tf.int32))
+
+    def set_numbers(
+        self,
+        layer_numbers: Mapping[stacking.Path, np.ndarray],
+        optimizer: Mapping[str, np.ndarray],
+        label_smoothing: np.ndarray,
+    ) -> None:
+        """Goes on with other hyperparameters: all that there are of each kind, [P] each, as they were at first."""
+        self._constants = self._constants._replace(
+            layers=[tf.constant(values) for values in layer_numbers.values()],
+            optimizer={name: tf.constant(values) for name, values in optimizer.items()},
+            label_smoothing=tf.constant(label_smoothing, tf.float32),
+        )
+
+    def whole(self) -> list[np.ndarray]:
+        """Everything that training changes of all trials, as set_whole() takes it back."""
+        return self._trials.whole()
+
+    def set_whole(self, arrays: Sequence[np.ndarray]) -> None:
+        """Raises ValueError for other shapes than these trials have."""
+        self._trials.set_whole(arrays)
 
 
 def _key(model: keras.Model, structures: Sequence[stacking.Structure], settings: Settings) -> Hashable:

@@ -138,11 +138,21 @@ def numbers(optimizers: Sequence[keras.optimizers.Optimizer]) -> dict[str, np.nd
     """What varies among optimizers of one class, as their rule wants it, float32 [P] each: no clipping is an infinite
     norm, no decay one of 0."""
     rule = RULES[type(optimizers[0])]
-    exact = {name: np.array([float(getattr(o, name)) for o in optimizers]) for name in rule.numbers}
-    exact |= {f"one_minus_{name}": 1.0 - exact[name] for name in rule.complements}
-    exact["weight_decay"] = np.array([o.weight_decay or 0.0 for o in optimizers])
-    exact["clipnorm"] = np.array([o.clipnorm or math.inf for o in optimizers])
-    return {name: values.astype(np.float32) for name, values in exact.items()}
+    names = (*rule.numbers, "weight_decay", "clipnorm")
+    all_names = (*names, *(f"one_minus_{name}" for name in rule.complements))
+    values = {name: np.zeros(len(optimizers), np.float32) for name in all_names}
+    for place, optimizer in enumerate(optimizers):
+        for name in names:
+            set_number(values, place, name, getattr(optimizer, name))
+    return values
+
+
+def set_number(numbers: dict[str, np.ndarray], place: int, name: str, value: float | None) -> None:
+    """Sets an argument of the optimizer of the trial in a place, in what numbers() returned."""
+    number = float(value) if value else math.inf if name == "clipnorm" else 0.0
+    numbers[name][place] = number
+    if (complement := f"one_minus_{name}") in numbers:
+        numbers[complement][place] = 1.0 - number
 
 
 def apply(
