@@ -93,7 +93,7 @@ def _axes(
     last = [key.rsplit(".", 1)[-1] for key in keys]
     axes, places = [], []
     for key, short in zip(keys, last, strict=True):
-        name = short if last.count(short) == 1 else key
+        name = short if short and last.count(short) == 1 else key
         texts = [ranges.get(key, "") for ranges in header.ranges]
         axis, place = make_axis(key, name, header.spaces, trials, tiers.get(key), texts)
         axes.append(axis)

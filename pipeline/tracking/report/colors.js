@@ -6,7 +6,7 @@ const css = name => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 
 // Viridis, from worst to best: what is best stands out most from the page.
 const VIRIDIS = ['#440154', '#482878', '#3e4a89', '#31688e', '#26828e', '#1f9e89', '#35b779', '#6ece58', '#b5de2b', '#fde725'];
-const LIGHT_RAMP = [...VIRIDIS].slice(0, 9).reverse(), DARK_RAMP = VIRIDIS.slice(1);
+const LIGHT_RAMP = VIRIDIS.slice(0, 8).reverse(), DARK_RAMP = VIRIDIS.slice(1);
 function ramp(u) {
   const stops = isDark() ? DARK_RAMP : LIGHT_RAMP;
   return stops[Math.min(stops.length - 1, Math.max(0, Math.floor(u * stops.length)))];

@@ -23,7 +23,17 @@ function compareSection() {
   const table = h('div', {class: 'wide'}, h('table', {}, h('thead', {}, h('tr', {}, columns.map(([name, , n]) => h('th', {scope: 'col', class: n ? 'n' : null}, name)))),
     h('tbody', {}, order.map(sweep => h('tr', {}, columns.map(([, show, n], c) => h(c ? 'td' : 'th', {class: n ? 'n' : null, scope: c ? null : 'row'}, show(sweep))))))));
   const alike = metrics.size === 1;
+  // What the winners have, key by key: where all agree is worth as much as where they do not.
+  const keys = [...new Set(order.flatMap(sweep => sweep.axes.map(axis => axis.key)))];
+  const cell = (sweep, key) => {
+    const a = sweep.axes.findIndex(axis => axis.key === key);
+    if (a < 0) return key in sweep.fixed ? h('span', {class: 'soft'}, sweep.fixed[key]) : '–';
+    return sweep.best ? value(sweep.axes[a], sweep.best.params[a]) : '–';
+  };
+  const winners = h('div', {class: 'wide'}, h('table', {}, h('thead', {}, h('tr', {}, h('th', {scope: 'col'}, 'winner'), order.map(sweep => h('th', {scope: 'col', class: 'n'}, sweep.name)))),
+    h('tbody', {}, keys.map(key => h('tr', {}, rowHead(key), order.map(sweep => h('td', {class: 'n'}, cell(sweep, key))))))));
   return section('compare', 'The sweeps compared', {short: 'Compared'}, warnings.map(text => h('p', {class: 'warn'}, text)), table,
+    h('h3', {}, 'The winners’ parameters'), h('p', {class: 'note'}, 'Grey: not searched in that sweep.'), winners,
     alike ? [h('h3', {}, 'The best value so far, by what was spent'), progressFigure(SWEEPS, 'Progress of the sweeps'), h('h3', {}, 'All trials'), stripFigure(order)] : null);
 }
 

@@ -87,6 +87,24 @@ class Replicated:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A trial of a population went on as a copy of another one."""
+
+    trial: int
+    epoch: int  # done before
+    source: int
+
+
+@dataclass(frozen=True)
+class ScheduleStep:
+    """Hyperparameters with which the winner's weights were trained from an epoch on, in the trial that had them."""
+
+    from_epoch: int  # from 1
+    trial: int
+    params: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class Improvement:
     """A new best value."""
 
@@ -138,3 +156,5 @@ class SweepReport:
     importance: Sequence[Mattered] = ()
     disagreements: Sequence[str] = ()  # of the importance with the tiers
     replicated: Sequence[Replicated] = ()
+    copies: Sequence[Copy] = ()  # of a population, by epoch
+    schedule: Sequence[ScheduleStep] = ()

@@ -73,6 +73,8 @@ const ordinal = n => n + (n % 100 > 10 && n % 100 < 14 ? 'th' : {1: 'st', 2: 'nd
 // A name that may go on in the next line behind a dot or an underscore, and nowhere else.
 const breakable = text => printable(text).split(/(?<=[._/=])/).flatMap((part, i) => i ? [h('wbr'), part] : [part]);
 
+const rowHead = (key, ...more) => h('th', {scope: 'row', class: String(key).length > 40 ? 'long' : null}, breakable(key), more);
+
 // Rows of heading and value.
 const facts = rows => h('table', {class: 'facts'}, h('tbody', {}, rows.map(([key, value]) =>
-  h('tr', {}, h('th', {scope: 'row'}, breakable(key)), h('td', {}, value)))));
+  h('tr', {}, rowHead(key), h('td', {}, value)))));

@@ -1,6 +1,6 @@
 // Puts the page together.
 
-const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, importanceSection, replicatesSection, stagesSection, armsSection,
+const SECTIONS = [winnerSection, curvesSection, scatterSection, parallelSection, tableSection, importanceSection, replicatesSection, stagesSection, lineageSection, armsSection,
   progressSection, costSection, rungsSection, failuresSection, spaceSection, dataSection];
 let THEMED = []; // what draws anew when light turns to dark
 
@@ -64,7 +64,7 @@ function showTray(trial) {
     h('b', {}, `${several ? `${sweep.name}, ` : ''}trial ${trial.number}`), ` ${ordinal(trial.i + 1)} of ${sweep.trials.length}, `,
     h('b', {}, `${sweep.metric} ${metric(trial.score)}`), trial.bestEpoch ? ` in epoch ${trial.bestEpoch} of ${trial.epochs}` : '',
     `, ${trial.status}${trial.reason ? ` (${trial.reason})` : ''}`, params),
-  pinned ? h('button', {type: 'button', onclick: unpin, 'aria-label': 'Let go of the trial'}, '✕') : null);
+  ...(pinned ? [h('button', {type: 'button', onclick: unpin, 'aria-label': 'Let go of the trial'}, '✕')] : []));
 }
 
 setTheme(theme);
@@ -72,8 +72,17 @@ header();
 build(SWEEPS[0]);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { if (theme === 'auto') setTheme('auto'); });
 addEventListener('keydown', event => { if (event.key === 'Escape') unpin(); });
-addEventListener('beforeprint', () => { root.dataset.theme = 'light'; THEMED.forEach(show => show()); PLOTS.forEach(p => p.layout()); });
-addEventListener('afterprint', () => setTheme(theme));
+// Paper is light and narrow, whatever the screen is.
+addEventListener('beforeprint', () => {
+  root.dataset.print = '';
+  setTheme('light');
+  PLOTS.forEach(p => p.layout());
+});
+addEventListener('afterprint', () => {
+  delete root.dataset.print;
+  setTheme(theme);
+  PLOTS.forEach(p => p.layout());
+});
 requestAnimationFrame(() => setTimeout(() => {
   performance.mark('ready');
   root.dataset.ready = Math.round(performance.now());

@@ -76,6 +76,8 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "importance": [vars(row) for row in sweep.importance],
         "disagreements": sweep.disagreements,
         "replicated": [vars(of) for of in sweep.replicated],
+        "copies": [[copy.trial, copy.epoch, copy.source] for copy in sweep.copies],
+        "schedule": [vars(step) for step in sweep.schedule],
         "begun": sweep.begun,
         "data": sweep.data,
         "fixed": sweep.fixed,

@@ -22,6 +22,7 @@ SCRIPTS = (
     "parallel",
     "progress",
     "stages",
+    "lineage",
     "arms",
     "cost",
     "table",

@@ -129,7 +129,8 @@ function parallelSection(sweep) {
         last = y;
         ctx.textAlign = 'left';
         ctx.textBaseline = 'middle';
-        haloText(ctx, note && box.w / (places.length - 1) > 130 ? `${text} · ${note}` : text, x + 6, y);
+        const room = box.w / (places.length - 1);
+        haloText(ctx, fitted(ctx, note && room > 130 ? `${text} · ${note}` : text, k < places.length - 1 ? room - 14 : 64), x + 6, y);
       }
       ctx.strokeStyle = css('soft');
       ctx.lineWidth = 1.2;

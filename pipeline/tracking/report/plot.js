@@ -149,8 +149,8 @@ function drawX(ctx, box, ticks, title) {
   ctx.textAlign = 'center';
   ctx.textBaseline = 'top';
   let right = -Infinity;
-  for (const [u, text, note] of [...ticks].sort((a, b) => a[0] - b[0])) {
-    const x = Math.round(box.x + box.w * u) + .5;
+  for (const [u, whole, note] of [...ticks].sort((a, b) => a[0] - b[0])) {
+    const x = Math.round(box.x + box.w * u) + .5, text = fitted(ctx, whole, box.w / 2);
     ctx.strokeStyle = css('grid');
     line(ctx, x, box.y, x, box.y + box.h + 4);
     const width = Math.max(ctx.measureText(text).width, note ? ctx.measureText(note).width : 0);

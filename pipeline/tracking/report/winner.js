@@ -29,7 +29,7 @@ function winnerSection(sweep) {
   const test = winner.test ? Object.entries(winner.test.metrics).map(([name, v]) => tile(`test ${name}, ${plural(winner.test.n, 'example')}`, metric(v))) : [];
   const training = sweep.metrics.map((name, m) => [name, trial.metrics[m]]).filter(([name, v], m) => m && v !== null && !name.startsWith('val_'));
   const rows = sweep.axes.map((axis, a) => [axis, a]).filter(([, a]) => trial.params[a] !== null).map(([axis, a]) => h('tr', {},
-    h('th', {scope: 'row'}, breakable(axis.key)), h('td', {}, h('b', {class: 'value'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
+    rowHead(axis.key), h('td', {}, h('b', {class: 'value'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
     h('td', {class: 'place'}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
   return section('winner', `Winner: trial ${trial.number}`, {short: 'Winner'},
     h('div', {class: 'tiles'}, tile(`${sweep.metric}, validation`, metric(trial.score), true), others.map(([name, v]) => tile(name, metric(v))), test,
@@ -50,7 +50,7 @@ function spaceSection(sweep) {
       const who = sweep.arms.filter((_, i) => axis.ranges[i] === text);
       return h('div', {}, h('code', {}, text), sweep.severalArms && who.length < sweep.arms.length ? h('span', {class: 'soft'}, ` ${who.join(' | ')}`) : null);
     }) : h('span', {class: 'soft'}, `compared: ${axis.choices.join(', ') || 'given'}`);
-    return h('tr', {}, h('th', {scope: 'row'}, breakable(axis.key), axis.tier ? h('div', {class: 'soft small'}, `tier ${axis.tier}`) : null), h('td', {}, texts));
+    return h('tr', {}, rowHead(axis.key, axis.tier ? h('div', {class: 'soft small'}, `tier ${axis.tier}`) : null), h('td', {}, texts));
   });
   const fixed = Object.entries(sweep.fixed);
   return section('space', 'Space', {half: true},

@@ -1,5 +1,6 @@
 """What a person does with the page, done in a browser: no error, what is highlighted and brushed shows everywhere."""
 
+import json
 import re
 
 import pytest
@@ -20,6 +21,7 @@ element.scrollIntoView({block: 'center', behavior: 'instant'});
 const box = element.getBoundingClientRect();
 return [box.x, box.y, box.width, box.height];
 """
+NASTY = "</script><img src=x onerror=alert(1)>\"'&\x1b[31m\u2028 " + 60 * "long_name."
 PIXELS = """
 const canvas = document.querySelector(arguments[0]);
 const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -59,6 +61,59 @@ def test_it_opens_without_an_error_at_every_width(session, page, width, dark):
     assert titles[1:] == ["Learning curves", "Parameters against the metric", "Parallel coordinates", "Trials",
                           "Stages closing in", "Arms", "Progress", "Time and cost", "Rungs", "Failures", "Space",
                           "Data and versions"]  # fmt: skip
+
+
+def lines_of(folder, change):
+    """Changes the records of a ledger: `change` gives each as it is to be, or None."""
+    records = [change(json.loads(line)) for line in (folder / "ledger").read_text().splitlines()]
+    (folder / "ledger").write_text("".join(json.dumps(record) + "\n" for record in records if record))
+
+
+def one_trial(record):
+    return record if record.get("trial", 0) == 0 else None
+
+
+def all_failed(record):
+    return {**record, "status": "failed", "metrics": {}} if record["record"] == "ended" else record
+
+
+def only_asked(record):
+    return record if record["record"] not in ("started", "ended") else None
+
+
+def nothing_searched(record):
+    if record["record"] == "study":
+        (arm,) = record["header"]["arms"].values()
+        arm["space"] = {}
+    return {**record, "params": {}} if record["record"] == "asked" else record
+
+
+def strange_values(record):
+    if record["record"] == "asked":
+        values = [None, True, [1, "a"], {"b": 1}, NASTY, 1e300][record["trial"] % 6]
+        record["params"] = {**record["params"], "model.widths": values, NASTY: 1e-300 * record["trial"]}
+    return {**record, "reason": NASTY} if record["record"] == "ended" else record
+
+
+@pytest.mark.parametrize("change", [one_trial, all_failed, only_asked, nothing_searched, strange_values])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_opens_whatever_became_of_the_sweep(session, tmp_path, change, width):
+    folder = make_sweep(tmp_path / "s", n=8, arms=1)
+    lines_of(folder, change)
+    if change is only_asked:
+        for events in folder.glob("*/events.jsonl"):
+            events.unlink()
+    path = tmp_path / "report.html"
+    path.write_text(render([read_sweep(folder)]))
+    session.open(path, width)
+    assert session.log() == []
+    assert session.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert session.run("return document.querySelectorAll('main section').length") >= 4
+    assert session.run("return document.querySelectorAll('img').length") == 0
+    session.run("const plot = document.querySelector('[role=slider]'); if (plot) plot.focus()")
+    for name in ("ArrowRight", "ArrowRight", "Enter", "Escape"):
+        session.key(name)
+    assert session.log() == []
 
 
 def test_pointing_at_a_curve_highlights_its_trial_in_every_chart_and_in_the_table(session, page, sweep):
@@ -132,7 +187,7 @@ def test_several_sweeps_and_words_that_look_like_html(session, sweep, tmp_path):
     session.open(path)
     assert session.log() == []
     assert session.run("return document.querySelectorAll('img').length") == 0
-    assert session.run("return document.querySelectorAll('#compare tbody tr').length") == 2
+    assert session.run("return document.querySelector('#compare table').tBodies[0].rows.length") == 2
     session.run(
         "const list = document.querySelector('#which select'); list.selectedIndex = 1;"
         "list.dispatchEvent(new Event('change'))"
