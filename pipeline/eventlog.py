@@ -1,7 +1,7 @@
 """events.jsonl of a trial: what happened to it, oldest first."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -50,8 +50,13 @@ def epochs_of(folder: Path) -> list[EpochEnded]:
 def exploits_of(folder: Path) -> list[Exploited]:
     """What a trial of a population began with, and then each copy that it went on as, oldest first; none of another
     trial. A restart repeats what followed its checkpoint."""
+    return exploits_among(events_of(folder))
+
+
+def exploits_among(events: Iterable[Event]) -> list[Exploited]:
+    """exploits_of() of events that have been read."""
     exploits: list[Exploited] = []
-    for event in events_of(folder):
+    for event in events:
         if isinstance(event, Started):
             exploits = [e for e in exploits if e.epoch <= event.resumed_after]
         elif isinstance(event, Exploited):

@@ -15,6 +15,7 @@ from pipeline.search.tiers import UNDECLARED
 from pipeline.search.transfer import Start
 from pipeline.secret import masked
 from pipeline.study import ledger
+from pipeline.study.lineage import schedule
 from pipeline.study.ranking import ranked
 from pipeline.study.reporting.axes import make_axis, read_space
 from pipeline.study.reporting.clock import Clock
@@ -24,7 +25,16 @@ from pipeline.study.reporting.pairs import arms_in_pairs
 from pipeline.study.reporting.replicated import in_words, replicated
 from pipeline.study.reporting.trials import History, read_trial
 from pipeline.study.reporting.winner import describe_winner, tiers_of
-from pipeline.tracking.report.data import Box, Improvement, ParameterAxis, StageReport, SweepReport, TrialReport
+from pipeline.tracking.report.data import (
+    Box,
+    Copy,
+    Improvement,
+    ParameterAxis,
+    ScheduleStep,
+    StageReport,
+    SweepReport,
+    TrialReport,
+)
 
 
 def read_sweep(folder: Path) -> SweepReport:
@@ -81,6 +91,8 @@ def read_sweep(folder: Path) -> SweepReport:
         importance=mattered,
         disagreements=disagreements,
         replicated=list(replicated(histories, objective)),
+        copies=_copies(histories),
+        schedule=_schedule(folder, best),
     )
 
 
@@ -163,6 +175,18 @@ def _progress(histories: Iterable[History], objective: Objective, clock: Clock) 
         if score[0] > best[0]:
             best = score
             yield Improvement(number, epochs, clock.seconds(time), epoch.value(objective.metric))
+
+
+def _copies(histories: Mapping[int, History]) -> list[Copy]:
+    """Of a population: who went on as whose copy."""
+    copies = [Copy(n, e.epoch, e.source) for n, history in histories.items() for e in history.exploits if e.source != n]
+    return sorted(copies, key=lambda copy: (copy.epoch, copy.trial))
+
+
+def _schedule(folder: Path, best: Trial | None) -> list[ScheduleStep]:
+    """The hyperparameters that led to the winner of a population."""
+    periods = schedule(folder, best.number, best.best_epoch) if best else []
+    return [ScheduleStep(period.from_epoch, period.trial, period.params) for period in periods]
 
 
 def _data(data: Sequence[DataFacts], header: Header, arms: Sequence[str]) -> dict[str, str]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.eventlog import events_of
-from pipeline.events import Ended, EpochEnded, Grouped, Paused, Started
+from pipeline.eventlog import events_of, exploits_among
+from pipeline.events import Ended, EpochEnded, Exploited, Grouped, Paused, Started
 from pipeline.objective import Objective
 from pipeline.records import Trial, ended_metrics
 
@@ -20,6 +20,7 @@ class History:
     parameters: int = 0
     cohort: int = 1
     rungs: Sequence[int] = ()
+    exploits: Sequence[Exploited] = ()  # of a trial of a population
 
     @property
     def seconds(self) -> float:
@@ -32,10 +33,15 @@ class History:
         return ended_metrics(self.trial)
 
     def curves(self) -> dict[str, list[float]]:
-        """Every recorded metric by epoch, and the learning rate where it changes."""
+        """Every recorded metric by epoch, and the learning rate and other hyperparameters where they change."""
         names = dict.fromkeys(name for epoch in self.epochs for name in epoch.metrics)
         curves = {name: [epoch.value(name) for epoch in self.epochs] for name in names}
         rates = [epoch.learning_rate for epoch in self.epochs]
+        changing = dict.fromkeys(key for epoch in self.epochs for key in epoch.hyperparameters or ())
+        for key in changing:
+            values = [(epoch.hyperparameters or {}).get(key) for epoch in self.epochs]
+            if all(isinstance(value, int | float) for value in values):
+                curves[key] = [float(value) for value in values if value is not None]
         return curves | ({RATE: rates} if max(rates, default=0.0) > min(rates, default=0.0) else {})
 
 
@@ -45,7 +51,8 @@ def read_trial(trial: Trial, folder: Path) -> History:
     rungs: dict[int, None] = {}
     starts: list[float] = []
     parameters, cohort = 0, 1
-    for event in events_of(folder):
+    events = list(events_of(folder))
+    for event in events:
         match event:
             case EpochEnded(epoch=epoch):
                 epochs[epoch] = event
@@ -58,4 +65,4 @@ def read_trial(trial: Trial, folder: Path) -> History:
                 rungs[rung] = None
             case Ended(status="pruned", epochs=rung):
                 rungs[rung] = None
-    return History(trial, list(epochs.values()), starts, parameters, cohort, list(rungs))
+    return History(trial, list(epochs.values()), starts, parameters, cohort, list(rungs), exploits_among(events))

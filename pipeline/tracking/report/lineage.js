@@ -49,7 +49,11 @@ function lineageSection(sweep) {
         line(ctx, ...at(box, 0, trial), ...at(box, trial.epochs, trial));
         ctx.strokeStyle = css('soft');
         ctx.lineWidth = 1;
-        for (const copy of copiesOf.get(trial) || []) line(ctx, ...at(box, copy.epoch, copy.from), ...at(box, copy.epoch, trial));
+        ctx.fillStyle = css('ink');
+        for (const copy of copiesOf.get(trial) || []) {
+          line(ctx, ...at(box, copy.epoch, copy.from), ...at(box, copy.epoch, trial));
+          drawMark(ctx, 'circle', ...at(box, copy.epoch, trial), clamp(height / 6, 1.5, 3.2));
+        }
         ctx.globalAlpha = 1;
         if (height >= 11 || trial === sweep.best) {
           ctx.fillStyle = css('soft');
@@ -78,6 +82,6 @@ function lineageSection(sweep) {
       h('tbody', {}, sweep.schedule.map(period => h('tr', {}, h('th', {scope: 'row', class: 'n'}, period.from_epoch), h('td', {class: 'n'}, period.trial),
         keys.map(key => h('td', {class: 'n', title: String(period.params[key])}, value(named(key), period.params[key]))))))))] : [];
   return section('lineage', 'Lineage', {},
-    h('p', {class: 'note'}, 'A line a trial, the best on top; where a vertical line comes to it, it went on as a copy of the trial at the other end. The thick line is the way that the winner’s weights came; a highlighted trial shows its own.'),
+    h('p', {class: 'note'}, 'A line a trial, the best on top; where it has a dot, it went on as a copy of the trial at the other end of the vertical line. The thick line is the way that the winner’s weights came; a highlighted trial shows its own.'),
     h('figure', {}, p.host), table);
 }

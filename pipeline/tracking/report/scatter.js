@@ -73,7 +73,7 @@ function scatterSection(sweep) {
   const windows = axes.some(a => sweep.axes[a].scale === 'one_minus_log')
     ? ' A weight of the past, such as a momentum, is drawn evenly in the logarithm of its distance from 1; below it stand the steps over which it averages.' : '';
   return section('parameters', 'Parameters against the metric', {short: 'Parameters'}, h('figure', {},
-    h('figcaption', {}, `A mark a trial, at the ${sweep.metric} of its best epoch; the winner has a ring.${windows}`),
+    h('figcaption', {}, `A mark a trial, at the ${sweep.metric} of its best epoch; the winner has a ring.${sweep.copies.length ? ' Values are those that trials began with; they change as trials copy others.' : ''}${windows}`),
     controls, legends, h('div', {class: 'grid'}, cards)));
 }
 

@@ -37,7 +37,7 @@ function winnerSection(sweep) {
     winner.cautions.map(text => h('p', {class: 'warn'}, text.replace(/^(\w+): */, (_, word) => `${word[0].toUpperCase()}${word.slice(1)}: `))),
     winner.test ? null : h('p', {class: 'note'}, 'The test split was not read.'),
     h('div', {class: 'columns'},
-      h('div', {}, h('h3', {}, 'Its parameters'), rows.length ? h('table', {class: 'facts'}, h('tbody', {}, rows)) : h('p', {class: 'note'}, 'Nothing was searched.')),
+      h('div', {}, h('h3', {}, sweep.schedule.length ? 'Its parameters, as it began' : 'Its parameters'), rows.length ? h('table', {class: 'facts'}, h('tbody', {}, rows)) : h('p', {class: 'note'}, 'Nothing was searched.')),
       h('div', {},
         winner.command ? [h('h3', {}, 'Train it again'), commandLine(winner.command, 'the command that trains it again')] : null,
         winner.nearly && winner.nearly !== winner.command ? [h('h3', {}, 'Its values by themselves'), commandLine(winner.nearly, 'its values')] : null,

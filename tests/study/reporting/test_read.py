@@ -324,3 +324,37 @@ def test_replicates_are_no_trials_and_show_how_far_results_are_chance(tmp_path):
     assert sweep.stages[0].decision == (
         "stopped: another stage may gain 0.0100 of val_accuracy, seeds alone make 0.1000"
     )
+
+
+def test_the_lineage_of_a_population(tmp_path):
+    folder = make_sweep(tmp_path / "s", n=3, arms=1)
+    best = read_sweep(folder).winner.number
+    source = (best + 1) % 3
+    for number, copies in {best: [(0, best, 0.1), (2, source, 0.3)], source: [(0, source, 0.2)]}.items():
+        path = folder / str(number) / "events.jsonl"
+        first, *others = path.read_text().splitlines()
+        exploits = [
+            json.dumps({"time": 1, "event": "exploited", "epoch": epoch, "source": of, "params": {"optimizer.x": x}})
+            for epoch, of, x in copies
+        ]
+        path.write_text("\n".join([first, *exploits, *others]) + "\n")
+    sweep = read_sweep(folder)
+    assert [(copy.trial, copy.epoch, copy.source) for copy in sweep.copies] == [(best, 2, source)]
+    assert [(s.from_epoch, s.trial, s.params) for s in sweep.schedule] == [
+        (1, source, {"optimizer.x": 0.2}),
+        (3, best, {"optimizer.x": 0.3}),
+    ]
+
+
+def test_hyperparameters_that_change_are_curves(tmp_path):
+    folder = make_sweep(tmp_path / "s", n=3, arms=1)
+    path = folder / "0/events.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["event"] == "epoch":
+            line["hyperparameters"] = {"optimizer.beta_1": 1 - 1 / line["epoch"], "model.kind": "a"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sweep = read_sweep(folder)
+    assert sweep.metrics[-1] == "optimizer.beta_1"
+    (trial,) = (report for report in sweep.trials if report.trial.number == 0)
+    assert trial.curves["optimizer.beta_1"][:3] == pytest.approx([0, 1 / 2, 2 / 3])
