@@ -1,10 +1,13 @@
 """Text for a terminal of some width: lines and cells are broken between words, and no word is cut."""
 
+import bisect
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.cells import cell_len
+
+Column = tuple[str, Sequence[str]]  # heading and cells
 
 NARROWEST = 8  # letters of a cell that is folded
 GAP = 3  # between columns: two blanks and a border
@@ -43,28 +46,31 @@ def widest(text: str) -> int:
     return max(map(cell_len, text.split("\n")))
 
 
-def total_width(columns: Mapping[str, Sequence[str]]) -> int:
+def total_width(columns: Sequence[Column]) -> int:
     """Letters of a table's line."""
-    return sum(max(map(widest, [name, *cells])) + GAP for name, cells in columns.items()) - GAP
+    return sum(max(map(widest, [name, *cells])) + GAP for name, cells in columns) - GAP
 
 
-def fitted(columns: Mapping[str, Sequence[str]], width: int, heading: int) -> dict[str, list[str]]:
+def fitted(columns: Sequence[Column], width: int, heading: int) -> list[Column]:
     """The columns of a table of `width` letters: headings folded at `heading` letters or fewer, and cells as much as it
     takes, the longest first. It may still be too wide."""
-    result: dict[str, list[str]] = {}
-    for limit in range(max(width, NARROWEST), NARROWEST - 1, -1):
-        result = {
-            folded(name, min(heading, limit)): [folded(cell, limit) for cell in cells]
-            for name, cells in columns.items()
-        }
-        if total_width(result) <= width:
-            break
-    return result
+
+    def at(limit: int) -> list[Column]:
+        return [(folded(name, min(heading, limit)), [folded(cell, limit) for cell in cells]) for name, cells in columns]
+
+    limits = range(NARROWEST, max(width, NARROWEST) + 1)
+    too_wide = bisect.bisect_left(limits, True, key=lambda limit: total_width(at(limit)) > width)
+    return at(limits[max(0, too_wide - 1)])
 
 
-def same_in_all(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The columns, of several rows, that need not stand in a table, with the one cell that they have."""
-    return {name: cells[0] for name, cells in columns.items() if len(cells) > 1 and len(set(cells)) == 1}
+def split_same(columns: Sequence[Column], kept: Sequence[str]) -> tuple[list[Column], dict[str, str]]:
+    """The columns that need to stand in a table of several rows, and the one cell of each of the others. kept: names
+    of those that stay. Where two have one name all stay, for what stands beside them says which is which."""
+    names = [name for name, _ in columns]
+    if len(set(names)) < len(names):
+        return list(columns), {}
+    same = {name: cells[0] for name, cells in columns if len(cells) > 1 and len(set(cells)) == 1 and name not in kept}
+    return [column for column in columns if column[0] not in same], same
 
 
 def shortened(keys: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.layout import fitted, folded, same_in_all, shortened, total_width, wrapped
+from pipeline.layout import fitted, folded, shortened, split_same, total_width, wrapped
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,23 @@ def test_a_line_is_broken_between_words(text, lines):
 
 
 def test_long_cells_are_folded_first():
-    columns = {"trial": ["1", "2"], "model.hidden_units": ["[64,64,64,64,64,64,64]", "[8]"], "seconds": ["1.0", "2.0"]}
+    columns = [
+        ("trial", ["1", "2"]),
+        ("model.hidden_units", ["[64,64,64,64,64,64,64]", "[8]"]),
+        ("seconds", ["1.0", "2.0"]),
+    ]
     table = fitted(columns, 36, 9)
-    assert list(table) == ["trial", "model.\nhidden_\nunits", "seconds"]
-    assert table["model.\nhidden_\nunits"] == ["[64,64,64,64,64,\n64,64]", "[8]"]
+    assert [name for name, _ in table] == ["trial", "model.\nhidden_\nunits", "seconds"]
+    assert table[1][1] == ["[64,64,64,64,64,\n64,64]", "[8]"]
     assert total_width(table) == 34
 
 
-def test_what_is_the_same_in_all_rows():
-    assert same_in_all({"a": ["1", "1"], "b": ["1", "2"]}) == {"a": "1"}
-    assert same_in_all({"a": ["1"]}) == {}
+def test_what_is_the_same_in_all_rows_is_no_column():
+    columns = [("a", ["1", "1"]), ("b", ["1", "2"]), ("c", ["1", "1"])]
+    shown, same = split_same(columns, kept=["c"])
+    assert ([name for name, _ in shown], same) == (["b", "c"], {"a": "1"})
+    assert split_same([*columns, columns[1]], kept=[])[1] == {}  # which of two it is, its neighbours say
+    assert split_same([("a", ["1"])], kept=[])[1] == {}
 
 
 def test_keys_lose_their_group_where_that_is_clear():

@@ -192,7 +192,7 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         raise InputError(f"train.epochs does not apply: stage {staged} sets its own, sweep.stages.{staged}.epochs.")
     empty = [arm.describe() for arm in arms if not arm.space]
     if 0 < len(empty) < len(arms) and sweep.sampler.target == RANDOM.target:
-        listed = _listed(empty)
+        listed = listed_arms(empty)
         notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
     if evolves(sweep):
         notes += population_notes(arms[0].config, kept_out)
@@ -201,7 +201,8 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out))
 
 
-def _listed(arms: Sequence[str]) -> str:
+def listed_arms(arms: Sequence[str]) -> str:
+    """In one line, however many there are."""
     return " | ".join(arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]])
 
 
@@ -213,7 +214,7 @@ def _having(arms: Sequence[Arm], key: str) -> str | None:
         raise next((error for error in errors if "Did you mean" in str(error)), errors[0])
     if len(having) == len(arms):
         return None
-    return f"{key} is searched with {_listed(having)}; the other arms have no such key"
+    return f"{key} is searched with {listed_arms(having)}; the other arms have no such key"
 
 
 def stages_of(

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
-from pipeline.search.plan import Plan, Stage
+from pipeline.search.plan import Plan, Stage, listed_arms
 from pipeline.search.tiers import by_tier, tiers_text
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.study.sampling import Sampling
@@ -61,11 +61,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     if (population := config.sweep.population) and plan.evolves:
         print_line(f"  every {population.every} epochs the worst {population.fraction:.0%} of an arm copy the best")
-    for arm in plan.arms:
-        print_line(f"arm {arm.describe() or 'all'}:")
-        for tier, part in by_tier(arm.space, arm.config).items():
-            for key, dist in part.items():
-                print_line(f"  tier {tier}  {key}  {dist}")
+    _print_ranges(plan)
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
@@ -80,6 +76,20 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
         return 1
     _summary(plan, config, costs, workers)
     return 0
+
+
+def _print_ranges(plan: Plan) -> None:
+    """The ranges by tier, in columns; of arms that have the same once."""
+    blocks: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+    for arm in plan.arms:
+        parts = by_tier(arm.space, arm.config).items()
+        rows = tuple((f"tier {tier}", key, str(dist)) for tier, part in parts for key, dist in part.items())
+        blocks.setdefault(rows, []).append(arm.describe())
+    for rows, arms in blocks.items():
+        print_line(f"{'arm' if len(arms) == 1 else f'{len(arms)} arms'} {listed_arms(arms) or 'all'}:")
+        width = max((len(key) for _, key, _ in rows), default=0)
+        for tier, key, dist in rows:
+            print_line(f"  {tier}  {key:<{width}}  {dist}")
 
 
 def _measured(cohorts: Sequence[tuple[list[int], Config]], config: Config, executor: Executor) -> list[Cost] | str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.records import SCORED, Trial
-from pipeline.search.plan import Arm, Plan, Stage
+from pipeline.search.plan import Arm, Plan, Stage, listed_arms
 from pipeline.search.refine import Widening, around, survivors, widened
 from pipeline.search.space import Space
 from pipeline.search.tiers import by_tier
@@ -93,9 +93,8 @@ def beginning(plan: Plan, stage: Stage, region: Region, generation: Sequence[Tri
         widenings = region.widenings[i] if region.widenings else ()
         places.setdefault((*space_lines(arm, space), *map(_wider, widenings)), []).append(arm.describe())
     for lines, arms in places.items():  # twenty arms that look in one place are a line, not twenty
-        listed = arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]]
         if any(arms):
-            title += f"\n  {' | '.join(listed)}:"
+            title += f"\n  {listed_arms(arms)}:"
         title += "".join(f"\n  {'  ' * any(arms)}{line}" for line in lines)
     return StageBegan(stage.name, title, total, ended)
 

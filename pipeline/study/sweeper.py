@@ -15,8 +15,6 @@ from pipeline.search.ranges import parse
 from pipeline.study.start import run
 from pipeline.tracking.display import print_line
 
-MANY = 4  # configs, composed in half a second; of more, a line says at once what the sweep is at
-
 
 class CaviarSweeper(Sweeper):
     """Hydra's sweeper interface: composes, plans, then runs the study. Trials go to `executor`, never to a Hydra
@@ -45,8 +43,8 @@ class CaviarSweeper(Sweeper):
 
     def _compose(self, overrides: list[str]) -> Composed:
         if (key := tuple(overrides)) not in self.composed:
-            if len(self.composed) == MANY:
-                print_line("composing the sweep's arms")
+            if len(self.composed) == 1:  # there are arms, perhaps many: a line says at once what the sweep is at
+                print_line("composing the arms of the sweep")
             self.composed[key] = self._load(overrides)
         return self.composed[key]
 

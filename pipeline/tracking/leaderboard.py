@@ -69,21 +69,19 @@ def table(rows: Sequence[Row], metric: str, keys: Sequence[str], width: int) -> 
     names = layout.shortened(headings(metric, keys))
     best = [row.cells(metric, keys) for row in rows[:BEST]]
     texts = [[_text(*pair, metric) for pair in zip(names, cells, strict=True)] for cells in best]
-    columns = dict(zip(names, zip(*texts, strict=True), strict=True))
+    columns: list[layout.Column] = list(zip(names, zip(*texts, strict=True), strict=True))
     title = f"the best {len(texts)} of {len(rows)} trials"
-    same = layout.same_in_all(columns)
-    same.pop(metric, None)  # whose being equal is worth seeing
+    shown, same = layout.split_same(columns, kept=["trial", metric])  # that all are equal is worth seeing
     if said := [f"{name} {cell}" for name, cell in same.items() if cell]:
         title += f", all with {', '.join(said)}"
-    shown = {name: cells for name, cells in columns.items() if name not in same}
     left_out: list[str] = []
     while layout.total_width(fitted := layout.fitted(shown, width, LONGEST_HEADING)) > width and len(shown) > 2:
-        left_out.insert(0, shown.popitem()[0])
+        left_out.insert(0, shown.pop()[0])
     title += f"; leaderboard.csv also has {', '.join(left_out)}" if left_out else ""
     result = Table(show_edge=False, pad_edge=False)
-    for name in fitted:
+    for name, _ in fitted:
         result.add_column(name, justify="right", no_wrap=True)
-    for cells in zip(*fitted.values(), strict=True):
+    for cells in zip(*(cells for _, cells in fitted), strict=True):
         result.add_row(*map(Text, cells))  # no markup read into them
     return title, result
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -12,6 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from pipeline import layout
 
 Shape = tuple[int | None, ...]  # of one example; None: any length
 
@@ -38,20 +41,36 @@ def print_error(message: object) -> None:
 
 
 def show(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str, words: int) -> None:
-    """Prints a table; the first `words` columns are text and stand on the left, the others numbers on the right."""
+    """Prints a table; the first `words` columns are text and stand on the left, the others numbers on the right.
+
+    On a terminal it is as wide as that, and columns that are the same in all rows are said once, with the title.
+    """
+    cells = [list(map(clean, row)) for row in rows]
+    columns: list[layout.Column]
+    columns = [(clean(heading), [row[i] for row in cells]) for i, heading in enumerate(headings)]
+    left = {name for name, _ in columns[:words]}
     # A pipe has no width; rich would squeeze the table into 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
+    title = clean(title)
+    if sys.stdout.isatty():
+        columns, same = layout.split_same(columns, kept=[columns[0][0]])
+        said = ", ".join(f"{name} {cell}" for name, cell in same.items() if cell)
+        title = layout.wrapped(f"{title}; all with {said}" if said else title, console.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(Text(clean(heading)), justify="left" if i < words else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
-    console.print(Text(clean(title), style="bold"))
+    n_words = sum(name in left for name, _ in columns)
+    if sys.stdout.isatty():
+        columns = layout.fitted(columns, console.width - 2, console.width)
+    for i, (name, _) in enumerate(columns):
+        table.add_column(Text(name), justify="left" if i < n_words else "right", overflow="fold")
+    for texts in zip(*(column for _, column in columns), strict=True):
+        table.add_row(*map(Text, texts))
+    console.print(Text(title, style="bold"))
     console.print(table)
 
 
 def print_fact(name: str, value: Any) -> None:
-    print(f"{name:<17} {clean(value)}")
+    line = f"{name:<17} {clean(value)}"
+    print(layout.wrapped(line, shutil.get_terminal_size().columns) if sys.stdout.isatty() else line)
 
 
 def brief(value: Any, longest: int = 60) -> str:
