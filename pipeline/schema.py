@@ -176,8 +176,18 @@ class Tracking:
 @dataclass(frozen=True)
 class Experiment:
     title: str = MISSING
-    ranges: dict[str, str] = field(default_factory=dict)
+    rule: str | None = None  # what is measured of each seed, in words; None: nothing is drawn that seeds could vary
+    above: float = 0.0  # the claim shows if the 95 % interval of that, over `seeds`, lies above this
+    seeds: list[int] = field(default_factory=list)  # that find whether it shows
+    confirm_seeds: list[int] = field(default_factory=list)  # that confirm it: others, looked at once
+    ranges: dict[str, str] = field(default_factory=dict)  # beside `seed`
     figure: Target | None = None
+
+    @property
+    def searched(self) -> dict[str, str]:
+        """What an experiment's sweep searches, as on the command line."""
+        seeds = ",".join(map(str, (*self.seeds, *self.confirm_seeds)))
+        return {"seed": seeds, **self.ranges} if seeds else self.ranges
 
 
 @dataclass(frozen=True)

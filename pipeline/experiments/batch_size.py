@@ -3,7 +3,8 @@
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing, best, drawing, judged, panels
+from pipeline.experiments.drawing import Drawing, best, drawing, panels
+from pipeline.experiments.evidence import estimate, verdict
 from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIZE = "train.batch_size"
@@ -61,11 +62,11 @@ def figure(results: Results) -> Drawing:
     noises.set(ylabel="median jump of log loss")
     by_epoch.set(xlabel="epoch", ylabel="training loss (nats)", yscale="log")
     by_time.set(xlabel="seconds, each epoch as the quickest", xscale="log", yscale="log")
-    slower = multiples[0]
+    slower, noisier = multiples[0], jumps[0] / jumps[-1]
+    smaller = dict(zip((seed or 0 for seed in seeds), np.minimum(slower, noisier).tolist(), strict=True))
     text = (
-        f"An epoch with batches of {sizes[0]} takes {slower.mean():.1f} times as long as with {sizes[-1]} "
-        f"({slower.min():.1f} to {slower.max():.1f} by seed); the loss jumps by {jumps[0].mean():.1%} and "
-        f"{jumps[-1].mean():.1%} from epoch to epoch"
+        f"With batches of {sizes[0]} an epoch takes {estimate(slower).text('{:.1f}')} times as long as with "
+        f"{sizes[-1]}, and the loss jumps {estimate(noisier).text('{:.1f}')} times as far from epoch to epoch. "
     )
-    finding = judged(text, bool((slower > 1).all() and (jumps[0] > jumps[-1]).all()))
+    finding = text + verdict("The smaller of both: {}", smaller, results, "{:.1f}")
     return drawing(canvas, finding + (f" Left out, since trials failed: {', '.join(lost)}." if lost else ""))

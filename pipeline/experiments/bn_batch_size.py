@@ -7,7 +7,8 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.drawing import NOT_SHOWN, Drawing, drawing, panels
+from pipeline.experiments.drawing import Drawing, drawing, panels
+from pipeline.experiments.evidence import estimate, verdict
 from pipeline.records import EpochEnded
 from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import measure
@@ -30,22 +31,9 @@ def gap(epochs: Sequence[EpochEnded], level: float) -> float:
     return float(epochs[0].value("val_loss") - epochs[0].value("probe_loss"))
 
 
-def noise(trials: Sequence[FinishedTrial], layer: str) -> float:
-    """Of the batch means of a layer, root mean square over epochs and trials."""
-    return float(np.sqrt(np.mean(np.square([measure(trial.diagnoses, layer, "batch_noise") for trial in trials]))))
-
-
-def trend(gaps: np.ndarray) -> str:
-    """How the gaps [sizes, seeds] go from the smallest to the largest batches, in words: a claim needs every seed. NaN:
-    the trial has not completed; each size has some that have."""
-    mean, change = np.nanmean(gaps, 1), gaps[-1] - gaps[0]
-    ends = f"{mean[0]:.3f} and {mean[-1]:.3f} nats"
-    change = change[np.isfinite(change)]
-    if not len(change):
-        return f"{ends}, of different seeds{NOT_SHOWN}"
-    falls, rises = (change < 0).all(), (change > 0).all()
-    word = "it falls" if falls else "it rises" if rises else "it falls in some seeds, rises in others"
-    return f"{ends}, {word} ({change.min():+.3f} to {change.max():+.3f})" + ("" if falls else NOT_SHOWN)
+def noise(trial: FinishedTrial, layer: str) -> float:
+    """Of the batch means of a layer, root mean square over epochs."""
+    return float(np.sqrt(np.mean(np.square(measure(trial.diagnoses, layer, "batch_noise")))))
 
 
 def cells_of(results: Results) -> dict[tuple[str, int], list[FinishedTrial]]:
@@ -81,12 +69,13 @@ def figure(results: Results) -> Drawing:
     first, last = layers[0], layers[-1]
     canvas, (left, right) = panels()
     left.plot(sizes, [size**-0.5 for size in sizes], color="0.5", linestyle="--", label=r"1 / $\sqrt{\mathrm{size}}$")
-    noises: dict[tuple[str, str], list[float]] = {}
+    noises: dict[tuple[str, str], list[list[float]]] = {}
     gaps: dict[str, np.ndarray] = {}
     for placement, (text, color) in STYLES.items():
         for layer, marker in ((first, "o"), (last, "s")):
-            noises[placement, layer] = [noise(cells[placement, size], layer) for size in sizes]
-            (line,) = left.plot(sizes, noises[placement, layer], color=color, marker=marker, label=f"{layer}, {text}")
+            noises[placement, layer] = [[noise(t, layer) for t in cells[placement, size]] for size in sizes]
+            means = [np.mean(of_size) for of_size in noises[placement, layer]]
+            (line,) = left.plot(sizes, means, color=color, marker=marker, label=f"{layer}, {text}")
             line.set_linestyle("-" if layer == first else ":")
             if placement == WITHOUT:  # its points lie under the others
                 line.set(markersize=11, markerfacecolor="none")
@@ -107,11 +96,12 @@ def figure(results: Results) -> Drawing:
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set(xlabel="batch size (examples)", xticks=sizes, xticklabels=sizes)
-    ours = noises[WITH, first]
+    smallest, largest = (estimate(noises[WITH, first][place]).text("{:.3f}") for place in (0, -1))
+    falls = dict(zip(seeds, (gaps[WITH][0] - gaps[WITH][-1]).tolist(), strict=True))
     lost = sorted({trial.params[SIZE] for trial in results.trials} - set(sizes))
     return drawing(
         canvas,
-        f"Batches of {sizes[0]} and {sizes[-1]}: with batch norm, means of {first} vary by {ours[0]:.3f} and "
-        f"{ours[-1]:.3f}, the gap is {trend(gaps[WITH])}."
+        f"Batches of {sizes[0]} and {sizes[-1]}: with batch norm, means of {first} vary by {smallest} and {largest}. "
+        + verdict("The gap falls by {} nats", falls, results, "{:.3f}")
         + (f" Left out, since trials failed: {', '.join(map(str, lost))}." if lost else ""),
     )

@@ -3,33 +3,46 @@
 import numpy as np
 
 from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
-from pipeline.experiments.drawing import RATE, Drawing, drawing, judged, panels
+from pipeline.experiments.drawing import RATE, Drawing, draw_seeds, drawing, panels, seed_table
+from pipeline.experiments.evidence import effects, estimate, verdict
 from pipeline.study.finished import Results
 
 
 def figure(results: Results) -> Drawing:
-    """Validation accuracy against the learning rate, a line a placement; the figure is the decades of good rates."""
+    """Validation accuracy against the learning rate, a line a placement: the median of the seeds, shaded from the
+    lowest to the highest; the figure is the decades of good rates."""
     results.needs(PLACEMENT, [WITHOUT])
     canvas, (axis,) = panels("A")
-    best = np.nanmax([trial.score("val_accuracy") for trial in results.trials])
-    axis.axhline(best - NEAR, color="0.6", linestyle=":", label=f"good: within {NEAR} of the best, {best:.3f}")
-    widths = {}
+    widths = {seed: _widths(trials) for seed, trials in results.by_seed().items()}
     for placement, trials in results.by(PLACEMENT):
-        ordered = sorted(trials, key=lambda trial: trial.params[RATE])
-        rates = np.array([trial.params[RATE] for trial in ordered])
-        # One that diverged has learned nothing that could be used.
-        scores = np.nan_to_num([trial.score("val_accuracy") for trial in ordered], nan=0.0)
-        widths[placement] = good_decades(rates, scores, best - NEAR)
-        axis.plot(rates, scores, marker=".", label=f"{LABELS[placement]}: {widths[placement]:.1f} decades")
+        rates, scores = seed_table(trials, RATE, "val_accuracy")
+        decades = estimate(of_seed[placement] for of_seed in widths.values())
+        label = f"{LABELS[placement]}: {decades.mean:.1f} decades"
+        draw_seeds(axis, rates, np.nan_to_num(scores), marker=".", label=label)
     axis.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy (0: diverged)", ylim=(-0.02, 1.02))
-    steps = np.diff(np.log10(np.unique([trial.params[RATE] for trial in results.trials])))
-    step = float(steps.max(initial=0))  # no width is known more finely
-    gain = min(width - widths[WITHOUT] for placement, width in widths.items() if placement != WITHOUT)
+    without = estimate(of_seed[WITHOUT] for of_seed in widths.values())
     return drawing(
         canvas,
-        f"Learning rates within {NEAR} of the best validation accuracy span {widths[WITHOUT]:.1f} decades without "
-        f"batch norm. " + judged(f"It adds {gain:.2f} decades; the rates are {step:.2f} apart", gain > step),
+        f"Learning rates within {NEAR} of the best validation accuracy span {without.text('{:.1f}')} decades without "
+        f"batch norm. " + verdict("It adds {} decades", effects(results, _gain), results),
     )
+
+
+def _gain(results: Results) -> float:
+    """How many decades batch norm adds, where it stands worst."""
+    widths = _widths(results)
+    return min(width - widths[WITHOUT] for placement, width in widths.items() if placement != WITHOUT)
+
+
+def _widths(results: Results) -> dict[str, float]:
+    """The decades of good rates of each placement, of one seed."""
+    best = np.nanmax([trial.score("val_accuracy") for trial in results.trials])
+    widths = {}
+    for placement, trials in results.by(PLACEMENT):
+        rates, scores = seed_table(trials, RATE, "val_accuracy")
+        # One that diverged has learned nothing that could be used.
+        widths[placement] = good_decades(rates, np.nan_to_num(scores[:, 0]), best - NEAR)
+    return widths
 
 
 def good_decades(rates: np.ndarray, scores: np.ndarray, least: float) -> float:

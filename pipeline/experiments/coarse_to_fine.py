@@ -1,91 +1,205 @@
 """Coarse to fine: short trials everywhere, then longer ones around the best of them, against random search."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import Drawing, drawing, name_axes, panels
-from pipeline.experiments.table import draw_searches, paired_verdict
+from pipeline.experiments import surfaces
+from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
+from pipeline.experiments.evidence import estimate, lower_by, most, verdict
 from pipeline.search.refine import refine
-from pipeline.search.space import Interval
-from pipeline.study.finished import SEED, FinishedTrial, Results
+from pipeline.search.samplers.sampler import Outcome, Point, Sampler, Search
+from pipeline.search.space import Interval, Space, params_at
+from pipeline.study.finished import FinishedTrial, Results
 
-CONTROL = "random"
-COLORS = {"random": "#4477aa", "coarse": "#ccbb44", "fine": "#ee6677"}
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is varied. A budget of n trials is n random ones, or n coarse ones of half the epochs, which are the same
+    draws, and n / 2 fine ones."""
+
+    widths: Sequence[float]  # decades of the first hyperparameter that are searched, around the middle of its range
+    budgets: Sequence[int]  # even numbers of trials
+
+    def spaces(self, space: Space) -> list[Space]:
+        """The space of each width. Raises InputError where the first range is narrower than one."""
+        key, dist = next(iter(space.items()))
+        if not isinstance(dist, Interval):
+            raise InputError(f"{key}={dist} must be a range, of which coarse to fine searches less or more.")
+        low, high = dist.ends()
+        if high - low < max(self.widths) - 1e-9:
+            raise InputError(
+                f"{key}={dist} spans {high - low:.3g} decades; sweep.sampler.widths has {max(self.widths)}."
+            )
+        middle = (low + high) / 2
+        boxes = [(dist.value(middle - width / 2), dist.value(middle + width / 2)) for width in self.widths]
+        return [{**space, key: replace(dist, low=a, high=b)} for a, b in boxes]
+
+    def draws(self) -> int:
+        """How many trials a seed has before the fine ones."""
+        return len(self.widths) * max(self.budgets)
+
+    def of_seed(self) -> int:
+        return self.draws() + len(self.widths) * sum(n // 2 for n in self.budgets)
+
+    def searches(self) -> Iterator[tuple[tuple[float, int], slice, slice]]:
+        """(width, budget), and where in the trials of a seed its draws and its fine trials are."""
+        fine = self.draws()
+        for i, width in enumerate(self.widths):
+            start = i * max(self.budgets)
+            for budget in self.budgets:
+                yield (width, budget), slice(start, start + budget), slice(fine, fine := fine + budget // 2)
+
+
+class CoarseToFine(Sampler):
+    """Random points in spaces of several widths, and then, around the best of their first 2n, another n.
+
+    coarse_epochs: after which the first are compared, though they go on; keep, margin: as of sweep=coarse_to_fine.
+    """
+
+    staged = False
+
+    def __init__(
+        self,
+        search: Search,
+        *,
+        widths: Sequence[float],
+        budgets: Sequence[int],
+        coarse_epochs: int,
+        keep: float,
+        margin: float,
+    ) -> None:
+        super().__init__(search)
+        self._conditions, self._coarse_epochs = Conditions(widths, budgets), coarse_epochs
+        self._keep, self._margin = keep, margin
+        self._spaces = [self._conditions.spaces(space) for space in search.spaces]
+        self._rngs = [np.random.default_rng(seed) for seed in search.seeds]
+        draws = [list(self._draws(arm)) for arm in range(len(search.spaces))]
+        self._points = [point for points in zip(*draws, strict=True) for point in points]
+
+    @property
+    def generation(self) -> int:
+        return self._conditions.draws() * len(self.search.spaces)
+
+    def total(self) -> int:
+        return self._conditions.of_seed() * len(self.search.spaces)
+
+    def ask(self, n: int) -> list[Point]:
+        asked, self._points = self._points[:n], self._points[n:]
+        return asked
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        fine = []
+        for arm, spaces in enumerate(self._spaces):
+            own = [outcome for outcome in outcomes if outcome.arm == arm]
+            points = []
+            for (width, _), draws, _ in self._conditions.searches():
+                space = spaces[list(self._conditions.widths).index(width)]
+                ranked = sorted(own[draws], key=self._coarse, reverse=True)
+                params = [params_at(space, outcome.coordinates) for outcome in ranked]
+                region = refine(space, params, space, self._keep, self._margin)
+                n = (draws.stop - draws.start) // 2
+                points += [Point(arm, self._at(region, arm)) for _ in range(n)]
+            fine.append(points)
+        self._points = [point for points in zip(*fine, strict=True) for point in points]
+
+    def _draws(self, arm: int) -> Iterator[Point]:
+        for space in self._spaces[arm]:
+            for _ in range(max(self._conditions.budgets)):
+                yield Point(arm, self._at(space, arm))
+
+    def _at(self, space: Space, arm: int) -> dict[str, float]:
+        places = self._rngs[arm].random(len(space)).tolist()
+        return {key: dist.place(u) for (key, dist), u in zip(space.items(), places, strict=True)}
+
+    def _coarse(self, outcome: Outcome) -> float:
+        return max(outcome.curve[: self._coarse_epochs], default=-np.inf)
 
 
 def figure(results: Results) -> Drawing:
-    """Repetitions of both searches, one pair a value of `seed`; all stages but `random` make up coarse to fine.
-
-    Left: the trials of the repetition with the median result. Middle: the lowest validation loss so far by epochs
-    trained, median and 80 % of the repetitions. Right: what both found, a point a repetition.
-    """
-    stages = results.config.sweep.stages
-    epochs = {name: stage.epochs or results.config.train.epochs for name, stage in stages.items()}
-    pairs = {
-        seed: ([t for t in trials if t.stage != CONTROL], [t for t in trials if t.stage == CONTROL])
-        for seed, trials in results.by(SEED)
-    }
-    worst = float(np.nanmax([trial.score("val_loss") for trial in results.trials]))
-    canvas, (left, middle, right) = panels("AB;AC")
-    ends, totals = [], []
-    for side, (name, color) in enumerate((("coarse to fine", COLORS["fine"]), ("random search", COLORS["random"]))):
-        searches = [pair[side] for pair in pairs.values()]
-        n_trials = min(map(len, searches))  # a total that the seeds do not share evenly leaves some one ahead
-        if not n_trials:
-            raise InputError(f"no {name} with every {SEED}: it needs trials of stage {CONTROL} and of others.")
-        losses = np.array([lowest(search[:n_trials], worst) for search in searches])
-        spent = np.cumsum([epochs[trial.stage] for trial in searches[0][:n_trials]])
-        draw_searches(middle, spent, losses, color, f"{name}: {n_trials} trials")
-        ends.append(losses[:, -1])
-        totals.append(int(spent[-1]))
-    ours, random = ends
-    typical = list(pairs)[int(np.argsort(ours - random)[len(ours) // 2])]
-    _places(left, pairs[typical], results)
-    left.set_title(f"seed {typical}, the median repetition", fontsize=10)
-    middle.set(xlabel="epochs trained", ylabel="lowest loss so far (nats)", yscale="log")
-    medians = np.concatenate([line.get_ydata() for line in middle.lines])
-    middle.set_ylim(0.5 * min(medians), 1.5 * max(medians))  # the first trials of some repetitions diverge far above
-    both = [0.9 * np.min(ends), 1.1 * np.max(ends)]
-    right.plot(both, both, color="0.6", linestyle=":", label="as good as each other")
-    right.plot(random, ours, linestyle="", marker="o", color="0.2", label=f"{len(pairs)} repetitions")
-    right.set(xscale="log", yscale="log", xlim=both, ylim=both, aspect="equal")
-    right.set(xlabel="lowest loss of random search (nats)", ylabel="of coarse to fine (nats)")
+    """By which share the lowest loss of coarse to fine is below that of random search with the same epochs, against the
+    budget, a line for each width of the space. Left: of made-up losses. Right: of the trained trials, mean and 95 %
+    interval of the seeds that find. Raises InputError for a seed that lacks trials."""
+    sampler = results.config.sweep.sampler.arguments
+    conditions = Conditions(sampler["widths"], sampler["budgets"])
+    canvas, (left, right) = panels(sharey=True)
+    made_up = made_up_gains(conditions, sampler["keep"], sampler["margin"])
+    gains: dict[tuple[float, int], dict[int, float]] = {}
+    for seed, of_seed in results.by_seed().items():
+        for condition, gain in _gains(of_seed.trials, conditions, sampler["coarse_epochs"]).items():
+            gains.setdefault(condition, {})[seed] = gain
+    others = set(results.config.experiment.confirm_seeds) if results.config.experiment else set()
+    for i, width in enumerate(conditions.widths):
+        x = np.array(conditions.budgets) * 1.03**i
+        draw_estimates(left, x, [estimate(made_up[width, n]) for n in conditions.budgets], label=f"{width:g} decades")
+        first = [estimate(g for s, g in gains[width, n].items() if s not in others) for n in conditions.budgets]
+        draw_estimates(right, x, first, label=f"{width:g} decades")
+    for axis, title in ((left, "made-up losses"), (right, "trained trials")):
+        axis.axhline(0, color="0.6", linestyle=":")
+        axis.set(xscale="log", xlabel="budget (trials of all epochs)")
+        axis.set_xticks(conditions.budgets, [str(n) for n in conditions.budgets])
+        axis.minorticks_off()
+        axis.set_title(title, size=10)
+    left.set(ylabel="lowest loss is lower by")
+    best, worst = (pick(made_up, key=lambda c: np.mean(made_up[c])) for pick in (max, min))
+    (width, budget), effect = most(gains, results)
     return drawing(
         canvas,
-        f"Lowest validation loss in {' and '.join(map(str, dict.fromkeys(totals)))} epochs, median: coarse to fine "
-        f"{np.median(ours):.4f}, random search {np.median(random):.4f}. "
-        f"Coarse to fine is {paired_verdict(ours, random)}.",
+        f"Made up, coarse to fine ends {estimate(made_up[best]).text('{:.0%}')} below random search with {best[1]} "
+        f"trials over {best[0]:g} decades, {estimate(made_up[worst]).text('{:.0%}')} with {worst[1]} over "
+        f"{worst[0]:g}. " + verdict(f"Trained, most with {budget} over {width:g}: {{}}", effect, results, "{:.0%}"),
     )
 
 
-def _places(axis: Axes, pair: tuple[list[FinishedTrial], list[FinishedTrial]], results: Results) -> None:
-    """Where the trials of one repetition are, by stage, and the region of each finer stage."""
-    ranges = results.intervals(2)
-    x, y = ranges
-    x_place, y_place = (dist.scale.figure_axis.place for dist in ranges.values())
-    sweep, region = results.config.sweep, results.space
-    stages = [(name, [t for t in pair[0] if t.stage == name]) for name in sweep.stages if name != CONTROL]
-    for name, trials in [(CONTROL, pair[1]), *stages]:
-        xs, ys = [x_place(t.params[x]) for t in trials], [y_place(t.params[y]) for t in trials]
-        axis.scatter(xs, ys, s=28, color=COLORS.get(name), label=f"{name}, {len(trials)} trials", zorder=3)
-    for _, trials in stages[:-1]:
-        ranked = sorted((t for t in trials if np.isfinite(t.score("val_loss"))), key=lambda t: t.score("val_loss"))
-        region = refine(region, [t.params for t in ranked], results.space, sweep.keep or 0, sweep.margin or 0)
-        (left, right), (low, high) = (
-            (place(dist.low), place(dist.high))
-            for place, dist in ((x_place, region[x]), (y_place, region[y]))
-            if isinstance(dist, Interval)
-        )
-        box = Rectangle((left, low), right - left, high - low, fill=False, color="0.3", label="the finer region")
-        axis.add_patch(box)
-    name_axes(axis, ranges)
-    axis.margins(y=0.05)
+def _gains(
+    trials: Sequence[FinishedTrial], conditions: Conditions, coarse_epochs: int
+) -> dict[tuple[float, int], float]:
+    """By which share coarse to fine ends below random search, of one seed, under each condition."""
+    if len(trials) != conditions.of_seed():
+        raise InputError(f"{len(trials)} trials of a seed: all searches of one take {conditions.of_seed()}.")
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    coarse, whole = (np.array([lowest(trial, epochs) for trial in ordered]) for epochs in (coarse_epochs, None))
+    return {
+        condition: lower_by(min(coarse[draws].min(), whole[fine].min()), whole[draws].min())
+        for condition, draws, fine in conditions.searches()
+    }
 
 
-def lowest(trials: Sequence[FinishedTrial], worst: float) -> np.ndarray:
-    """The lowest validation loss up to each trial [n]; one that diverged counts as `worst`."""
-    return np.minimum.accumulate(np.nan_to_num([trial.score("val_loss") for trial in trials], nan=worst))
+def lowest(trial: FinishedTrial, epochs: int | None) -> float:
+    """The lowest validation loss of its first `epochs` epochs; infinite if none is finite."""
+    losses = [epoch.value("val_loss") for epoch in trial.epochs[:epochs]]
+    return min((loss for loss in losses if np.isfinite(loss)), default=np.inf)
+
+
+def made_up_gains(conditions: Conditions, keep: float, margin: float) -> dict[tuple[float, int], list[float]]:
+    """The mean share of each seed, under each condition. The best point lies anywhere in the space, whose second
+    hyperparameter spans three decades; what a trial says differs by 5 % from what it would, and after half of its
+    epochs it is 30 % above its end."""
+    gains: dict[tuple[float, int], list[float]] = {}
+    for (width, budget), *_ in conditions.searches():
+        space: Space = {"width": Interval(0, width), "other": Interval(0, 3)}
+        for seed in surfaces.SEEDS:
+            rng, shares = np.random.default_rng([seed, round(10 * width), budget]), []
+            for _ in range(surfaces.SEARCHES):
+                (best,) = _drawn(space, 1, rng)
+                drawn = _drawn(space, budget, rng)
+                whole = _noisy(surfaces.bowl(drawn, best), rng)
+                half = 1.3 * _noisy(whole, rng)
+                params = [dict(zip(space, at, strict=True)) for at in drawn[np.argsort(half)].tolist()]
+                fine = _drawn(refine(space, params, space, keep, margin), budget // 2, rng)
+                ours = min(half.min(), _noisy(surfaces.bowl(fine, best), rng).min())
+                shares.append(lower_by(ours, whole.min()))
+            gains.setdefault((width, budget), []).append(float(np.mean(shares)))
+    return gains
+
+
+def _drawn(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Points [n, d], evenly drawn."""
+    lows, highs = np.array([dist.ends() for dist in space.values()]).T
+    return np.asarray(lows + (highs - lows) * rng.random((n, len(space))))
+
+
+def _noisy(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.asarray(losses * np.exp(0.05 * rng.standard_normal(len(losses))))

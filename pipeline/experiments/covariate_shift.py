@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
-from pipeline.experiments.drawing import Drawing, drawing, judged, panels
-from pipeline.study.finished import Results
+from pipeline.experiments.drawing import Drawing, drawing, panels
+from pipeline.experiments.evidence import estimate, verdict
+from pipeline.study.finished import SEED, Results
 from pipeline.tracking.curves import band, by_epoch, measure
 
 
@@ -20,7 +21,7 @@ def figure(results: Results) -> Drawing:
     results.needs_diagnostics()
     canvas, (without, with_norm, right) = panels("AB;CC")
     with_norm.sharey(without)
-    shifts: dict[str, list[float]] = {}
+    shifts: dict[str, dict[int, float]] = {}
     moves = []
     for axis, (placement, (text, color)) in zip((without, with_norm), STYLES.items(), strict=True):
         trials = [t for t in results.completed() if t.params[PLACEMENT] == placement]
@@ -32,10 +33,8 @@ def figure(results: Results) -> Drawing:
         for i, trial in enumerate(trials):
             label = None if i else f"{text}, a line a seed"
             right.plot(list(trial.diagnoses), measure(trial.diagnoses, layer, "shift"), color=color, label=label)
-        shifts[placement] = [measure(t.diagnoses, layer, "shift")[-1] for t in trials]
-        moves.append(
-            f"{np.mean(shifts[placement]):.2f} {text} ({min(shifts[placement]):.2f} to {max(shifts[placement]):.2f})"
-        )
+        shifts[placement] = {t.params.get(SEED, 0): measure(t.diagnoses, layer, "shift")[-1] for t in trials}
+        moves.append(f"{estimate(shifts[placement].values()).text()} {text}")
     without.set(ylabel="pre-activations: median,\n15th to 85th percentile")
     right.set(ylabel="shift since epoch 0\n(standard deviations)", ylim=(0, None))
     right.set_title(f"how far the mean of a unit of {layer}, the last hidden layer, has moved", size=10)
@@ -44,5 +43,6 @@ def figure(results: Results) -> Drawing:
         by_epoch(axis)
     without.margins(y=0.15)
     epochs = max(len(trial.epochs) for trial in results.trials)
-    text = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by standard deviations (seeds):"
-    return drawing(canvas, judged(f"{text} {', '.join(moves)}", max(shifts[WITH]) < min(shifts[WITHOUT])))
+    text = f"In {epochs} epochs the mean of a unit of the last hidden layer moves by standard deviations:"
+    fewer = {seed: far - shifts[WITH].get(seed, np.nan) for seed, far in shifts[WITHOUT].items()}
+    return drawing(canvas, f"{text} {', '.join(moves)}. " + verdict("Batch norm takes away {}", fewer, results))

@@ -1,6 +1,6 @@
 """What experiments share: panels side by side, the line of each value, and how a finding is worded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,12 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from pipeline.experiments.evidence import Estimate
 from pipeline.search.space import Interval
-from pipeline.study.finished import FinishedTrial, Results
+from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import WIDTH, legend_below
 
 RATE = "optimizer.learning_rate"
-NOT_SHOWN = ": the claim does not show on this data"
 Drawing = tuple[Figure, str]  # the figure, and the finding in a sentence
 HEIGHT = 6.0
 
@@ -56,33 +56,46 @@ def _thin(direction: Axis, most: float) -> None:
     direction.set_minor_formatter(NullFormatter())
 
 
-def judged(text: str, shows: bool) -> str:
-    """A finding's last sentence: what was measured, and whether the claim shows in it."""
-    return f"{text}{'' if shows else NOT_SHOWN}."
-
-
 def axis_name(key: str) -> str:
     """What an axis calls a parameter: `optimizer.learning_rate` is its learning rate."""
     return key.rsplit(".", 1)[-1].replace("_", " ")
 
 
-def name_axes(axis: Axes, ranges: Mapping[str, Interval]) -> None:
-    """Gives the axes of a plane the names and scales of two searched ranges."""
-    (x_key, x), (y_key, y) = ((key, dist.scale.figure_axis) for key, dist in ranges.items())
-    axis.set(xscale=x.kind, xlabel=x.label.format(axis_name(x_key)))
-    axis.set(yscale=y.kind, ylabel=y.label.format(axis_name(y_key)))
+def seed_table(trials: Sequence[FinishedTrial], key: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The values of `key`, ascending, and the metric of the trial that each seed has with them, [values, seeds]; NaN
+    where that has none."""
+    scores = {(trial.params[key], trial.params.get(SEED)): trial.score(metric) for trial in trials}
+    values, seeds = sorted({value for value, _ in scores}), list(dict.fromkeys(seed for _, seed in scores))
+    return np.array(values), np.array([[scores.get((value, seed), np.nan) for seed in seeds] for value in values])
+
+
+def draw_seeds(axis: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, **style: Any) -> Any:
+    """A line for the median of `values` [n, seeds] against x [n], shaded from the lowest to the highest; a gap where
+    no seed has one. Returns the line."""
+    known = np.ma.masked_invalid(values)
+    middle = np.ma.median(known, axis=1).filled(np.nan)
+    (line,) = axis.plot(x, middle, **style)
+    if values.shape[1] > 1:
+        low, high = known.min(axis=1).filled(np.nan), known.max(axis=1).filled(np.nan)
+        axis.fill_between(x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    return line
+
+
+def draw_estimates(axis: Axes, x: Sequence[float] | np.ndarray, of: Sequence[Estimate], **style: Any) -> None:
+    """A point for each mean, with a bar over its interval; a mean without an interval has no bar."""
+    means = np.array([own.mean for own in of])
+    ends = np.array([[own.mean - own.low, own.high - own.mean] for own in of]).T
+    axis.errorbar(x, means, np.where(np.isfinite(ends), ends, 0), **{"marker": ".", "capsize": 2, **style})
 
 
 def draw_losses(axis: Axes, results: Results, by: str, label: Callable[[Any], str] = str) -> None:
-    """Validation loss of the best epoch against the learning rate, a line for each value of `by`; trials that diverged
-    leave a gap, marked at the bottom of the axis. Lines that leave it at the top go on beyond 100 times the lowest
-    loss: a trial that nearly diverged has so large a loss that all minima would look alike."""
+    """Validation loss of the best epoch against the learning rate, a line for each value of `by`; rates at which each
+    seed diverged leave a gap, marked at the bottom of the axis. Lines that leave it at the top go on beyond 100 times
+    the lowest loss: a trial that nearly diverged has so large a loss that all minima would look alike."""
     for value, trials in results.by(by):
-        ordered = sorted(trials, key=lambda trial: trial.params[RATE])
-        rates = np.array([trial.params[RATE] for trial in ordered])
-        losses = np.array([trial.score("val_loss") for trial in ordered])
-        (line,) = axis.plot(rates, losses, marker=".", label=label(value))
-        lost = rates[np.isnan(losses)]
+        rates, losses = seed_table(trials, RATE, "val_loss")
+        line = draw_seeds(axis, rates, losses, marker=".", label=label(value))
+        lost = rates[np.isnan(losses).all(axis=1)]
         axis.plot(lost, np.full(len(lost), 0.02), "x", color=line.get_color(), transform=axis.get_xaxis_transform())
     axis.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss (nats; x: diverged)")
     lowest = min((trial.score("val_loss") for trial in results.completed()), default=0)

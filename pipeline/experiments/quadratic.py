@@ -108,5 +108,5 @@ def figure(results: Results) -> Drawing:
     verdict = f"all but {', '.join(missed)} reach" if missed else "all reach"
     return drawing(
         canvas,
-        f"{cost}: {verdict} W = {w_star:.4g} within {near:.2g}{_widths(spans)}.",
+        f"{cost}: {verdict} W = {w_star:.4g} within {near:.2g}{_widths(spans)}. Exact: no number is drawn.",
     )

@@ -1,100 +1,141 @@
-"""Random search tries 25 values of what matters where a 5 x 5 grid tries 5 (Bergstra & Bengio 2012)."""
+"""Random search tries as many values of what matters as it has trials, a grid of 25 only 5 (Bergstra & Bengio 2012)."""
 
-from collections import defaultdict
-from dataclasses import replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import NOT_SHOWN, Drawing, axis_name, drawing, name_axes, panels
-from pipeline.experiments.table import Table, share_lower
-from pipeline.study.finished import SEED, FinishedTrial, Results
+from pipeline.experiments import surfaces
+from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
+from pipeline.experiments.evidence import estimate, lower_by, most, verdict
+from pipeline.experiments.table import share_lower
+from pipeline.search.samplers.sampler import Point, Sampler, Search
+from pipeline.study.finished import FinishedTrial, Results
 
-SIDE = 5  # of the grid
-REPETITIONS = 200  # of each search on each split
-STYLES = {"grid": ("s", "#ee6677"), "random": ("o", "#4477aa")}  # marker and colour
+GRID, RANDOM = "grid", "random"
+
+
+def layout(sides: Sequence[int]) -> list[tuple[int, str]]:
+    """What each trial of a seed belongs to, in their order: the number of hyperparameters searched and the search.
+
+    sides: how many values the grid of two hyperparameters has of each, that of three, and so on.
+    """
+    return [(n, kind) for n, side in enumerate(sides, start=2) for _ in range(side**n) for kind in (GRID, RANDOM)]
+
+
+class GridBesideRandom(Sampler):
+    """Of the first two hyperparameters of `rest`, the first three, and so on: a grid, and as many random points.
+
+    A grid has equal steps on the scales and is put down anywhere, so that it is not to blame for where its ends are.
+    rest: the values of the hyperparameters that are not searched yet.
+    """
+
+    staged = False
+
+    def __init__(self, search: Search, *, sides: Sequence[int], rest: Mapping[str, Any]) -> None:
+        super().__init__(search)
+        if set(rest) != set(search.spaces[0]) or len(rest) <= len(sides):
+            raise InputError(
+                f"sweep.sampler.rest has {', '.join(rest)}. It must have a value of each searched key, "
+                f"{', '.join(search.spaces[0])}, and sweep.sampler.sides fewer numbers than keys."
+            )
+        self._sides, self._rest = sides, rest
+        self._points = self._all()
+
+    def total(self) -> int:
+        return len(layout(self._sides)) * len(self.search.spaces)
+
+    def ask(self, n: int) -> list[Point]:
+        return list(itertools.islice(self._points, n))
+
+    def _all(self) -> Iterator[Point]:
+        for points in zip(*(self._of_arm(arm) for arm in range(len(self.search.spaces))), strict=True):
+            yield from points
+
+    def _of_arm(self, arm: int) -> Iterator[Point]:
+        space, rng = self.search.spaces[arm], np.random.default_rng(self.search.seeds[arm])
+        at_rest = {key: space[key].coordinate(value) for key, value in self._rest.items()}
+        for n, side in enumerate(self._sides, start=2):
+            for pair in zip(grid_places(side, rng.random(n)), rng.random((side**n, n)), strict=True):
+                for places in pair:
+                    searched = {key: space[key].place(u) for key, u in zip(self._rest, places.tolist())}
+                    yield Point(arm, at_rest | searched)
+
+
+def grid_places(side: int, shift: np.ndarray) -> np.ndarray:
+    """The points [side ** n, n] of a grid in the unit box, in steps of 1 / side, its corner at `shift` [n]."""
+    ticks = [(np.arange(side) + start) / side for start in shift]
+    return np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, len(shift))
 
 
 def figure(results: Results) -> Drawing:
-    """Searches among trials drawn at random, of each value of `seed` by itself: 25 of them are a random search, and the
-    trials nearest to the points of a 5 x 5 grid with equal steps, put down anywhere, are a grid search.
-
-    A grid's values are thereby a little spread, by about the spacing of the trials, which favours the grid: the figure
-    says by how much.
-
-    Left: the points of one search of each kind. Right: the lowest validation losses found, as multiples of the lowest
-    that any trial of the seed has, since a split decides more of a loss than a search does.
-    Raises InputError unless two ranges were searched, with at least 25 trials a seed.
-    """
-    ranges = results.intervals(2)
-    rng = np.random.default_rng(0)
-    tables = [Table(replace(results, trials=trials)) for trials in _by_seed(results)]
-    losses: dict[str, list[float]] = defaultdict(list)
-    tried: dict[str, list[int]] = defaultdict(list)  # values of the first parameter, of each search
-    examples: dict[str, np.ndarray] = {}
-    distances = []
-    for table in tables:
-        n, lowest = len(table.params), table.losses[:, -1].min()
-        if n < SIDE**2:
-            raise InputError(
-                f"{n} trials of a {SEED}: a search takes {SIDE**2} of them. Raise sweep.n_trials, best to hundreds."
-            )
-        for _ in range(REPETITIONS):
-            places = grid_places(rng.random(2))
-            nearest = table.nearest(places)
-            distances.append(np.linalg.norm(table.places[nearest] - places, axis=1).mean())
-            drawn = rng.choice(n, SIDE**2, replace=False)
-            for name, search, at in (("grid", nearest, places), ("random", drawn, table.places[drawn])):
-                losses[name].append(table.losses[search, -1].min() / lowest)
-                tried[name].append(len(np.unique(at[:, 0].round(9))))
-                examples.setdefault(name, at)
+    """Left: of made-up losses, in which share of pairs random search is better than a grid, against the number of
+    hyperparameters searched, a line for each number that matters. Right: of the trained trials, by which share the
+    lowest loss of random search is lower; mean and 95 % interval of the seeds that find and of those that confirm.
+    Raises InputError for a seed whose trials are not all those of a grid and its random search."""
+    sides = results.config.sweep.sampler.arguments["sides"]
     canvas, (left, right) = panels()
-    left.set_title(f"grid: the nearest trials, {np.mean(distances):.1%} of a range away", fontsize=9)
-    tries = []
-    best = {name: np.array(multiples).reshape(len(tables), REPETITIONS) for name, multiples in losses.items()}
-    for name, (marker, color) in STYLES.items():
-        points = []
-        for dist, at in zip(ranges.values(), examples[name].T, strict=True):
-            low, high = dist.coordinate(dist.low), dist.coordinate(dist.high)
-            place_of = dist.scale.figure_axis.place
-            points.append([place_of(dist.scale.value(low + place * (high - low))) for place in at])
-        left.scatter(*points, marker=marker, color=color, label=f"{name} search")
-        ordered = np.sort(best[name].ravel())
-        right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, label=f"{name} search")
-        tries.append(f"{np.mean(tried[name]):.0f}")
-    name_axes(left, ranges)
-    right.set(
-        xscale="log",
-        xlabel="lowest loss of 25 trials / of all trials",
-        ylabel="share of searches at or below",
-    )
+    shares = made_up_shares(sides)
+    numbers = list(range(2, 2 + len(sides)))
+    for matter in range(1, numbers[-1] + 1):
+        searched = [n for n in numbers if n >= matter]
+        draw_estimates(left, searched, [estimate(shares[n, matter]) for n in searched], label=f"{matter} matter")
+    left.axhline(0.5, color="0.6", linestyle=":")
+    left.set(xlabel="hyperparameters searched", ylabel="share of pairs in which random is better", xticks=numbers)
+    left.set_title("made-up losses", size=10)
+    gains: dict[int, dict[int, float]] = {n: {} for n in numbers}
+    for seed, of_seed in results.by_seed().items():
+        lowest = _lowest(of_seed.trials, layout(sides))
+        for n in numbers:
+            gains[n][seed] = lower_by(lowest[n, RANDOM], lowest[n, GRID])
+    others = set(results.config.experiment.confirm_seeds) if results.config.experiment else set()
+    for what, marker, confirm in (("trained, first seeds", "o", False), ("trained, other seeds", "s", True)):
+        of_seeds = [[gain for seed, gain in gains[n].items() if (seed in others) == confirm] for n in numbers]
+        if any(of_seeds):
+            x = [n + 0.1 * confirm for n in numbers]
+            draw_estimates(right, x, [estimate(own) for own in of_seeds], label=what, marker=marker, linestyle="")
+    right.axhline(0, color="0.6", linestyle=":")
+    right.set(xlabel="hyperparameters searched", ylabel="lowest loss is lower by", xticks=numbers)
+    n, effect = most(gains, results)
+    last = numbers[-1]
     return drawing(
         canvas,
-        f"{SIDE**2} trials of a grid try {tries[0]} values of the {axis_name(next(iter(ranges)))}, of random search "
-        f"{tries[1]}. "
-        f"Random search is {wins(best['random'], best['grid'])}.",
+        f"Made up, random search is better than a grid in {_all(shares[2, 1])} of pairs with 1 of 2 that matters, "
+        f"{_all(shares[last, 1])} with 1 of {last}, {_all(shares[last, last])} with all {last}. "
+        + verdict(f"Trained, most with {n} searched: lowest loss lower by {{}}", effect, results, "{:.0%}"),
     )
 
 
-def grid_places(shift: np.ndarray) -> np.ndarray:
-    """The points of a 5 x 5 grid in the unit square, [25, 2], its corner at `shift` [2], in steps of 1/5."""
-    ticks = np.arange(SIDE)
-    corners = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    return np.asarray((corners + shift) / SIDE)
+def _all(shares: Sequence[float]) -> str:
+    return estimate(shares).text("{:.0%}")
 
 
-def wins(ours: np.ndarray, theirs: np.ndarray) -> str:
-    """How often `ours` is lower than `theirs` of the same split, both [splits, searches], in words. Searches of a split
-    share its trials: the claim shows only if every split has it, and 60 % of the pairs."""
-    shares = np.array([share_lower(a[:, None], b) for a, b in zip(ours, theirs, strict=True)])
-    shows = shares.mean() >= 0.6 and (shares > 0.5).all()
-    return (
-        f"better in {shares.mean():.0%} of pairs ({shares.min():.0%} to {shares.max():.0%} by split)"
-        f"{'' if shows else NOT_SHOWN}"
-    )
+def made_up_shares(sides: Sequence[int]) -> dict[tuple[int, int], list[float]]:
+    """(number searched, number that matters) -> in which share of pairs random search is better than the grid, of each
+    seed."""
+    shares: dict[tuple[int, int], list[float]] = {}
+    for n, side in enumerate(sides, start=2):
+        for matter in range(1, n + 1):
+            of_seeds = shares[n, matter] = []
+            for seed in surfaces.SEEDS:
+                rng = np.random.default_rng([seed, n, matter])
+                pairs = []
+                for _ in range(surfaces.SEARCHES):
+                    best = rng.random(matter)
+                    searches = grid_places(side, rng.random(n)), rng.random((side**n, n))
+                    pairs.append([surfaces.bowl(places, best).min() for places in searches])
+                grid, drawn = np.array(pairs).T
+                of_seeds.append(share_lower(drawn, grid))
+    return shares
 
 
-def _by_seed(results: Results) -> list[list[FinishedTrial]]:
-    if not any(SEED in trial.params for trial in results.trials):
-        return [results.trials]
-    return [trials for _, trials in results.by(SEED)]
+def _lowest(trials: Sequence[FinishedTrial], places: Sequence[tuple[int, str]]) -> dict[tuple[int, str], float]:
+    """The lowest validation loss of each search of a seed; NaN where none of its trials has one."""
+    if len(trials) != len(places):
+        raise InputError(f"{len(trials)} trials of a seed: a grid and random search of each number take {len(places)}.")
+    lowest: dict[tuple[int, str], float] = {}
+    for place, trial in zip(places, sorted(trials, key=lambda trial: trial.number), strict=True):
+        lowest[place] = float(np.fmin(lowest.get(place, np.nan), trial.score("val_loss")))
+    return lowest

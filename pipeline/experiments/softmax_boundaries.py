@@ -1,5 +1,6 @@
 """Softmax regression draws straight boundaries between classes, a network with hidden layers curved ones."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from matplotlib.colors import ListedColormap
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.experiments.drawing import Drawing, drawing, panels
-from pipeline.study.finished import Results
+from pipeline.experiments.evidence import estimate, verdict
+from pipeline.study.finished import SEED, Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
 COLORS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")  # told apart by colour-blind readers, too
@@ -16,7 +18,8 @@ CELLS = 240  # of the picture, on each side
 
 
 def figure(results: Results) -> Drawing:
-    """A column a number of classes, a row a depth: which class is predicted where, under the training examples.
+    """A column a number of classes, a row a depth: which class is predicted where, under the training examples, of the
+    first seed.
     Raises InputError for more classes than there are colours."""
     columns, rows = list(results.by(CLASSES)), sorted({trial.params[LAYERS] for trial in results.trials})
     most = max(n_classes for n_classes, _ in columns)
@@ -25,7 +28,8 @@ def figure(results: Results) -> Drawing:
     letters = np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
     canvas, flat = panels(letters.tolist(), sharex=True, sharey=True)
     axes = np.array(flat).reshape(letters.shape)
-    bends: dict[int, list[float]] = {depth: [] for depth in rows}
+    bends: dict[int, dict[int, list[float]]] = {depth: defaultdict(list) for depth in rows}  # of each seed
+    first = results.trials[0].params.get(SEED)
     for column, (n_classes, trials) in zip(axes.T, columns):
         arguments = {**results.config.dataset.arguments, "n_classes": n_classes}
         dataset = replace(results.config.dataset, arguments=arguments)
@@ -38,19 +42,26 @@ def figure(results: Results) -> Drawing:
             depth = trial.params[LAYERS]
             axis = column[rows.index(depth)]
             predicted = results.predict(trial.number, grid).argmax(1).reshape(CELLS, CELLS)
+            bends[depth][trial.params.get(SEED, 0)].append(bent_share(predicted))
+            if trial.params.get(SEED) != first:
+                continue
             axis.imshow(predicted, origin="lower", extent=(-side, side, -side, side), alpha=0.35, **colors)
             axis.scatter(*train.inputs[:].T, c=train.labels, s=4, **colors)
             axis.set_title(f"{n_classes} classes: accuracy {trial.score('val_accuracy'):.2f}", size=9)
-            bends[depth].append(bent_share(predicted))
     for axis in axes[-1]:
         axis.set_xlabel("$x_1$")
     for axis, depth in zip(axes[:, 0], rows, strict=True):
         axis.set_ylabel(f"{depth} hidden layers: $x_2$" if depth else "softmax regression: $x_2$")
     for i, color in enumerate(COLORS[:most]):
         axes[0, 0].plot([], [], "o", color=color, label=f"class {i}")
-    shares = "; ".join(f"{max(bends[depth]):.1%} with {depth} hidden layers" for depth in rows)
-    finding = f"Share of segments between two points of one predicted class that leave that class: {shares}."
-    return drawing(canvas, finding + " Areas: predicted class, dots: training examples.")
+    shares = {depth: {seed: float(np.mean(of_seed)) for seed, of_seed in bends[depth].items()} for depth in rows}
+    straight = f"{estimate(shares[rows[0]].values()).mean:.1%} with {rows[0]} hidden layers"
+    more = {seed: share - shares[rows[0]].get(seed, np.nan) for seed, share in shares[rows[-1]].items()}
+    return drawing(
+        canvas,
+        f"Of segments between two points of one predicted class, {straight} leave that class. "
+        + verdict(f"With {rows[-1]} it is {{}} more", more, results, "{:.1%}"),
+    )
 
 
 def bent_share(predicted: np.ndarray, n_pairs: int = 20_000) -> float:

@@ -6,7 +6,6 @@ coordinates of the space: the tabular benchmark of Eggensperger et al. (2015). W
 table, which the finding states by its number of trials.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.errors import InputError
-from pipeline.experiments.drawing import NOT_SHOWN
 from pipeline.search.space import Interval
 from pipeline.study.finished import FinishedTrial, Results
 
@@ -69,20 +67,3 @@ def share_lower(ours: np.ndarray, theirs: np.ndarray) -> float:
     """In which share of the pairs `ours` is lower than `theirs`; a tie counts half. Both broadcast: [n] and [n] are n
     pairs, [n, 1] and [m] are all n x m."""
     return float(((ours < theirs) + 0.5 * (ours == theirs)).mean())
-
-
-def verdict(ours: np.ndarray, theirs: np.ndarray) -> str:
-    """How often one of `ours` [n] is lower than one of `theirs` [m], in words. Between 40 and 60 % the claim does not
-    show."""
-    share = share_lower(ours[:, None], theirs)
-    return f"better in {share:.0%} of pairs" + (NOT_SHOWN if 0.4 < share < 0.6 else "")
-
-
-def paired_verdict(ours: np.ndarray, theirs: np.ndarray) -> str:
-    """How often `ours` is lower than its partner in `theirs`, in words; both [n].
-
-    Few pairs prove little: the claim does not show either if a fair coin comes as far from one half in 5 % of cases.
-    """
-    share = share_lower(ours, theirs)
-    chance = max(0.1, 1.96 * 0.5 / math.sqrt(len(ours)))
-    return f"better in {share:.0%} of {len(ours)} pairs" + (NOT_SHOWN if abs(share - 0.5) < chance else "")

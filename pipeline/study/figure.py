@@ -37,7 +37,7 @@ def _draw(study: Study, executor: Executor, path: Path) -> str:
     """Writes the experiment's figure to `path`; returns its finding. Raises InputError if there is none to draw."""
     experiment = study.config.experiment
     assert experiment is not None and experiment.figure is not None
-    if pinned := [key for key in experiment.ranges if key not in study.plan.columns()]:
+    if pinned := [key for key in experiment.searched if key not in study.plan.columns()]:
         raise InputError(f"it compares values of {', '.join(pinned)}, and this sweep has one")
     if not any(trial.status == "completed" for trial in study.ledger.sampled):
         raise InputError("no trial has completed")

@@ -1,7 +1,7 @@
 """A finished sweep as the function that draws its experiment sees it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,12 @@ class Results:
         """The trials of each value of `key`, in order of first appearance."""
         for value in dict.fromkeys(trial.params[key] for trial in self.trials):
             yield value, [trial for trial in self.trials if trial.params[key] == value]
+
+    def by_seed(self) -> dict[int, "Results"]:
+        """The trials of each seed; those of a sweep that has one by themselves."""
+        if not any(SEED in trial.params for trial in self.trials):
+            return {self.config.seed: self}
+        return {seed: replace(self, trials=trials) for seed, trials in self.by(SEED)}
 
     def completed(self) -> list[FinishedTrial]:
         return [trial for trial in self.trials if trial.status == "completed"]

@@ -37,7 +37,7 @@ class CaviarSweeper(Sweeper):
     def _of_experiment(self, typed: list[Override]) -> list[Override]:
         """The ranges of the experiment, as if they had been typed, but for keys that were."""
         composed = self._compose([str(o.input_line) for o in typed if not o.is_sweep_override()])
-        ranges = composed.config.experiment.ranges if composed.config.experiment else {}
+        ranges = composed.config.experiment.searched if composed.config.experiment else {}
         keys = {o.key_or_group for o in typed}
         return parse((f"{key}={text}" for key, text in ranges.items() if key not in keys), self.loader)
 
