@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import InputError, one_of
 from pipeline.heads.lookup import head_of
 from pipeline.limits import limit
-from pipeline.schema import MAPS, Config, Target, leaves
+from pipeline.schema import MAPS, Config, Experiment, leaves
 from pipeline.signatures import check_arguments
 from pipeline.targets import locate
 
@@ -60,8 +60,15 @@ def check_targets(config: Config) -> None:
             check_arguments(key, target)
 
 
-def check_figure(figure: Target | None) -> None:
-    """Refuses an experiment whose figure nobody could draw, before the hours that it would draw."""
+def check_experiment(experiment: Experiment) -> None:
+    """Refuses an experiment whose figure nobody could draw, before the hours that it would draw, and one whose seeds
+    would confirm what they found themselves."""
+    if twice := [seed for seed in experiment.confirm_seeds if seed in experiment.seeds]:
+        raise InputError(
+            f"experiment.confirm_seeds={experiment.confirm_seeds}: {twice[0]} is in experiment.seeds, too. Other seeds "
+            "must confirm what those find."
+        )
+    figure = experiment.figure
     if figure is None:
         raise InputError("experiment.figure._target_ is missing: the function that draws what the sweep shows.")
     locate(figure.target)

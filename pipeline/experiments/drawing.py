@@ -1,6 +1,6 @@
 """What experiments share: panels side by side, the line of each value, and how a finding is worded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.experiments.evidence import Estimate
-from pipeline.search.space import Interval
 from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import WIDTH, legend_below
 

@@ -16,7 +16,7 @@ from pipeline.schema import Experiment
 from pipeline.study.finished import Results
 
 Condition = TypeVar("Condition")
-NOT_SHOWN = "the claim does not show on this data"
+NOT_SHOWN = "the claim does not show"
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,8 @@ class Estimate:
     n: int
 
     def text(self, form: str = "{:.2f}") -> str:
-        if not self.n:
-            return "nothing to compare"
         if self.n == 1:
-            return f"{form.format(self.mean)} (one seed, no interval)"
+            return f"{form.format(self.mean)} (one seed)"
         return f"{form.format(self.mean)} ({form.format(self.low)} to {form.format(self.high)})"
 
 
@@ -72,12 +70,13 @@ def verdict(text: str, of_seeds: Mapping[int, float], results: Results, form: st
     first = estimate(effect for seed, effect in of_seeds.items() if seed not in others)
     second = estimate(effect for seed, effect in of_seeds.items() if seed in others)
     shows = first.low > experiment.above
-    asked = f" (95 % of {first.n} seeds; the rule: above {form.format(experiment.above)})" if first.n > 1 else ""
-    found = f"{text.format(first.text(form))}{asked}{'' if shows else f': {NOT_SHOWN}'}."
+    rule = f" (95 %, {first.n} seeds; rule: above {form.format(experiment.above)})" if first.n > 1 else ""
+    measured = text.format(first.text(form)) if first.n else "Nothing to compare"
+    found = f"{measured}{rule}{'' if shows else f': {NOT_SHOWN}'}."
     if not second.n:
-        return f"{found} No other seeds were run to confirm it."
+        return f"{found} No other seeds confirm it."
     same = "confirmed" if (second.low > experiment.above) == shows else "not confirmed"
-    return f"{found} {second.n} other seeds: {second.text(form)}, {same}."
+    return f"{found} Other seeds: {second.text(form)}, {same}."
 
 
 def most(

@@ -27,8 +27,8 @@ def figure(results: Results) -> Drawing:
     for beta in of_seeds[0]:
         rates = np.array([rates[beta] for rates in of_seeds])
         rates = rates[np.isfinite(rates)]
-        mean = f"at {np.exp(np.log(rates).mean()):.2g}" if len(rates) else "none, every rate diverged"
-        best_rates.append(f"β {beta} ({_steps(beta)}) {mean}")
+        mean = f"({_steps(beta)}) at {np.exp(np.log(rates).mean()):.2g}" if len(rates) else "none, every rate diverged"
+        best_rates.append(f"β {beta} {mean}")
     return drawing(
         canvas,
         f"Best learning rate by effective window: {', '.join(best_rates)}. "

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.checks import check, check_figure, check_targets
+from pipeline.checks import check, check_experiment, check_targets
 from pipeline.errors import InputError
 from pipeline.heads.lookup import head_of
 from pipeline.records import DataFacts, Failure, LoadJob
@@ -57,7 +57,7 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
     if plan.single and config.resume and (ended := open_ended(plan)):
         return _record(*ended)
     if config.experiment and not plan.single:
-        check_figure(config.experiment.figure)
+        check_experiment(config.experiment)
     plan = plan if plan.single else taken_over(plan)
     for note in (*plan.notes, *([] if plan.single else lint(plan))):
         print_line(note)

@@ -1,4 +1,4 @@
-"""Tables of learning curves: 2,000 trials of a task, trained once by the project's own sweep and kept in the user's cache.
+"""Tables of learning curves: 2,000 trials of a task, trained once by the project's own sweep, kept in the user's cache.
 
 A replayed search looks up what it asks for among them, so that hundreds of searches cost no training (Eggensperger et
 al. 2015). A task's file is made when it is first wanted, in about five minutes on two cores, and takes 220 KB; its name
@@ -32,8 +32,8 @@ HOW = (
 TASKS = {
     "digits": "dataset=digits dataset.validation_fraction=0.2 optimizer=adam optimizer.beta_2=0.999 "
     "optimizer.epsilon=1e-7 model.hidden_units=32 model.hidden_layers=1",
-    "blobs": "dataset=blobs dataset.spread=0.5 dataset.validation_fraction=0.4 optimizer=momentum model.hidden_layers=1 "
-    "model.norm_placement=none model.l2=0.0 model.dropout_rate=0.0",
+    "blobs": "dataset=blobs dataset.spread=0.5 dataset.validation_fraction=0.4 optimizer=momentum "
+    "model.hidden_layers=1 model.norm_placement=none model.l2=0.0 model.dropout_rate=0.0",
     "spirals": "dataset=spirals dataset.validation_fraction=0.4 optimizer=momentum model.hidden_units=32 "
     "model.hidden_layers=2",
     "five_spirals": "dataset=spirals dataset.n_classes=5 dataset.turns=1.5 dataset.noise=0.1 "

@@ -1,16 +1,20 @@
 """Finished sweeps made up so that the answer is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
+from omegaconf import OmegaConf
 
 from pipeline.experiments.drawing import RATE
 from pipeline.records import EpochEnded
-from pipeline.schema import Config
+from pipeline.schema import Config, Experiment, Target
 from pipeline.search import scales
-from pipeline.search.space import Interval, Space
+from pipeline.search.ranges import distribution, parse
+from pipeline.search.samplers.sampler import Outcome, Search, make_sampler
+from pipeline.search.space import Interval, Space, coordinates_of, params_at
 from pipeline.study.finished import SEED, FinishedTrial, Predict, Results
+from tests.conftest import ROOT
 from tests.workers.jobs import config
 
 PLACEMENT, DEPTH, MOMENTUM, SIZE = (
@@ -61,8 +65,9 @@ def trial(params, score=None, epochs=6, diagnoses=None, number=0):
 
 
 def by_rate(key, scores):
-    """scores: value of `key` -> {learning rate: score}."""
-    return results([trial({key: v, RATE: rate}, s) for v, row in scores.items() for rate, s in row.items()])
+    """scores: value of `key` -> {learning rate: score}, the same with both seeds."""
+    rows = [({key: value, RATE: rate}, score) for value, row in scores.items() for rate, score in row.items()]
+    return results([trial({SEED: seed, **params}, score) for seed in (0, 1) for params, score in rows])
 
 
 def layered(shift, noise=0.1):
@@ -81,16 +86,39 @@ def batches(*lost, sizes=(4, 8, 16)):
     )
 
 
-def scattered(n, seeds=(0, 1), good=0.01):
-    """n trials a seed, at random; the loss is the distance from the rate `good`, whatever epsilon is."""
-    space = {RATE: LOG, "optimizer.epsilon": Interval(1e-9, 1e-6, scales.LOG)}
-    rng = np.random.default_rng(0)
-    trials = []
-    for seed in seeds:
-        for _ in range(n):
-            params = {SEED: seed, **{key: dist.at(rng.random()) for key, dist in space.items()}}
-            trials.append(trial(params, 0.001 + abs(np.log10(params[RATE] / good)), 1))
-    return results(trials, space)
+def judged(found: Results, above: float = 0.0, confirm: Sequence[int] = ()) -> Results:
+    """The same, with the rule of an experiment."""
+    experiment = Experiment("a title", "a measure", above, confirm_seeds=list(confirm))
+    return replace(found, config=replace(found.config, experiment=experiment))
+
+
+def searched(
+    experiment: str, rows: Callable[[Mapping[str, float]], list[float]], seeds: Sequence[int] = (0, 1)
+) -> Results:
+    """The trials that an experiment's own sampler asks for; `rows` gives the validation losses of each by its
+    parameters. Its settings are those of its YAML."""
+    of = OmegaConf.load(ROOT / f"conf/experiment/{experiment}.yaml")
+    ranges = parse(f"{key}={text}" for key, text in of.experiment.ranges.items())
+    names = {name: f"pipeline.search.scales.{name.upper()}" for name in ("linear", "log", "one_minus_log")}
+    space = {override.key_or_group: distribution(override, names) for override in ranges}
+    arguments = {key: value for key, value in OmegaConf.to_container(of.sweep.sampler).items() if key != "_target_"}
+    target = Target(of.sweep.sampler["_target_"], arguments)
+    sampler = make_sampler(target, Search((space,) * len(seeds), tuple(seeds), 0, None))
+    trials: list[FinishedTrial] = []
+    while len(trials) < sampler.total():
+        outcomes = []
+        for point in sampler.ask(sampler.generation or sampler.total()):
+            params = params_at(space, point.coordinates, point.exact)
+            losses = rows(params)
+            epochs = epochs_of([{"val_loss": loss} for loss in losses])
+            own = {SEED: seeds[point.arm], **params}
+            trials.append(finished(len(trials), own, "completed", {"val_loss": min(losses)}, epochs))
+            curve = tuple(-loss for loss in losses)
+            outcomes.append(Outcome(point.arm, coordinates_of(space, params), "completed", max(curve), curve))
+        sampler.tell(outcomes)
+    base = config()
+    sweep = replace(base.sweep, sampler=target)
+    return results(trials, space, replace(base, sweep=sweep))
 
 
 def failing_figure(results: Results, error: Exception) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.experiments.coarse_to_fine import Conditions
 from pipeline.records import Trial
 from pipeline.schema import Experiment, Target
 from pipeline.study.figure import draw_figure
@@ -23,28 +24,24 @@ ONE_MODEL = "sweep.keep_models=1"  # to write the others takes a fifth of the ti
 SHALLOW = "model.hidden_layers=1"  # of the default's two: to trace layers is what takes long
 # What makes each of them short.
 SMALL = {
-    "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=1,2"],
-    "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4"],
-    "bn_learning_rate": ["sweep.points=3", "train.epochs=2", SHALLOW],
+    "bn_depth": ["sweep.points=2", "train.epochs=1", "model.hidden_layers=1,2", "seed=0,3"],
+    "softmax_boundaries": ["train.epochs=2", "dataset.n_classes=3,4", "seed=0,3"],
+    "bn_learning_rate": ["sweep.points=3", "train.epochs=2", "seed=0,3", SHALLOW],
     "covariate_shift": ["train.epochs=2", "seed=0,1", "model.hidden_layers=2"],
     "bn_batch_size": ["train.epochs=2", "seed=0,1", "train.batch_size=32,128", SHALLOW],
-    "decay": ["sweep.points=2", "train.epochs=2", SHALLOW],
+    "decay": ["sweep.points=2", "train.epochs=2", "seed=0,3", SHALLOW],
     "batch_size": ["train.epochs=6", "train.batch_size=128,512", "seed=0,1", SHALLOW],
-    "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
-    "one_minus_log": ["sweep.n_trials=6", "train.epochs=2", SHALLOW],
+    "log_vs_linear": ["sweep.n_trials=6", "train.epochs=2", "seed=0,3", SHALLOW],
+    "one_minus_log": ["sweep.n_trials=6", "train.epochs=2", "seed=0,3", SHALLOW],
     "coarse_to_fine": [
-        "seed=0,1",
-        "sweep.n_trials=20",
-        "sweep.stages.random.n_trials=8",
-        "sweep.stages.coarse.n_trials=8",
-        "sweep.stages.fine.n_trials=4",
-        "sweep.stages.random.epochs=2",
-        "sweep.stages.coarse.epochs=1",
-        "sweep.stages.fine.epochs=2",
-        SHALLOW,
+        "seed=0,6",
+        "sweep.sampler.widths=[2,4]",
+        "sweep.sampler.budgets=[4,8]",
+        "sweep.sampler.coarse_epochs=1",
+        "train.epochs=2",
     ],
     "quadratic": ["sweep.points=3", "optimizer=sgd,lion", "train.epochs=20"],
-    "random_vs_grid": ["seed=0,1", "sweep.n_trials=60", "train.epochs=1", SHALLOW],
+    "random_vs_grid": ["seed=0,6", "sweep.sampler.sides=[2,2]", "train.epochs=1"],
 }
 
 
@@ -54,7 +51,9 @@ def test_a_file_begins_with_its_command_and_names_its_figure(path):
     assert lines[:2] == ["# @package _global_", f"# python run.py -m experiment={path.stem}"]
     assert lines[2].startswith("# ")
     experiment = yaml.safe_load(path.read_text())["experiment"]
-    assert set(experiment) == {"title", "ranges", "figure"}
+    judged = set() if path.stem == "quadratic" else {"rule", "above", "seeds", "confirm_seeds"}
+    assert set(experiment) == {"title", "ranges", "figure"} | judged  # nothing of quadratic is drawn
+    assert not set(experiment.get("seeds", ())) & set(experiment.get("confirm_seeds", ()))
     assert locate(experiment["figure"]["_target_"]).__doc__
 
 
@@ -66,7 +65,8 @@ def test_the_readme_lists_every_experiment():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
-    line = ["-m", f"experiment={name}", "sweep.name=s", *SMALL.get(name, ["sweep.points=3", "train.epochs=2", SHALLOW])]
+    small = SMALL.get(name, ["sweep.points=3", "train.epochs=2", "seed=0,3", SHALLOW])
+    line = ["-m", f"experiment={name}", "sweep.name=s", *small]
     result = here(*line, *INLINE, ONE_MODEL, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     (found,) = re.findall(r"^found:    (.+)$", result.stdout, re.MULTILINE)
@@ -78,10 +78,11 @@ def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
 
 
 def test_coarse_to_fine_gives_both_searches_the_same_epochs():
-    sweep = yaml.safe_load((ROOT / "conf/experiment/coarse_to_fine.yaml").read_text())["sweep"]
-    epochs = {name: stage["n_trials"] * stage["epochs"] for name, stage in sweep["stages"].items()}
-    assert epochs.pop("random") == sum(epochs.values())
-    assert sweep["n_trials"] == sum(stage["n_trials"] for stage in sweep["stages"].values())
+    of = yaml.safe_load((ROOT / "conf/experiment/coarse_to_fine.yaml").read_text())
+    sampler, epochs = of["sweep"]["sampler"], of["train"]["epochs"]
+    for (_, budget), draws, fine in Conditions(sampler["widths"], sampler["budgets"]).searches():
+        coarse = (draws.stop - draws.start) * sampler["coarse_epochs"]
+        assert coarse + (fine.stop - fine.start) * epochs == budget * epochs
 
 
 def dry(*arguments, cwd):
@@ -106,6 +107,7 @@ def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
     [
         (["experiment=bn_lerning_rate"], "bn_learning_rate"),
         (["experiment=bn_depth", "experiment.ranges=a,b"], "experiment sets up the sweep"),
+        (["experiment=bn_depth", "experiment.confirm_seeds=[5,2]"], "[5, 2]: 2 is in experiment.seeds, too. Other seeds"),
         (["experiment=bn_depth", "~experiment.figure._target_"], "experiment.figure._target_ is missing"),
         (
             ["experiment=bn_depth", "experiment.figure._target_=pipeline.experiments.bn_depth.figur"],

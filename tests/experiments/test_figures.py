@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.experiments import coarse_to_fine, quadratic
+from pipeline.experiments import quadratic
 from pipeline.experiments import table as table_module
 from pipeline.experiments.batch_size import noise
-from pipeline.experiments.bn_batch_size import gap, trend
+from pipeline.experiments.bn_batch_size import gap
 from pipeline.experiments.bn_learning_rate import good_decades
 from pipeline.experiments.drawing import best
 from pipeline.experiments.scales import by_decade
 from pipeline.experiments.softmax_boundaries import bent_share
-from pipeline.experiments.table import Table, paired_verdict, verdict
+from pipeline.experiments.table import Table, share_lower
 from pipeline.search.scales import LOG, ONE_MINUS_LOG, window
 from pipeline.search.space import Interval
 from tests.experiments.made_up import epochs_of, finished, results
@@ -78,76 +77,18 @@ def test_the_best_trial(metric, number):
     assert best(trials, metric).number == number
 
 
-VERDICTS = [
-    ([1, 1], [2, 2], "better in 100% of pairs"),
-    ([2, 2], [1, 1], "better in 0% of pairs"),
-    ([1, 1], [1, 1], "better in 50% of pairs: the claim does not show on this data"),
-    ([1, 3], [2, 2], "better in 50% of pairs: the claim does not show on this data"),
-    ([1, 1, 3], [2], "better in 67% of pairs"),
-]
-
-
-@pytest.mark.parametrize(("ours", "others", "text"), VERDICTS)
-def test_a_claim_that_does_not_show_is_said(ours, others, text):
-    assert verdict(np.array(ours), np.array(others)) == text
-
-
-PAIRED = [
-    ([1] * 20, [2] * 20, "better in 100% of 20 pairs"),
-    ([1] * 5 + [3] * 15, [2] * 20, "better in 25% of 20 pairs"),
-    (
-        [1] * 14 + [3] * 6,
-        [2] * 20,
-        "better in 70% of 20 pairs: the claim does not show on this data",
-    ),  # a coin's 1 in 9
-    ([1] * 140 + [3] * 60, [2] * 200, "better in 70% of 200 pairs"),
-    ([1] * 116 + [3] * 84, [2] * 200, "better in 58% of 200 pairs: the claim does not show on this data"),
-    ([1] * 2, [1] * 2, "better in 50% of 2 pairs: the claim does not show on this data"),
-]
-
-
-@pytest.mark.parametrize(("ours", "others", "text"), PAIRED)
-def test_pairs_are_compared_with_their_partner_and_few_of_them_prove_little(ours, others, text):
-    assert paired_verdict(np.array(ours), np.array(others)) == text
-
-
-def search(stage, *losses, seed=0):
-    """Trials of a stage with these validation losses; None: it diverged."""
-    return [
-        finished(n, {"seed": seed, "o.rate": 10.0**-n, "o.momentum": 0.9}, *ended(loss), stage=stage)
-        for n, loss in enumerate(losses)
-    ]
-
-
-def ended(loss):
-    return ("diverged", {}) if loss is None else ("completed", {"val_loss": loss})
-
-
-def test_the_lowest_loss_up_to_each_trial():
-    found = coarse_to_fine.lowest(search("coarse", None, 0.5, None, 0.7, 0.3), worst=9.0)
-    assert found.tolist() == [9, 0.5, 0.5, 0.5, 0.3]
-
-
-def test_coarse_to_fine_is_compared_with_its_control_seed_by_seed():
-    """Three repetitions of coarse 2 x 1 and fine 1 x 2 epochs against random 2 x 2; one search has found nothing."""
-    trials = []
-    for seed, (coarse, fine, random) in enumerate(
-        [((0.9, 0.8), 0.2, (0.3, 0.4)), ((0.9, 0.1), 0.3, (None, 0.4)), ((0.9, 0.8), 0.7, (None, None))]
-    ):
-        trials += search("random", *random, seed=seed) + search("coarse", *coarse, seed=seed)
-        trials += search("fine", fine, seed=seed)
-    stages = {"random": {"epochs": 2}, "coarse": {"epochs": 1}, "fine": {"epochs": None}}
-    of = config({"train.epochs": 2, "sweep.stages": stages, "sweep.keep": 0.25, "sweep.margin": 0.1})
-    space = {"o.rate": RATE, "o.momentum": Interval(0, 0.999, ONE_MINUS_LOG)}
-    canvas, finding = coarse_to_fine.figure(results(trials, space, of))
-    assert finding.startswith(
-        "Lowest validation loss in 4 epochs, median: coarse to fine 0.2000, random search 0.4000."
-    )
-    assert finding.endswith("Coarse to fine is better in 100% of 3 pairs: the claim does not show on this data.")
-    places, by_epochs, _ = canvas.axes
-    assert places.get_ylabel() == "window 1 / (1 - momentum) (steps)"
-    assert [line.get_xdata().tolist() for line in by_epochs.lines] == [[1, 2, 4], [2, 4]]
-    assert by_epochs.lines[0].get_ydata().tolist() == [0.9, 0.8, 0.2]  # medians
+@pytest.mark.parametrize(
+    ("ours", "theirs", "share"),
+    [
+        ([1, 1], [2, 2], 1),
+        ([2, 2], [1, 1], 0),
+        ([1, 1], [1, 1], 0.5),
+        ([1, 3], [2, 2], 0.5),
+        ([1, 1, 3], [2, 2, 2], 2 / 3),
+    ],
+)
+def test_the_share_of_pairs_in_which_one_is_lower(ours, theirs, share):
+    assert share_lower(np.array(ours), np.array(theirs)) == pytest.approx(share)
 
 
 ARRIVALS = [
@@ -261,29 +202,28 @@ def trial_of(losses, number=0, params=None):
 
 
 @pytest.mark.parametrize(
-    ("dist", "values", "shares", "labels"),
+    ("drawn", "dist", "shares", "labels"),
     [
+        (RATE, RATE, [0.25] * 4, ["0.0001 to 0.001", "0.001 to 0.01", "0.01 to 0.1", "0.1 to 1"]),
         (
-            RATE,
-            [2e-4, 3e-3, 4e-3, 0.5],
-            [0.25, 0.5, 0, 0.25],
-            ["0.0001 to 0.001", "0.001 to 0.01", "0.01 to 0.1", "0.1 to 1"],
+            Interval(0.9, 0.999),
+            Interval(0.9, 0.999, ONE_MINUS_LOG),
+            [10 / 11, 1 / 11],
+            ["0.9 to 0.99", "0.99 to 0.999"],
         ),
-        (Interval(0.9, 0.999, ONE_MINUS_LOG), [0.95, 0.98, 0.995], [2 / 3, 1 / 3], ["0.9 to 0.99", "0.99 to 0.999"]),
-        (Interval(5e-3, 0.5, LOG), [6e-3, 0.2], [0.5, 0, 0.5], ["0.005 to 0.01", "0.01 to 0.1", "0.1 to 0.5"]),
+        (
+            Interval(5e-3, 0.5),
+            Interval(5e-3, 0.5, LOG),
+            [1 / 99, 18 / 99, 80 / 99],
+            ["0.005 to 0.01", "0.01 to 0.1", "0.1 to 0.5"],
+        ),
     ],
     ids=["log", "one_minus_log", "no whole decades"],
 )
-def test_shares_by_decade(dist, values, shares, labels):
-    found, named = by_decade(np.array(values), dist)
+def test_shares_by_decade(drawn, dist, shares, labels):
+    found, named = by_decade(drawn, dist)
     assert found.tolist() == pytest.approx(shares)
     assert named == labels
-
-
-def test_a_search_without_its_control_is_said():
-    of = config({"sweep.stages": {"coarse": {"epochs": 1}}})
-    with pytest.raises(InputError, match="it needs trials of stage random and of others"):
-        coarse_to_fine.figure(results(search("coarse", 0.5), of=of))
 
 
 def test_without_a_score_there_is_no_best_trial():
@@ -309,17 +249,3 @@ def test_results_by_a_key():
 def test_the_gap_at_a_training_loss(losses, expected):
     rows = [{"probe_loss": probe, "val_loss": validation} for probe, validation in losses]
     assert gap(epochs_of(rows), 0.1) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("gaps", "words"),
-    [
-        ([[0.3, 0.4], [0.2, 0.3]], "it falls (-0.100 to -0.100)"),
-        ([[0.2, 0.3], [0.3, 0.5]], "it rises (+0.100 to +0.200): the claim does not show on this data"),
-        ([[0.3, np.nan], [0.2, 0.3]], "it falls (-0.100 to -0.100)"),  # a trial of the second seed diverged
-        ([[0.3, np.nan], [np.nan, 0.3]], "of different seeds: the claim does not show on this data"),
-        ([[0.2, 0.3], [0.3, 0.2]], "in others (-0.100 to +0.100): the claim does not show on this data"),
-    ],
-)
-def test_a_trend_is_claimed_if_every_seed_has_it(gaps, words):
-    assert trend(np.array(gaps)).endswith(words)

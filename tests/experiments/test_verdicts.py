@@ -1,7 +1,9 @@
 """What findings claim, and what figures do with trials that diverged or a sweep that they can't draw."""
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
+import yaml
 
 from pipeline.errors import InputError
 from pipeline.experiments import (
@@ -9,6 +11,7 @@ from pipeline.experiments import (
     bn_batch_size,
     bn_depth,
     bn_learning_rate,
+    coarse_to_fine,
     covariate_shift,
     decay,
     momentum,
@@ -17,12 +20,14 @@ from pipeline.experiments import (
     scales,
     softmax_boundaries,
 )
-from pipeline.experiments.drawing import NOT_SHOWN, RATE
+from pipeline.experiments.drawing import RATE
+from pipeline.experiments.evidence import NOT_SHOWN
 from pipeline.experiments.table import Table
 from pipeline.search import scales as scales_of_ranges
 from pipeline.search.space import Choice, Interval
 from pipeline.study.finished import SEED
 from pipeline.training.diagnostics.diagnosis import PROBE
+from tests.conftest import ROOT
 from tests.experiments.made_up import (
     DEPTH,
     LOG,
@@ -33,9 +38,10 @@ from tests.experiments.made_up import (
     by_rate,
     epochs_of,
     finished,
+    judged,
     layered,
     results,
-    scattered,
+    searched,
     trial,
 )
 from tests.workers.jobs import config
@@ -53,7 +59,8 @@ def placed(without, with_norm):
 
 def shifted(without, with_norm):
     pairs = (("none", without), ("before_activation", with_norm))
-    return results([trial({PLACEMENT: name, SEED: 0}, 0.9, 2, layered(shift)) for name, shift in pairs])
+    rows = [(seed, name, shift) for seed in (0, 1) for name, shift in pairs]
+    return results([trial({PLACEMENT: name, SEED: seed}, 0.9, 2, layered(shift)) for seed, name, shift in rows])
 
 
 def timed(small, large):
@@ -69,13 +76,14 @@ def timed(small, large):
 
 def deep(without, with_norm):
     scores = {"none": {2: 0.9, 20: without}, "before_activation": {2: 0.9, 20: with_norm}}
-    return results([trial({PLACEMENT: p, DEPTH: d, RATE: 0.1}, s) for p, row in scores.items() for d, s in row.items()])
+    rows = [(p, depth, score) for p, row in scores.items() for depth, score in row.items()]
+    return results([trial({SEED: seed, PLACEMENT: p, DEPTH: d, RATE: 0.1}, s) for seed in (0, 1) for p, d, s in rows])
 
 
 @pytest.mark.parametrize(
     ("module", "found", "shows"),
     [
-        (bn_learning_rate, placed(rates(0.1, 0.9, 0.1), rates(0.9, 0.9, 0.9)), False),
+        (bn_learning_rate, placed(rates(0.1, 0.9, 0.1), rates(0.9, 0.9, 0.9)), True),
         (bn_learning_rate, placed(rates(0.1, None, 0.9), rates(0.9, 0.9, 0.9)), True),
         (bn_learning_rate, placed(rates(0.9, 0.9, 0.9), rates(0.9, None, 0.9)), False),
         (bn_depth, deep(0.2, 0.8), True),
@@ -95,8 +103,9 @@ def deep(without, with_norm):
     ],
 )
 def test_a_finding_says_whether_its_claim_shows(module, found, shows):
-    _, finding = module.figure(found)
-    assert finding.endswith(".")
+    of = yaml.safe_load((ROOT / f"conf/experiment/{module.__name__.rsplit('.', 1)[1]}.yaml").read_text())
+    _, finding = module.figure(judged(found, of["experiment"]["above"]))
+    assert finding.endswith(". No other seeds confirm it.")
     assert finding.count(NOT_SHOWN) == (not shows)
     assert "nan" not in finding
 
@@ -128,28 +137,10 @@ def test_a_diverged_trial_costs_its_cell(lost, said):
     assert bn_batch_size.PROBE == PROBE
 
 
-def test_random_search_tries_as_many_values_as_trials():
-    _, finding = random_vs_grid.figure(scattered(400))
-    assert "25 trials of a grid try 5 values of the learning rate, of random search 25." in finding
-
-
-def test_grids_are_put_down_everywhere():
-    places = random_vs_grid.grid_places(np.array([0.5, 0.0]))
-    assert places.shape == (25, 2)
-    np.testing.assert_allclose(np.unique(places[:, 0].round(9)), [0.1, 0.3, 0.5, 0.7, 0.9])
-    np.testing.assert_allclose(np.unique(places[:, 1].round(9)), [0, 0.2, 0.4, 0.6, 0.8])
-
-
-@pytest.mark.parametrize(
-    ("ours", "others", "text"),
-    [
-        ([[1, 1], [1, 1]], [[2, 2], [2, 2]], "better in 100% of pairs (100% to 100% by split)"),
-        ([[1, 1], [9, 9]], [[2, 2], [8, 8]], f"better in 50% of pairs (0% to 100% by split){NOT_SHOWN}"),
-        ([[1], [1], [1], [9]], [[2], [2], [2], [8]], f"better in 75% of pairs (0% to 100% by split){NOT_SHOWN}"),
-    ],
-)
-def test_searches_are_compared_within_their_split(ours, others, text):
-    assert random_vs_grid.wins(np.array(ours), np.array(others)) == text
+def cut(experiment):
+    """All trials of it but the last."""
+    found = searched(experiment, lambda params: [0.1])
+    return replace(found, trials=found.trials[:-1])
 
 
 RANGES = {RATE: LOG}
@@ -168,8 +159,8 @@ PLACED = [trial({PLACEMENT: p, SEED: 0, SIZE: s}, 0.9, 2, BARE) for p in ("none"
         (scales, results([ROW], {RATE: Interval(0.1, 0.1, scales_of_ranges.LOG)}), "has no scale"),
         (scales, results([ROW], {RATE: LOG, "optimizer.beta_1": LOG}), "It must be 1 range: pin the others."),
         (scales, results([trial({RATE: 0.1})], RANGES), "no trial has a validation loss"),
-        (random_vs_grid, results([ROW], {"optimizer.epsilon": LOG}), "optimizer.learning_rate has a list of values"),
-        (random_vs_grid, scattered(24), "24 trials of a seed: a search takes 25"),
+        (random_vs_grid, cut("random_vs_grid"), "327 trials of a seed: a grid and random search"),
+        (coarse_to_fine, cut("coarse_to_fine"), "179 trials of a seed: all searches of one take 180"),
         (decay, results([trial({"schedule": "constant", RATE: 0.1}, 0.9, 1)]), "train.epochs=1 must be at least 2"),
         (decay, results([trial({"schedule": "cosine", RATE: 0.1}, 0.9)]), "schedule=cosine lacks 'constant'"),
         (batch_size, results([trial({SIZE: 8}, 0.9, 2)]), "train.epochs=2 must be at least 5"),
