@@ -59,11 +59,13 @@ def effects(results: Results, of: Callable[[Results], float]) -> dict[int, float
     return {seed: of(trials) for seed, trials in results.by_seed().items()}
 
 
-def verdict(text: str, of_seeds: Mapping[int, float], results: Results, form: str = "{:.2f}") -> str:
+def verdict(
+    text: str, of_seeds: Mapping[int, float], results: Results, form: str = "{:.2f}", missing: str = NOT_SHOWN
+) -> str:
     """A finding's last sentences: `text`, where {} stands for the effect with its interval, whether the claim shows in
     it, and whether the seeds that confirm say the same.
 
-    It shows where the whole interval lies above `experiment.above`.
+    It shows where the whole interval lies above `experiment.above`; otherwise the sentence ends with `missing`.
     """
     experiment = results.config.experiment or Experiment()
     others = set(experiment.confirm_seeds)
@@ -72,7 +74,7 @@ def verdict(text: str, of_seeds: Mapping[int, float], results: Results, form: st
     shows = first.low > experiment.above
     rule = f" (95 %, {first.n} seeds; rule: above {form.format(experiment.above)})" if first.n > 1 else ""
     measured = text.format(first.text(form)) if first.n else "Nothing to compare"
-    found = f"{measured}{rule}{'' if shows else f': {NOT_SHOWN}'}."
+    found = f"{measured}{rule}{'' if shows else f': {missing}'}."
     if not second.n:
         return f"{found} No other seeds confirm it."
     same = "confirmed" if (second.low > experiment.above) == shows else "not confirmed"
