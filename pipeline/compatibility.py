@@ -77,7 +77,7 @@ def completed(config: Any) -> Mapping[str, Any]:
 
 def with_entries(header: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
     """A study's header of any version, as this one has it. Earlier ones had all heads and metrics in their configs, of
-    which those count that the same arm uses `now`, and did not say what a scale was."""
+    which those count that the same arm uses `now`, and did not say what a scale was, nor how large a generation."""
     arms = {}
     for name, arm in header.get("arms", {}).items():
         if "scales" not in arm and (used := now["arms"].get(name)):
@@ -87,7 +87,10 @@ def with_entries(header: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[s
                 maps[kind] = {key: entries[key] for key in used[kind] if key in entries}
             arm = {**arm, "config": config, **maps, "scales": used["scales"]}
         arms[name] = arm
-    return {**header, "arms": arms}
+    strategy = header.get("strategy", {})
+    if "generation" in now.get("strategy", {}):
+        strategy = {"generation": now["strategy"]["generation"], **strategy}
+    return {**header, "strategy": strategy, "arms": arms}
 
 
 def reduced(config: Mapping[str, Any]) -> Plain:

@@ -121,6 +121,7 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "sweep.population.fraction": Number(0, 0.5, open="low"),
     "sweep.population.step": Number(0, 1, open="low"),
     "sweep.population.resample": Number(0, 1),
+    "sweep.generation": Number(1, 100_000, integer=True, nullable=True),
     "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),
 }

@@ -152,6 +152,7 @@ class Sweep:
     halving: Halving | None = field(default_factory=Halving)
     population: Population | None = field(default_factory=Population)
     stages: dict[str, StageSettings] = field(default_factory=dict)
+    generation: int | None = None  # how many trials a sampler that learns asks for at once; None: its default
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,12 @@ def accepted_by(key: str, target: str) -> Accepted | None:
     if (definition := _definition(module, name)) is None:
         return None
     module, node = definition
+    while isinstance(node, ast.ClassDef) and not _last(node.body, "__init__"):  # its base's, of which there is one
+        base_class = node.bases[0] if len(node.bases) == 1 else None
+        definition = _definition(module, base_class.id) if isinstance(base_class, ast.Name) else None
+        if node.decorator_list or node.keywords or definition is None:
+            return None
+        module, node = definition
     if (arguments := _arguments(node)) is None:
         return None
     by_place = [*arguments.posonlyargs, *arguments.args][isinstance(node, ast.ClassDef) :]

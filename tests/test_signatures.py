@@ -28,6 +28,8 @@ class Own:
 class Registered(Own):
     def __init__(self, inputs, n_logits, width): ...
 class Inherits(Own): ...
+class Both(Own, Registered): ...
+class Unknown(keras.Model): ...
 if True:
     def plain_or_not(): ...
 def overwritten(inputs, n_logits): ...
@@ -57,6 +59,7 @@ def source(tmp_path_factory):
         ("models_for_tests.renamed", ["layers"], {"layers"}),
         ("models_for_tests.other", ["low"], {"low"}),
         ("models_for_tests.Own", ["depth"], set()),
+        ("models_for_tests.Inherits", ["depth"], set()),
         ("models_for_tests.Registered", ["width"], {"width"}),
         ("pipeline.models.softmax_regression.softmax_regression", [], set()),
     ],
@@ -67,7 +70,7 @@ def test_what_a_model_takes_stands_in_its_source(target, names, required):
 
 
 @pytest.mark.parametrize(
-    "name", ["decorated", "Inherits", "plain_or_not", "overwritten", "absent", "keras", "anything.more"]
+    "name", ["decorated", "Both", "Unknown", "plain_or_not", "overwritten", "absent", "keras", "anything.more"]
 )
 def test_what_the_source_does_not_say_is_left_to_the_call(name):
     assert accepted_by("model", f"models_for_tests.{name}") is None

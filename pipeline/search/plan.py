@@ -1,7 +1,7 @@
 """From a command line to the plan of a sweep: arms, spaces, stages."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -64,6 +64,7 @@ class Stage:
     refine: bool  # searches the region that the stage before left; otherwise the whole space anew
     tiers: int | None = None  # keys up to this tier are searched; None: all
     given: tuple[tuple[Params, ...], ...] = ()  # what each arm tries, where no sampler chooses
+    generation: int | None = None  # how many trials are asked for before any is told of; None: all
 
 
 @dataclass(frozen=True)
@@ -190,15 +191,11 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     staged = next((name for name, stage in sweep.stages.items() if stage.epochs is not None), None)
     if staged and "train.epochs" in keys.union(*(arm.space for arm in arms)):
         raise InputError(f"train.epochs does not apply: stage {staged} sets its own, sweep.stages.{staged}.epochs.")
-    empty = [arm.describe() for arm in arms if not arm.space]
-    if 0 < len(empty) < len(arms) and sweep.sampler.target == RANDOM.target:
-        listed = listed_arms(empty)
-        notes.append(f"nothing is searched with {listed}: each is tried once a stage, the other arms get the rest")
     if evolves(sweep):
         notes += population_notes(arms[0].config, kept_out)
     settings, left_out = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
     stages = stages_of(arms, [arm.space for arm in arms], sweep, settings)
-    return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out))
+    return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out, *_of_sampler(arms, sweep)))
 
 
 def listed_arms(arms: Sequence[str]) -> str:
@@ -234,13 +231,29 @@ def stages_of(
         if len(settings) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
         with blamed(sweep.sampler):
-            stages.append(Stage(name, sampler.total(), stage.epochs, stage.refine, stage.tiers))
+            total, size = sampler.total(), sampler.generation
+        stages.append(Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size))
     return stages
+
+
+def _of_sampler(arms: Sequence[Arm], sweep: Sweep) -> Iterator[str]:
+    """What the user is told of how trials are chosen. Raises InputError for a generation where there is none."""
+    sampler = make_sampler(sweep.sampler, search_of(arms, [arm.space for arm in arms], 0, sweep.n_trials))
+    if sweep.generation and sampler.generation is None:
+        raise InputError(
+            f"sweep.generation={sweep.generation} is for samplers that learn, such as sweep=tpe: "
+            f"{sweep.sampler.target} knows all its trials from the start."
+        )
+    yield from sampler.notes()
+    empty = [arm.describe() for arm in arms if not arm.space]
+    if 0 < len(empty) < len(arms) and not sampler.repeats:
+        yield f"nothing is searched with {listed_arms(empty)}: each is tried once a stage, the other arms get the rest"
 
 
 def search_of(arms: Sequence[Arm], spaces: Sequence[Space], stage: int, n_trials: int | None) -> Search:
     """What the sampler of a stage, by its place, is to search: arms in the spaces that they have there."""
-    return Search(tuple(spaces), tuple(arm.config.seed for arm in arms), stage, n_trials)
+    seeds, generation = tuple(arm.config.seed for arm in arms), arms[0].config.sweep.generation
+    return Search(tuple(spaces), seeds, stage, n_trials, generation)
 
 
 def sizes(stages: Mapping[str, int | None], n_trials: int | None) -> dict[str, int | None]:

@@ -56,7 +56,8 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     for stage in plan.stages:
         anew = "" if stage.refine else ", anew in the whole space"
         anew = f", of {tiers_text(stage.tiers)}{anew}" if stage.tiers else anew
-        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}")
+        asked = f", asked {stage.generation} at a time" if stage.generation else ""
+        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}{asked}")
         if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     if (population := config.sweep.population) and plan.evolves:

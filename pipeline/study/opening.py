@@ -152,6 +152,8 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
         strategy["halving"] = sweep["halving"]
     if plan.evolves:  # whole from the beginning: its number of trials can't grow
         strategy["population"] = {**sweep["population"], "n_trials": last.n_trials}
+    for size in {stage.generation for stage in plan.stages if stage.generation}:
+        strategy["generation"] = size  # what a sampler is told before it asks for more
     return {
         "data": fingerprint,
         "strategy": strategy,

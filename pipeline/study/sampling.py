@@ -3,16 +3,17 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.jsonl import finite
 from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
+from pipeline.schema import leaves
 from pipeline.search.given import Given
 from pipeline.search.plan import Plan, search_of
-from pipeline.search.samplers.sampler import Outcome, Point, blamed, make_sampler
+from pipeline.search.samplers.sampler import Outcome, Point, Sampler, blamed, make_sampler
 from pipeline.search.space import Params, Space, coordinates_of, params_at
 from pipeline.search.tiers import kept_fixed
 from pipeline.study.ledger import Ledger
@@ -39,16 +40,19 @@ class Sampling:
     """One stage, in the spaces in which its arms are searched there."""
 
     def __init__(self, plan: Plan, index: int, spaces: Sequence[Space]) -> None:
-        self._plan, self._stage, self._spaces = plan, plan.stages[index], spaces
+        self._plan, self._index, self._stage, self._spaces = plan, index, plan.stages[index], spaces
         self._fixed: list[Params] = [
             kept_fixed(arm.space, space, arm.composed.record) if len(space) < len(arm.space) else {}
             for arm, space in zip(plan.arms, spaces, strict=True)
         ]
-        with blamed(plan.sampler):
-            search = search_of(plan.arms, spaces, index, self._stage.n_trials)
-            given = self._stage.given
-            self._sampler = Given(search, given) if given else make_sampler(plan.sampler, search)
+        self._sampler = self._made(())
         self.to_come = self._stage.n_trials  # trials that are asked after the generation at hand
+
+    def _made(self, history: Iterable[Outcome]) -> Sampler:
+        search = search_of(self._plan.arms, self._spaces, self._index, self._stage.n_trials)
+        search, given = replace(search, history=tuple(history)), self._stage.given
+        with blamed(self._plan.sampler):
+            return Given(search, given) if given else make_sampler(self._plan.sampler, search)
 
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
@@ -68,6 +72,8 @@ class Sampling:
         sweep it is asked and told all again, and so comes to know what it knew: the trials that the ledger has stand
         for the points that it gives again. epochs_of: a trial's events, one an epoch.
         """
+        if self._index and self._sampler.generation is not None:
+            self._sampler = self._made(self._history(ledger, objective, epochs_of))
         begun = ledger.of_stage(self._stage.name)
         total = max(self._stage.n_trials, len(begun))  # asking for less loses nothing that was begun
         start, exhausted = 0, False
@@ -113,6 +119,20 @@ class Sampling:
             problem = f"a point without {missing[0]}"
         if problem:
             raise InputError(f"sweep.sampler: {self._plan.sampler.target}: ask() gives {problem}.")
+
+    def _history(
+        self, ledger: Ledger, objective: Objective, epochs_of: Callable[[Trial], Sequence[EpochEnded]]
+    ) -> Iterator[Outcome]:
+        """What earlier stages have tried in this one's spaces: where they did not search a key, at its fixed value."""
+        epochs = {stage.name: self._plan.epochs(stage) for stage in self._plan.stages[: self._index + 1]}
+        fixed = [dict(leaves(arm.composed.record)) for arm in self._plan.arms]
+        for trial in ledger.sampled:
+            values, space = {**fixed[trial.arm], **trial.params}, self._spaces[trial.arm]
+            earlier = trial.stage in epochs and trial.stage != self._stage.name and trial.status
+            if earlier and all(dist.contains(values[key]) for key, dist in space.items()):
+                outcome = self._outcome(replace(trial, params=values), objective, epochs_of(trial))
+                shorter = epochs[trial.stage] < epochs[self._stage.name] and outcome.status == "completed"
+                yield replace(outcome, status="pruned") if shorter else outcome
 
     def _outcome(self, trial: Trial, objective: Objective, epochs: Sequence[EpochEnded]) -> Outcome:
         score = objective.score(trial.metrics)[0] if trial.status in SCORED else -math.inf

@@ -56,6 +56,7 @@ class Climber(Sampler):
         TOLD.append(tuple(outcomes))
         self.best = max([o for o in (self.best, *outcomes) if o and o.score is not None], key=lambda o: o.score)
 """
+CONFIG = SimpleNamespace(seed=0, sweep=SimpleNamespace(generation=None))
 RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
@@ -78,7 +79,7 @@ def node(**arguments):
 def plan_of(sampler, n_trials, arms=2, space=SPACE, second=None):
     crossed = [{"optimizer": name} for name in ("adam", "sgd", "lion")[:arms]]
     spaces = [space, space if second is None else second, space]
-    made = [Arm(values, SimpleNamespace(config=SimpleNamespace(seed=0)), own) for values, own in zip(crossed, spaces)]
+    made = [Arm(values, SimpleNamespace(config=CONFIG), own) for values, own in zip(crossed, spaces)]
     return Plan(made, [Stage("first", n_trials, None, True)], [], sampler)
 
 

@@ -10,6 +10,8 @@ from pipeline.schema import Target
 from pipeline.search.space import Space
 from pipeline.targets import call, problem
 
+OF_OPTUNA = "pipeline.search.samplers.optuna.Named"  # what asks a sampler of Optuna's, by its name
+
 
 @dataclass(frozen=True)
 class Search:
@@ -19,6 +21,10 @@ class Search:
     seeds: tuple[int, ...]  # of each arm; arms of one seed are tried on the same points, to compare in pairs
     stage: int  # its place among the sweep's; the same seed draws other points in another stage
     n_trials: int | None  # over all arms; None: as many as the sampler has
+    generation: int | None = None  # how many trials a sampler that learns is to ask for at once; None: its own default
+    # What earlier stages have tried in these spaces, in their order. Trials of a stage with fewer epochs than this one
+    # count as pruned after theirs.
+    history: "tuple[Outcome, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Sampler(ABC):
     resumed it is built, asked and told again, from the first generation on, and must give the same points.
     """
 
+    repeats = True  # whether an arm may be given the same values twice
     staged = True  # whether a sweep may have it in several stages, each in the region that the one before left
 
     def __init__(self, search: Search) -> None:
@@ -66,6 +73,10 @@ class Sampler(ABC):
                 "sweep.n_trials=24."
             )
         return self.search.n_trials
+
+    def notes(self) -> Sequence[str]:
+        """What the user is told of the search before it begins, a line each."""
+        return ()
 
     @abstractmethod
     def ask(self, n: int) -> Sequence[Point]:
@@ -94,8 +105,13 @@ def blamed(sampler: Target) -> Iterator[None]:
 
 
 def make_sampler(target: Target, search: Search) -> Sampler:
-    """The sampler that sweep.sampler names. Raises InputError if it names something else."""
-    sampler = call("sampler", target, search)
+    """The sampler that sweep.sampler names, which may be one of Optuna's. Raises InputError if it names something
+    else."""
+    if target.target.startswith("optuna."):
+        named = Target(OF_OPTUNA, {"target": target.target, "arguments": target.arguments})
+        sampler = call("sampler", named, search)
+    else:
+        sampler = call("sampler", target, search)
     if not isinstance(sampler, Sampler):
         raise InputError(f"sweep.sampler: {target.target} is no Sampler of pipeline.search.samplers.sampler.")
     return sampler
