@@ -2,7 +2,8 @@
 
 const root = document.documentElement;
 const isDark = () => root.dataset.theme === 'dark';
-const css = name => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+let known = {}; // colors of the style sheet in this theme, which charts ask for thousands of times
+const css = name => known[name] ||= getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 
 // Viridis, from worst to best: what is best stands out most from the page.
 const VIRIDIS = ['#440154', '#482878', '#3e4a89', '#31688e', '#26828e', '#1f9e89', '#35b779', '#6ece58', '#b5de2b', '#fde725'];

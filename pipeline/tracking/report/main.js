@@ -10,6 +10,7 @@ const several = SWEEPS.length > 1;
 function setTheme(choice) {
   const dark = choice === 'dark' || (choice === 'auto' && matchMedia('(prefers-color-scheme: dark)').matches);
   root.dataset.theme = dark ? 'dark' : 'light';
+  known = {};
   THEMED.forEach(show => show());
   PLOTS.forEach(p => p.schedule());
 }
@@ -36,6 +37,7 @@ function header() {
 function build(sweep) {
   selection.listeners.length = selection.brushListeners.length = PLOTS.length = 0;
   selection.ranges.clear();
+  SWEEPS.forEach(s => s.trials.forEach(trial => { trial.out = false; }));
   selection.hover = selection.pinned = null;
   THEMED = [];
   const parts = [];

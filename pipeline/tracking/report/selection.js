@@ -47,13 +47,16 @@ function brushed() {
   waitingBrush = true;
   requestAnimationFrame(() => {
     waitingBrush = false;
+    SWEEPS.forEach(sweep => sweep.trials.forEach(trial => { trial.out = !fits(trial); }));
     selection.brushListeners.forEach(listener => listener());
   });
 }
 const isBrushed = () => selection.ranges.size > 0;
 
+const inside = trial => !trial.out;
+
 // Whether a trial is in every brushed range.
-function inside(trial) {
+function fits(trial) {
   for (const [a, [low, high]] of selection.ranges) {
     const u = placeOf(trial, a);
     if (!(u >= low && u <= high)) return false;
