@@ -118,6 +118,7 @@ def test_a_sweep_begun_earlier_resumes_and_a_changed_one_does_not(tmp_path, line
         ([], ["sweep=grid"], f"strategy.sampler._target_: was {RANDOM}, is {GRID}"),
         (["sweep=grid"], [], f"strategy.sampler._target_: was {GRID}, is {RANDOM}"),
         (["sweep=grid"], ["sweep=grid", "sweep.points=9"], "strategy.sampler.points: was 5, is 9"),
+        (["sweep=tpe"], ["sweep=tpe", "sweep.generation=8"], "strategy.generation: was 16, is 8"),
     ],
 )
 def test_a_changed_sampler_is_refused_with_the_difference(tmp_path, begun_with, resumed_with, difference):
@@ -125,6 +126,13 @@ def test_a_changed_sampler_is_refused_with_the_difference(tmp_path, begun_with, 
     with pytest.raises(InputError) as raised:
         start(plan_of(tmp_path, *resumed_with))
     assert difference in str(raised.value)
+
+
+def test_a_sweep_that_says_nothing_of_generations_had_those_of_its_own_sampler(tmp_path):
+    now = header(plan_of(tmp_path, "sweep=tpe"), "data")
+    before = {**now, "strategy": {key: value for key, value in now["strategy"].items() if key != "generation"}}
+    assert compatibility.with_entries(before, now) == now
+    assert "generation" not in header(plan_of(tmp_path), "data")["strategy"]
 
 
 OWN = """

@@ -56,7 +56,10 @@ class Climber(Sampler):
         TOLD.append(tuple(outcomes))
         self.best = max([o for o in (self.best, *outcomes) if o and o.score is not None], key=lambda o: o.score)
 """
-CONFIG = SimpleNamespace(seed=0, sweep=SimpleNamespace(generation=None))
+CONFIG = SimpleNamespace(seed=0, sweep=SimpleNamespace(generation=4))
+TPE = Target("pipeline.search.samplers.tpe.Tpe")
+CMA_ES = Target("pipeline.search.samplers.cma_es.CmaEs")
+OPTUNA_TPE = Target("optuna.samplers.TPESampler", {"n_startup_trials": 3})
 RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
@@ -146,14 +149,18 @@ def test_what_is_told(climber, tmp_path):
     assert all(o.score is not None for o in outcomes if o.status in ("completed", "pruned"))
 
 
-@pytest.mark.parametrize("sampler", [node(), node(size=4, room=7), RANDOM], ids=["learns", "runs out", "random"])
-def test_a_sweep_killed_after_any_end_asks_the_same_trials(climber, tmp_path, sampler):
-    plan = plan_of(sampler, 11)
+@pytest.mark.parametrize(
+    ("sampler", "n_trials"),
+    [(node(), 11), (node(size=4, room=7), 11), (RANDOM, 11), (TPE, 26), (CMA_ES, 26), (OPTUNA_TPE, 18)],
+    ids=["learns", "runs out", "random", "tpe", "cma_es", "optuna"],
+)
+def test_a_sweep_killed_after_any_end_asks_the_same_trials(climber, tmp_path, sampler, n_trials):
+    plan = plan_of(sampler, n_trials)
     (tmp_path / "whole").mkdir()
     whole = run(plan, tmp_path / "whole")
     records = (tmp_path / "whole/ledger").read_bytes()
     told = list(climber.TOLD)
-    for ends in range(11):
+    for ends in range(n_trials):
         folder = tmp_path / str(ends)
         folder.mkdir()
         run(plan, folder, stop_after=ends)
@@ -175,7 +182,7 @@ def test_a_ledger_torn_at_any_record_goes_on_to_the_same_trials(climber, tmp_pat
         assert run(plan, folder) == whole
 
 
-@pytest.mark.parametrize("sampler", [node(), node(size=5), RANDOM], ids=["threes", "fives", "random"])
+@pytest.mark.parametrize("sampler", [node(), node(size=5), RANDOM, TPE], ids=["threes", "fives", "random", "tpe"])
 @pytest.mark.parametrize(("first", "then"), [(2, 9), (3, 9), (7, 11), (9, 4)])
 def test_a_total_may_grow_and_one_that_shrinks_loses_nothing(climber, tmp_path, sampler, first, then):
     (tmp_path / "at_once").mkdir()
@@ -232,6 +239,63 @@ def test_the_first_generation_is_known_before_anything_is_asked(climber, tmp_pat
         (tmp_path / str(size)).mkdir()
         asked = run(plan, tmp_path / str(size))[0]
         assert [(trial.number, trial.arm, trial.params) for trial in first] == asked
+
+
+HISTORIAN = """
+from pipeline.search.samplers.random import Random
+
+HISTORIES = []
+
+
+class Historian(Random):
+    generation = 2
+
+    def __init__(self, search):
+        super().__init__(search)
+        HISTORIES.append(search.history)
+"""
+
+
+def test_a_later_stage_is_told_of_earlier_trials_that_lie_in_its_space(tmp_path, monkeypatch):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/historian.py").write_text(HISTORIAN)
+    monkeypatch.syspath_prepend(tmp_path / "package")
+    import historian
+
+    record = {"model": {"depth": 3}}
+    arm = Arm({}, SimpleNamespace(config=CONFIG, record=record), SPACE)
+    stages = [Stage("short", 9, 5, True), Stage("long", 9, 20, True), Stage("last", 9, 20, False)]
+    plan = Plan([arm], stages, [], Target("historian.Historian"))
+    region = {RATE: Interval(1e-3, 1, LOG), DEPTH: Interval(2, 4, integer=True)}
+    params = [
+        ("short", {RATE: 0.01, KIND: "a", DEPTH: 2}, "completed"),
+        ("short", {RATE: 1e-4, KIND: "a", DEPTH: 2}, "completed"),  # outside
+        ("short", {RATE: 0.1, KIND: "a", DEPTH: 7}, "completed"),  # outside
+        ("short", {RATE: 0.1, KIND: "a"}, "failed"),  # of a stage in which the depth was what the config has
+        ("long", {RATE: 0.2, KIND: "b", DEPTH: 4}, "completed"),
+        ("long", {RATE: 0.3, KIND: "b", DEPTH: 4}, None),  # not ended
+        ("last", {RATE: 0.4, KIND: "b", DEPTH: 4}, "completed"),  # its own
+    ]
+    ledger = opened(tmp_path)
+    trials = [Trial(number, stage, 0, values) for number, (stage, values, _) in enumerate(params)]
+    ledger.ask(trials)
+    ledger.ask([Trial(7, "long", 0, {**params[4][1], "seed": 1}, replicate_of=4)])
+    for trial, (_, _, status) in zip(trials, params):
+        metrics = {"val_loss": 0.5, "val_accuracy": 0.5} if status == "completed" else {}
+        if status:
+            ledger.on(trial, Ended(0.0, status, None, 1, 1, metrics))
+    told = {}
+    for index, spaces in ((0, [SPACE]), (1, [region]), (2, [region])):
+        next(Sampling(plan, index, spaces).generations(ledger, Objective("val_loss", "minimize"), epochs_of))
+        told[index] = [
+            (o.status, o.score, round(o.coordinates[RATE], 3), o.coordinates[DEPTH]) for o in historian.HISTORIES[-1]
+        ]
+    ledger.close()
+    assert told == {
+        0: [],
+        1: [("pruned", -0.5, -2.0, 2), ("failed", None, -1.0, 3)],  # of fewer epochs than those of this stage
+        2: [("pruned", -0.5, -2.0, 2), ("failed", None, -1.0, 3), ("completed", -0.5, -0.699, 4)],
+    }
 
 
 FAULTY = """
