@@ -8,6 +8,7 @@ has a hash of the task's words, so that another task is another file.
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache as cache_results
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,8 @@ class Curves:
         return np.array([isinstance(dist, Choice) for dist in self.space.values()])
 
 
-def curves(task: str, folder: Path, tell: Callable[[str], None]) -> Curves:
-    """The table of a task, built in `folder` where the cache lacks it."""
+def curves_file(task: str, folder: Path, tell: Callable[[str], None]) -> Path:
+    """The file of a task's table, which is trained in `folder` where the cache lacks it."""
     file = FOLDER / f"{task}-{hashlib.sha256(f'{TASKS[task]} {HOW}'.encode()).hexdigest()[:8]}.npz"
     if not file.exists():
         tell(f"{task}: no table in {FOLDER} yet: training {TRIALS} trials of {EPOCHS} epochs…")
@@ -77,6 +78,12 @@ def curves(task: str, folder: Path, tell: Callable[[str], None]) -> Curves:
         done = run(task, caviar_command(output, f"{EPOCHS}", "-m", *words), output)
         _write(output / "sweeps/table", file)
         tell(f"{task}: trained in {done.seconds:.0f} s, {file.stat().st_size / 1e3:.0f} KB")
+    return file
+
+
+@cache_results
+def curves(file: Path) -> Curves:
+    """What a file has."""
     with np.load(file) as arrays:
         ranges = dict(zip(arrays["keys"].tolist(), arrays["ranges"].tolist(), strict=True))
         return Curves(_space(ranges), arrays["coordinates"], arrays["losses"])

@@ -49,7 +49,7 @@ class Replay:
         self._free = np.ones(self._n, bool)
         search = Search((table.space,), (seed,), 0, self._n)
         self._sampler = make_sampler(Target(f"pipeline.search.samplers.{way.sampler}"), search)
-        self._past: list[Replayed] = []
+        self.trained: list[Replayed] = []
         self.spent = 0
 
     def epochs_to(self, goal: float) -> float:
@@ -60,19 +60,19 @@ class Replay:
             if not points:
                 break
             asked = np.array([[point.coordinates[key] for key in self._table.space] for point in points])
-            number = len(self._past)
+            number = len(self.trained)
             generation = [Replayed(Trial(number + i, "s", 0, {}), self._take(at)) for i, at in enumerate(asked)]
-            first = len(self._past)
-            self._past += generation
+            first = len(self.trained)
+            self.trained += generation
             for begin, end in self._segments():
-                for place in range(first, len(self._past)):
+                for place in range(first, len(self.trained)):
                     reached = self._train(place, begin, end, goal)
                     if reached is not None:
                         return reached
                 if end < self._epochs:
                     self._compare(end)
             if self._sampler.generation:
-                self._sampler.tell([self._outcome(trained) for trained in self._past[first:]])
+                self._sampler.tell([self._outcome(trained) for trained in self.trained[first:]])
         return np.inf
 
     def _segments(self) -> Sequence[tuple[int, int]]:
@@ -90,7 +90,7 @@ class Replay:
 
     def _train(self, place: int, begin: int, end: int, goal: float) -> float | None:
         """Trains a trial on to `end`; returns the epochs spent until it reached the goal, or None."""
-        trial, row = self._past[place].trial, self._past[place].row
+        trial, row = self.trained[place].trial, self.trained[place].row
         if trial.status is not None:
             return None
         stop = min(end, int(self._lengths[row]))
@@ -100,17 +100,17 @@ class Replay:
         self.spent += stop - begin
         diverged = not np.isfinite(self._table.losses[row, stop - 1])
         status = "diverged" if diverged else "completed" if stop == self._epochs else None
-        self._past[place] = replace(self._past[place], trial=replace(trial, status=status, reached=stop))
+        self.trained[place] = replace(self.trained[place], trial=replace(trial, status=status, reached=stop))
         return None
 
     def _compare(self, rung: int) -> None:
         """Stops those that do not go on past a rung, compared by what all had there."""
         halving = self._way.halving
         assert halving is not None
-        there = [replace(t.trial, metrics={"val_loss": self._lowest[t.row, rung - 1]}) for t in self._past]
+        there = [replace(t.trial, metrics={"val_loss": self._lowest[t.row, rung - 1]}) for t in self.trained]
         for trial, _ in pruned(there, rung, halving.factor, LOSS):
-            stopped = replace(self._past[trial.number].trial, status="pruned")
-            self._past[trial.number] = replace(self._past[trial.number], trial=stopped)
+            stopped = replace(self.trained[trial.number].trial, status="pruned")
+            self.trained[trial.number] = replace(self.trained[trial.number], trial=stopped)
 
     def _outcome(self, trained: Replayed) -> Outcome:
         trial, row = trained.trial, trained.row
