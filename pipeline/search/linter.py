@@ -10,11 +10,11 @@ from typing import Any
 from pipeline import limits
 from pipeline.overrides import to_text
 from pipeline.records import SCORED, Trial
-from pipeline.search.plan import Arm, Plan, Stage
+from pipeline.search.plan import Plan, Stage
 from pipeline.search.refine import AT_EDGE, PAST, survivors
 from pipeline.search.samplers.grid import GRID_POINTS, Grid
 from pipeline.search.scales import LINEAR, LOG, ONE_MINUS_LOG, significant
-from pipeline.search.space import Choice, Distribution, Interval
+from pipeline.search.space import Choice, Distribution, Interval, Space
 
 GRID = f"{Grid.__module__}.{Grid.__name__}"
 DECADE = 10
@@ -112,12 +112,12 @@ def _too_few(plan: Plan, stage: Stage) -> str | None:
     )
 
 
-def at_edge(arms: Sequence[Arm], best: Trial, ranked: Iterable[Trial]) -> list[str]:
+def at_edge(spaces: Sequence[Space], best: Trial, ranked: Iterable[Trial]) -> list[str]:
     """Lines about the best trial, where it sits at an end of a range and most of the good ones of its arm are near;
-    with the range to try, within what is allowed. ranked: all that ended, best first."""
+    with the range to try, within what is allowed. spaces: of each arm; ranked: all that ended, best first."""
     own = (t for t in ranked if t.arm == best.arm and t.status in SCORED and t.number != best.number)
     ranked, lines = [best, *own], []
-    for key, dist in arms[best.arm].space.items():
+    for key, dist in spaces[best.arm].items():
         good = [t.params[key] for t in survivors(ranked, GOOD) if dist.contains(t.params.get(key))]
         if len(good) < 2 or good[0] != best.params.get(key):
             continue

@@ -108,7 +108,7 @@ def conclude_sweep(
         guess = cautions.of_guessing(facts, metric)
         print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{guess}")
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
-        edges = at_edge(study.plan.arms, winner, ended)
+        edges = at_edge(study.plan.spaces, winner, ended)
         for line in (*cautions.cautions(ended, metric, facts, epochs), *edges):
             print_line(line, "yellow")
         for line in outcome_of_start(study):

@@ -172,9 +172,8 @@ def test_the_spaces_of_experiments_are_silent(name):
 
 def best_of(dist, values, key=RATE):
     """What is said once trials of these values have ended, best first."""
-    arms = [Arm({}, None, {key: dist})]
     ranked = [Trial(n, "random", 0, {key: value}, status="completed") for n, value in enumerate(values)]
-    return at_edge(arms, ranked[0], ranked)
+    return at_edge([{key: dist}], ranked[0], ranked)
 
 
 MIDDLE = [0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009]
@@ -207,9 +206,8 @@ def test_the_best_at_an_edge_gets_the_range_to_try(key, dist, values, end, fix):
 
 
 def test_the_trials_of_other_arms_do_not_count():
-    dist = {RATE: Interval(1e-4, 0.1, LOG)}
-    arms = [Arm({"optimizer": "sgd"}, None, dist), Arm({"optimizer": "adam"}, None, dist)]
+    spaces = [{RATE: Interval(1e-4, 0.1, LOG)}] * 2
     trials = [Trial(n, "random", n % 2, {RATE: 0.09 if n % 2 else 0.001}, status="completed") for n in range(12)]
-    (line,) = at_edge(arms, trials[1], trials)
+    (line,) = at_edge(spaces, trials[1], trials)
     assert line.startswith("space: the best optimizer.learning_rate, 0.09, is at the upper end")
-    assert at_edge(arms, trials[0], trials) == []
+    assert at_edge(spaces, trials[0], trials) == []

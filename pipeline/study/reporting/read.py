@@ -64,9 +64,11 @@ def read_sweep(folder: Path) -> SweepReport:
     names = _metrics(histories.values(), objective.metric)
     spaces = dict(_spaces_of_stages(header, told, tiers))
     best = next((trial for trial in order if trial.status == "completed"), None)
-    arms = header.names()
+    arms, winner = header.names(), None
     mattered, disagreements = how_much_mattered(folder)
     facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
+    if best:
+        winner = describe_winner(folder, best, order, objective, facts, histories, told.tested, header.spaces)
     return SweepReport(
         name=folder.resolve().name,
         folder=str(folder),
@@ -84,7 +86,7 @@ def read_sweep(folder: Path) -> SweepReport:
         stages=[_stage(name, spaces[name], header, axes, told.decisions.get(name)) for name in header.stages],
         pairs=arms_in_pairs(told.sampled, spaces, objective.metric, best.arm) if best else [],
         progress=list(_progress([histories[trial.number] for trial in trials], objective, clock)),
-        winner=describe_winner(folder, best, order, objective, facts, histories, told.tested) if best else None,
+        winner=winner,
         data={**_data(told.data, header, arms), **_start(told.start)},
         fixed=header.fixed([axis.key for axis in axes]),
         versions=told.versions,

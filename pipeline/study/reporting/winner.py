@@ -10,6 +10,8 @@ import yaml
 
 from pipeline.objective import Objective
 from pipeline.records import DataFacts, TestResult, Trial
+from pipeline.search.linter import at_edge
+from pipeline.search.space import Space
 from pipeline.secret import masked, note_names
 from pipeline.study import folders
 from pipeline.study.cautions import cautions
@@ -26,9 +28,12 @@ def describe_winner(
     data: DataFacts,
     histories: Mapping[int, History],
     tested: Mapping[int, TestResult],
+    spaces: Sequence[Space],
 ) -> Winner:
+    """order: all that ended, best first; data: the winner's; spaces: of each arm."""
     epochs = len(histories[winner.number].epochs)
-    lines = [" ".join(line.split()) for line in cautions(order, objective.metric, data, epochs)]
+    doubts = [*cautions(order, objective.metric, data, epochs), *at_edge(spaces, winner, order)]
+    lines = [" ".join(line.split()) for line in doubts]
     again, nearly = _commands(folder, winner.number)
     return Winner(winner.number, masked(again), masked(nearly), lines, tested.get(winner.number))
 
