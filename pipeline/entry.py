@@ -51,6 +51,8 @@ def guarded(main: Callable[[], Any]) -> None:
     try:
         _check_words(sys.argv[1:])
         adopt(sys.argv[1:])
+        if _begins_sweep(sys.argv[1:]):  # what follows imports, and composes an arm after the other
+            print("composing the sweep", flush=True)
         main()
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -74,6 +76,12 @@ def _refuse(error: Exception) -> NoReturn:
         raise error
     print_error(message)  # it may quote a file from elsewhere
     sys.exit(1 if lacked(error) else 2)
+
+
+def _begins_sweep(words: Sequence[str]) -> bool:
+    """Whether they ask for a sweep, and for nothing that prints something else instead."""
+    options = {word for word in words if word.startswith("-")}
+    return bool(options) and options <= {"-m", "--multirun"}
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
 from pipeline.study.start import run
-from pipeline.tracking.display import print_line
 
 
 class CaviarSweeper(Sweeper):
@@ -43,8 +42,6 @@ class CaviarSweeper(Sweeper):
 
     def _compose(self, overrides: list[str]) -> Composed:
         if (key := tuple(overrides)) not in self.composed:
-            if len(self.composed) == 1:  # there are arms, perhaps many: a line says at once what the sweep is at
-                print_line("composing the arms of the sweep")
             self.composed[key] = self._load(overrides)
         return self.composed[key]
 
