@@ -266,3 +266,16 @@ def test_a_sweep_file_of_an_earlier_version_is_told_what_to_write(tmp_path):
     result = here("-m", f"--config-dir={tmp_path}", "sweep=mine", "executor=inline", cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("sweep.strategy is not in the config.\nA file of conf/sweep says how")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("-m sweep.n_trials=0", True),
+        ("sweep.n_trials=0 --multirun", True),
+        ("sweep.n_trials=0", False),
+        ("-m --cfg job", False),  # which a program may read
+    ],
+)
+def test_a_sweep_says_at_once_that_it_is_composed(line, said, tmp_path):
+    assert here(*line.split(), cwd=tmp_path).stdout.startswith("composing the sweep\n") == said

@@ -42,6 +42,7 @@ class Scale:
     even: Axis | None = None  # on which draws lie evenly, not logarithmic, as MLflow has no other; None: the coordinate
     figure: Axis | None = None  # how figures show it, in terms that readers know; None: as `even`
     rounded: Callable[[float], float] = significant  # to the digits that matter of a drawn value
+    advice: str = ""  # a sentence for whoever gives an end without a coordinate
     name: str = ""  # in tag(name, interval(low, high)): its name in `scales`
 
     @property
@@ -61,6 +62,7 @@ LOG = Scale(
     lambda v: 0 < v < math.inf,
     even=Axis("log10 {}", math.log10),
     figure=Axis("{}", float, "log"),
+    advice="Begin at a small number, such as 0.0001.",
     name="log",
 )
 # 1 - v = 10^-c: momentum and beta average over about 1 / (1 - v) steps, and that is what should vary evenly.
@@ -72,6 +74,7 @@ ONE_MINUS_LOG = Scale(
     even=Axis("log10 1-{}", lambda v: math.log10(1 - v)),
     figure=Axis("window 1 / (1 - {}) (steps)", window, "log"),
     rounded=lambda v: round(1 - significant(1 - v), 15),  # to digits of the distance from 1, which is what is drawn
+    advice="End before 1, such as at 0.999.",
     name="one_minus_log",
 )
 

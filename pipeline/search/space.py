@@ -38,7 +38,8 @@ class Interval:
     def __post_init__(self) -> None:
         for name, bound in (("low", self.low), ("high", self.high)):
             if not self.scale.contains(bound):
-                raise InputError(f"{self}: {name}={bound} must be {self.scale.domain} on the scale {self.scale.name}.")
+                what = f"{name}={bound} must be {self.scale.domain} on the scale {self.scale.name}."
+                raise InputError(f"{self}: {what} {self.scale.advice}".rstrip())
             if self.integer and bound != int(bound):
                 raise InputError(f"{self}: {name}={bound} must be a whole number.")
         if self.low > self.high:

@@ -241,10 +241,10 @@ def test_text(dist, text):
     [
         ((1, 0), "low=1 is above high=0"),
         ((1, 0.5, LOG), "low=1 is above high=0.5"),
-        ((0, 1, LOG), "low=0 must be above 0 on the scale log"),
+        ((0, 1, LOG), "low=0 must be above 0 on the scale log. Begin at a small number, such as 0.0001."),
         ((-1, 1, LOG), "low=-1 must be above 0 on the scale log"),
         ((1, math.inf, LOG), "high=inf must be above 0 on the scale log"),
-        ((0.9, 1, ONE_MINUS_LOG), "high=1 must be below 1 on the scale one_minus_log"),
+        ((0.9, 1, ONE_MINUS_LOG), "high=1 must be below 1 on the scale one_minus_log. End before 1, such as at 0.999."),
         ((0.9, 1.5, ONE_MINUS_LOG), "high=1.5 must be below 1"),
         ((-math.inf, 0, ONE_MINUS_LOG), "low=-inf must be below 1"),
         ((-math.inf, 1), "low=-inf must be finite"),
