@@ -14,6 +14,7 @@ from pipeline.jsonl import read
 from pipeline.search.samplers.random import draw
 from pipeline.search.scales import LOG
 from pipeline.search.space import Interval
+from pipeline.study.reporting import write as report
 from tests.conftest import TINY, here, interrupting
 
 # Nothing is recorded, probed, compiled by XLA, or begun in a second worker: for tests of what a sweep asks and writes.
@@ -251,6 +252,8 @@ def test_after_ctrl_c_the_model_is_not_named_but_how_to_write_it(stopped, monkey
     model = folder / str(best["trial"]) / "model.h5"
     assert not model.exists()
     assert "model" not in best
+    assert f"report:   outputs/sweeps/s/{report.NAME}\n" in output  # also of what there is so far
+    assert (folder / report.NAME).exists()
     words = shlex.split(model_line(output))
     assert words == ["python", "-m", "pipeline", "export", f"outputs/sweeps/s/{best['trial']}"]
     monkeypatch.chdir(base)
