@@ -9,6 +9,7 @@ from typing import Any, NoReturn, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from pipeline import clock
 from pipeline.command_line import at_home, print_anywhere, reader_gone
 from pipeline.errors import InputError, lacked
 from pipeline.user_folder import adopt
@@ -43,6 +44,7 @@ def guarded(main: Callable[[], Any]) -> None:
 
     CAVIAR_TRACEBACK=1 shows where the error came from.
     """
+    clock.begin()
     if "HYDRA_FULL_ERROR" not in os.environ:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting with 1
     # Hydra takes overrides on one side of -m only.

@@ -109,7 +109,7 @@ class Undiagnosed(Event, kind="undiagnosed"):
 
 @dataclass(frozen=True)
 class Paused(Event, kind="paused"):
-    """At a rung, with its state saved."""
+    """At a rung, or because its sweep's budget is used; with its state saved."""
 
     epochs: int
     best_epoch: int

@@ -42,6 +42,36 @@ class Number:
         return " ".join([kind, " and ".join(bounds)]).strip() + (" or null" if self.nullable else "")
 
 
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A time with its unit, as text; null allowed."""
+
+    def accepts(self, value: Any) -> bool:
+        return value is None or (isinstance(value, str) and (seconds_of(value) or 0.0) > 0)
+
+    def __str__(self) -> str:
+        return "a time above 0 in s, min or h, such as 90s, 10min or 1h30min, or null"
+
+
+def seconds_of(text: str) -> float | None:
+    """Of a time such as 90s, 10min or 1h30min; None for anything else."""
+    if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?(s|min|h))+", text, re.ASCII):
+        return None
+    return sum(float(n) * _UNITS[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)(s|min|h)", text))
+
+
+def _meant(text: str) -> str:
+    """The nearest valid time to one with no unit or another one."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(text).strip().lower())
+    if not match or not float(match[1]):
+        return ""
+    unit = "h" if match[2].startswith("h") else "min" if match[2].startswith("m") else "s"
+    return f" Did you mean '{match[1]}{unit}'?"
+
+
 # Of conf/device: on how many GPUs at least a model trains, and names by which it trains on all there are at once.
 LEAST_GPUS = {"gpu": 1, "multi_gpu": 2}
 MULTI_DEVICE = ("multi_gpu", "tpu")
@@ -50,7 +80,7 @@ _FRACTION = Number(0, 1, open="high")
 _POSITIVE = Number(0, open="low")
 _COUNT = Number(1, integer=True)
 
-LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
+LIMITS: dict[str, Number | Duration | tuple[str | int | bool | None, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
     "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
@@ -101,6 +131,7 @@ LIMITS: dict[str, Number | tuple[str | int | bool | None, ...]] = {
     "device.precision": ("float32", "mixed_float16", "mixed_bfloat16"),
     "sweep.direction": ("auto", "maximize", "minimize"),
     "sweep.n_trials": Number(1, 100_000, integer=True, nullable=True),
+    "sweep.budget": Duration(),
     "sweep.max_tier": Number(0, 4, integer=True),
     "sweep.points": Number(1, 10_000, integer=True, nullable=True),
     "sweep.keep": Number(0, 1, open="low", nullable=True),
@@ -142,6 +173,8 @@ def limit(key: str, value: Any) -> None:
     if isinstance(rule, tuple) and value not in rule:
         words: dict[object, str] = {None: "null", True: "true", False: "false"}
         raise one_of(key, value, [words.get(choice, choice) for choice in rule])
+    if isinstance(rule, Duration) and not rule.accepts(value):
+        raise InputError(f"{key}={value} must be {rule}.{_meant(value)}")
     if isinstance(rule, Number) and not rule.accepts(value):
         text = isinstance(value, str) and re.fullmatch(r"[-+\d.eE]+", value)  # as the environment has it
         hint = (

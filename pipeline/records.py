@@ -108,6 +108,7 @@ class TrainJob:
     # Trials of the cohort, by number, that have ended or paused, and train along.
     ended: Mapping[int, Config] = field(default_factory=dict)
     until: int | None = None  # pause after this epoch
+    deadline: float | None = None  # seconds since 1970: pause at the epoch's end after which another would end later
     export: bool = False  # write model.h5 of each
     conditions: Conditions = field(default_factory=Conditions)
     repeat: Repeat | None = None  # of its only trial

@@ -37,6 +37,7 @@ NOT_SEARCHED = (
     "experiment",
 )
 START_FROM = "sweep.start_from"  # which tells arms apart where some of them start afresh
+MOST_TRIALS = 100_000  # of a sweep
 RANDOM = Target("pipeline.search.samplers.random.Random")
 
 
@@ -65,6 +66,7 @@ class Stage:
     tiers: int | None = None  # keys up to this tier are searched; None: all
     given: tuple[tuple[Params, ...], ...] = ()  # what each arm tries, where no sampler chooses
     generation: int | None = None  # how many trials are asked for before any is told of; None: all
+    fills: bool = False  # as many trials as the budget has time for, of which n_trials are the most
 
 
 @dataclass(frozen=True)
@@ -220,19 +222,27 @@ def stages_of(
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
     anything is written. spaces: of each arm; first: the place of the first stage."""
     n_trials = sizes({name: stage.n_trials for name, stage in settings.items()}, sweep.n_trials)
+    endless = {name for name, n in n_trials.items() if n is None and sweep.budget}
+    if early := [name for name in list(n_trials)[:-1] if name in endless]:
+        raise InputError(
+            f"sweep.n_trials=null: the last stage fills the budget; say how many trials the others have, such as "
+            f"sweep.stages.{early[0]}.n_trials=24."
+        )
     if any(s.refine for s in list(settings.values())[1:]) and (sweep.keep is None or sweep.margin is None):
         raise InputError("a sweep of several stages needs sweep.keep and sweep.margin.")
     stages = []
     for index, (name, stage) in enumerate(settings.items(), start=first):
         free = [freed(space, arm.config, stage.tiers) for arm, space in zip(arms, spaces, strict=True)]
-        sampler = make_sampler(sweep.sampler, search_of(arms, free, index, n_trials[name]))
+        n = MOST_TRIALS if name in endless else n_trials[name]
+        sampler = make_sampler(sweep.sampler, search_of(arms, free, index, n))
         if evolves(sweep):
             check_population(arms[0].config, sampler, len(arms))
         if len(settings) > 1 and not sampler.staged:
             raise InputError(f"a sweep of several stages can't have the sampler {sweep.sampler.target}: use another.")
         with blamed(sweep.sampler):
             total, size = sampler.total(), sampler.generation
-        stages.append(Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size))
+        fills = name in endless and total == MOST_TRIALS  # a grid stays the whole grid
+        stages.append(Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size, fills=fills))
     return stages
 
 

@@ -35,6 +35,7 @@ class History:
         self.versions: Mapping[str, str] = {}  # of the libraries, when the sweep was started last
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
         self.schedules: dict[int, Sequence[Mapping[str, object]]] = {}  # that winners of populations followed
+        self.spent = 0.0  # seconds of all starts
         self.regions: dict[str, Sequence[Mapping[str, str]]] = {}  # of the stage after one, by arm
         # Where such a region goes past the box before it, by arm: fields of pipeline.search.refine.Widening. An earlier
         # version widened none, and noted nothing.
@@ -71,6 +72,8 @@ class History:
                 self.versions = record["versions"]
             case "tested":
                 self.tested[record["trial"]] = TestResult(record["metrics"], record["n"])
+            case "spent":
+                self.spent = record["seconds"]
             case "region":
                 self.regions[record["stage"]] = record["arms"]
                 if "widened" in record:
@@ -90,6 +93,7 @@ class History:
                 self.trials[number] = Trial(number, record["stage"], record["arm"], record["params"], replicate_of=of)
             case "started":
                 self._change(record, started=True, paused=False)
+                self.tested.pop(record["trial"], None)  # of a trial that goes on, it was another model
             case "ended":
                 end = {key: record[key] for key in ("status", "reason", "metrics", "best_epoch")}
                 if end["status"] not in STATUSES:
@@ -164,6 +168,10 @@ class Ledger(History):
     def note_tested(self, number: int, result: TestResult) -> None:
         """The test split was read for a trial, which is not done again."""
         self._add({"record": "tested", "trial": number, "metrics": result.metrics, "n": result.n})
+
+    def note_spent(self, seconds: float) -> None:
+        """What all starts have taken so far."""
+        self._add({"record": "spent", "seconds": round(seconds, 3)})
 
     def note_decision(self, stage: str, decision: Decision) -> None:
         """Whether the search goes on after a stage: a resumed sweep decides the same."""

@@ -15,3 +15,14 @@ def ranked(trials: Iterable[Trial], objective: Objective) -> list[Trial]:
 
     ended = (trial for trial in trials if trial.status is not None and trial.replicate_of is None)
     return sorted(ended, key=key)
+
+
+def candidates(trials: Iterable[Trial], objective: Objective, *, paused: bool) -> list[Trial]:
+    """Those that may be a sweep's winner, best first: that completed and, where a budget leaves them at that, `paused`
+    ones as they stand."""
+
+    def able(trial: Trial) -> bool:
+        return trial.status == "completed" or (paused and trial.paused and trial.best_epoch > 0 and not trial.status)
+
+    chosen = [trial for trial in trials if trial.replicate_of is None and able(trial)]
+    return sorted(chosen, key=lambda t: (objective.score(t.metrics), t.status == "completed", -t.number), reverse=True)

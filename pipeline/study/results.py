@@ -19,6 +19,7 @@ from pipeline.study import cautions, compare, folders, lineage
 from pipeline.study.figure import draw_figure
 from pipeline.study.importance import conclude_importance
 from pipeline.study.interruption import Stop
+from pipeline.study.ranking import candidates
 from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
 from pipeline.study.reporting.write import conclude_report
 from pipeline.study.study import Study
@@ -92,7 +93,8 @@ def conclude_sweep(
     rows = [*(_row(study, trial) for trial in ended), *begun]
     leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
-    winner = next((t for t in ended if t.status == "completed"), None)
+    best_first = candidates(trials, study.objective, paused=not stop.requested)
+    winner = next(iter(best_first), None)
     tested: dict[str, float] = {}
     disk_full = False
     if measured := [row for row in rows if row.trial.status or row.epochs]:
@@ -106,18 +108,21 @@ def conclude_sweep(
     if winner is not None:
         best, facts = winner.metrics[metric], data[winner.arm]
         guess = cautions.of_guessing(facts, metric)
-        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{guess}")
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
+        so_far = f", paused after {epochs}" if winner.status is None else ""
+        print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{so_far}{guess}")
         edges = at_edge(study.plan.spaces, winner, ended)
         for line in (*cautions.cautions(ended, metric, facts, epochs), *edges):
             print_line(line, "yellow")
         for line in outcome_of_start(study):
             print_line(line)
-        disk_full = _export(study, executor)
+        disk_full = _export(study, executor, best_first)
         if not stop.requested:
             tested = _test(study, executor, winner)
         _write_winner(study, recorder, winner, tested)
-    if study.config.experiment and not stop.requested:
+    # For want of time, or of who stopped it.
+    unfinished = [trial for trial in study.ledger.trials.values() if trial.status is None]
+    if study.config.experiment and not unfinished and not stop.requested:
         draw_figure(study, executor, recorder)
     if failed := sum(t.status in ("failed", "diverged") for t in ended):
         print_line(f"{failed} of {len(trials)} trials failed or diverged; leaderboard.csv lists them", "yellow")
@@ -131,7 +136,7 @@ def conclude_sweep(
         if trial.started:
             recorder.open(runs.trial(trial))
     interrupted = stop.requested
-    status: Status = "interrupted" if interrupted else "completed" if winner else "failed"
+    status: Status = "interrupted" if interrupted else "paused" if unfinished else "completed" if winner else "failed"
     conclude_report(study.folder, recorder)
     recorder.ranks({trial.number: place for place, trial in enumerate(ended, start=1)})
     recorder.summary(runs.summary(status, winner, tested))
@@ -139,6 +144,8 @@ def conclude_sweep(
         print_whole(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
         print_line(f"interrupted; the same command with sweep.name={study.folder.name} goes on")
+    elif used := study.budget.summary(study.folder.name):
+        print_line(used, "yellow" if unfinished else None)
     if problem := recorder.close():
         print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
     return 130 if interrupted else 0 if winner and not disk_full else 1
@@ -152,11 +159,11 @@ def _row(study: Study, trial: Trial) -> leaderboard.Row:
     return leaderboard.Row(trial, metrics, len(epochs), sum(epoch.seconds for epoch in epochs))
 
 
-def _export(study: Study, executor: Executor) -> bool:
+def _export(study: Study, executor: Executor, best_first: Sequence[Trial]) -> bool:
     """Writes model.h5 of the best trials that have none; the weights of the others stay in their state.h5. Returns
     whether there was no room for one."""
-    completed = [t for t in study.ranked() if t.status == "completed"][: study.config.sweep.keep_models]
-    missing = [t for t in completed if not (study.trial_folder(t) / "model.h5").exists()]
+    kept = best_first[: study.config.sweep.keep_models]
+    missing = [t for t in kept if not (study.trial_folder(t) / "model.h5").exists()]
     written = answers(executor, (ExportJob(trial.number, study.task(trial)) for trial in missing))
     failures = [answer for answer in written.values() if isinstance(answer, Failure)]
     for failure in failures:

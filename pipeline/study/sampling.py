@@ -18,6 +18,9 @@ from pipeline.search.space import Params, Space, coordinates_of, params_at
 from pipeline.search.tiers import kept_fixed
 from pipeline.study.ledger import Ledger
 from pipeline.tracking.display import print_line
+from pipeline.workers import devices
+
+LEAST_FILLING, A_WORKER = 64, 32  # trials of a generation that fills a budget, unless its sampler wants another number
 
 
 def _lacking(trials: Sequence[Trial], begun: Sequence[Trial]) -> list[Trial]:
@@ -54,23 +57,36 @@ class Sampling:
         with blamed(self._plan.sampler):
             return Given(search, given) if given else make_sampler(self._plan.sampler, search)
 
+    @property
+    def _size(self) -> int:
+        """Trials of a generation."""
+        if self._stage.fills and not self._sampler.generation:
+            return max(LEAST_FILLING, A_WORKER * devices.workers_of(self._plan.config))
+        return self._sampler.generation or self._stage.n_trials
+
+
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
-        return self._ask(self._sampler.generation or self._stage.n_trials)
+        return self._ask(self._size)
 
     def different(self) -> int | None:
         """How many different trials the space has, where that is fewer than the first generation is to have."""
         n = len(self.first())
-        return n if n < min(self._sampler.generation or self._stage.n_trials, self._stage.n_trials) else None
+        return n if n < min(self._size, self._stage.n_trials) else None
 
     def generations(
-        self, ledger: Ledger, objective: Objective, epochs_of: Callable[[Trial], Sequence[EpochEnded]]
+        self,
+        ledger: Ledger,
+        objective: Objective,
+        epochs_of: Callable[[Trial], Sequence[EpochEnded]],
+        room: Callable[[int], int] = lambda n: n,
     ) -> Iterator[list[Trial]]:
         """The stage's trials, a list a generation; those that the ledger lacks are asked there first.
 
         The sampler is told of a generation when the next one is taken: its trials must have ended by then. In a resumed
         sweep it is asked and told all again, and so comes to know what it knew: the trials that the ledger has stand
         for the points that it gives again. epochs_of: a trial's events, one an epoch.
+        room: how many of so many trials the budget has time for, of a stage that fills it.
         """
         if self._index and self._sampler.generation is not None:
             self._sampler = self._made(self._history(ledger, objective, epochs_of))
@@ -78,25 +94,41 @@ class Sampling:
         total = max(self._stage.n_trials, len(begun))  # asking for less loses nothing that was begun
         start, exhausted = 0, False
         while start < total and not exhausted:
-            size = self._sampler.generation or total
+            size = self._size if self._stage.fills else self._sampler.generation or total
             trials = self._ask(size)
             exhausted = len(trials) < min(size, total - start)
             if exhausted:
                 print_line(f"the space has no more than {start + len(trials)} different trials: each is tried once")
             # The last generation is cut, and whole once the total has grown.
-            n_new = max(0, min(start + size, total) - max(start, len(begun)))
-            if new := _lacking(trials, begun[start:])[:n_new]:
-                ledger.ask(replace(trial, number=len(ledger.trials) + i) for i, trial in enumerate(new))
-                begun = ledger.of_stage(self._stage.name)
-            self.to_come = 0 if exhausted else max(0, total - start - size)
-            if generation := begun[start : start + size]:
-                yield generation
+            window = slice(start, min(start + size, total))
+            self.to_come = 0 if exhausted or self._stage.fills else max(0, total - start - size)
+            yield from self._pieces(ledger, trials, window, room if self._stage.fills else None)
+            generation = ledger.of_stage(self._stage.name)[window]
+            exhausted |= self._stage.fills and len(generation) < len(trials)
             start += size
             if start < total and not exhausted:
                 ended = [ledger.trials[trial.number] for trial in generation]
                 outcomes = [self._outcome(trial, objective, epochs_of(trial)) for trial in ended]
                 with blamed(self._plan.sampler):
                     self._sampler.tell(outcomes)
+
+    def _pieces(
+        self, ledger: Ledger, trials: Sequence[Trial], window: slice, room: Callable[[int], int] | None
+    ) -> Iterator[list[Trial]]:
+        """A generation whole, or in the pieces that there is room for, each with those before it; first what had begun.
+        window: its places among the stage's trials."""
+
+        def begun() -> list[Trial]:
+            return ledger.of_stage(self._stage.name)[window]
+
+        def new() -> list[Trial]:
+            return _lacking(trials, begun())[: window.stop - window.start - len(begun())]
+
+        if begun() and (room or not new()):
+            yield begun()
+        while (lacking := new()) and (n := room(len(lacking)) if room else len(lacking)):
+            ledger.ask(replace(trial, number=len(ledger.trials) + i) for i, trial in enumerate(lacking[:n]))
+            yield begun()
 
     def _ask(self, n: int) -> list[Trial]:
         """Up to `n` trials, counted from 0."""

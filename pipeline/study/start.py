@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
             except SamplerError as error:  # not before all is said of the trials that there are
                 failure = error
             display.close()
+            over = time.time()
             if study.refusal and config.resume is None:
                 shutil.rmtree(study.folder)
                 raise InputError(study.refusal)
@@ -142,6 +144,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
                 return results.conclude_run(study, None if stop.requested else executor, recorder, data[0])
             stop.requested |= failure is not None
             status = results.conclude_sweep(study, executor, recorder, runs, data, stop)
+            study.budget.conclude(over, sum(trial.status is None for trial in ledger.trials.values()))
             if failure:
                 raise failure
             return status

@@ -17,6 +17,7 @@ from pipeline.search.exploration import evolution
 from pipeline.search.halving import pruned
 from pipeline.search.plan import Plan
 from pipeline.study import folders
+from pipeline.study.budget import Budget
 from pipeline.study.cohorts import cohorts, conditions, populations
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
@@ -35,14 +36,15 @@ class Study:
         self.plan, self.folder, self.ledger = plan, folder, ledger
         self.config = plan.config
         self.objective = Objective(self.config.sweep.metric, self.config.sweep.direction)
-        self.subscribers: list[Subscriber] = [ledger]
+        self.budget = Budget(self.config.sweep, ledger, fills=plan.stages[-1].fills)
+        self.subscribers: list[Subscriber] = [ledger] if plan.single else [ledger, self.budget]
         self.refusal: str | None = None  # why the config of a trial by itself can't be trained
 
     def run(self, executor: Executor, stop: Stop) -> None:
-        """Runs every stage; returns early when `stop` is requested."""
+        """Runs every stage; returns early when `stop` is requested, or the budget leaves trials unfinished."""
         for index, region in staged(self, executor, stop):
             stage, sampling = self.plan.stages[index], Sampling(self.plan, index, region.spaces)
-            for generation in sampling.generations(self.ledger, self.objective, self._epochs_of):
+            for generation in sampling.generations(self.ledger, self.objective, self._epochs_of, self.budget.room):
                 if stop.requested:
                     return
                 numbers = [trial.number for trial in generation]
@@ -52,7 +54,9 @@ class Study:
                     self._tell(None, replace(began, to_come=sampling.to_come))
                 for before, rung in itertools.pairwise((0, *self.plan.rungs(stage), None)):
                     executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
-                    if stop.requested:
+                    if stop.requested or any(
+                        t.status is None and not (rung and t.reached >= rung) for t in self._trials(numbers)
+                    ):
                         return
                     if rung is not None:
                         self._prune(numbers, rung)
@@ -92,13 +96,20 @@ class Study:
             missing = [p for p, trial in now.items() if trial.status is None and not (rung and trial.reached >= rung)]
             if not missing:
                 continue
+            ended = {trials[place].number: tasks[place].config for place in cohort if place not in missing}
+            configs = [tasks[place].config for place in missing]
+            missing = missing[: self.budget.fitting(configs, (rung or configs[0].train.epochs) - before)]
+            if not missing:
+                continue  # a smaller cohort may find the time
             self._hand_out([trials[place] for place in missing])
+            self.budget.hand_out([trials[place].number for place in missing], configs)
             yield TrainJob(
                 trials[missing[0]].number,
                 tuple(tasks[place] for place in missing),
                 planned=len(cohort),
-                ended={trials[place].number: tasks[place].config for place in cohort if place not in missing},
+                ended=ended,
                 until=rung,
+                deadline=self.budget.deadline(),
                 export=self.plan.single,
                 conditions=common,
                 repeat=self.plan.repeat,
@@ -112,6 +123,7 @@ class Study:
 
     def _hand_out(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
+            (self.trial_folder(trial) / "model.h5").unlink(missing_ok=True)  # of one that had paused, and goes on
             folders.write_config(self.trial_folder(trial), self.plan.composed(trial), self.plan.overrides(trial))
         self.ledger.hand_out(trial.number for trial in trials)
         for trial in trials:

@@ -22,8 +22,9 @@ from pipeline.records import (
 )
 from pipeline.saving import check_savable
 from pipeline.training import modes
+from pipeline.training.deadline import Deadline
 from pipeline.training.grouping import grouped, why_divided
-from pipeline.training.loop import EpochLoop, Member, Outcome, StopRequested, Trainer
+from pipeline.training.loop import DeadlinePassed, EpochLoop, Member, Outcome, StopRequested, Trainer
 from pipeline.training.population.start import train_population
 from pipeline.training.trainers import along, fused_trainer, obstacle, repeated_trainer, solo_trainer
 from pipeline.training.trial import TrainedTrial, export
@@ -35,8 +36,9 @@ def run_trials(job: TrainJob, send: Send, should_stop: Callable[[], bool]) -> No
     """Trains the job's trials and writes their folders; every event goes to events.jsonl and then to `send`, with
     its trial's number.
 
-    A trial's last event is `Ended` with status completed, diverged or failed, `Paused` once it has `until` epochs,
-    or `Interrupted`; unless it is `Requeued`: it is then to be a job by itself, for any worker. Nothing is raised.
+    A trial's last event is `Ended` with status completed, diverged or failed, `Paused` once it has `until` epochs or
+    the job's deadline is near, or `Interrupted`; unless it is `Requeued`: it is then to be a job by itself, for any
+    worker. Nothing is raised.
     """
     _Work(job, send, should_stop).run()
 
@@ -70,6 +72,9 @@ class _Work:
             for group in groups:
                 with self._failing(group):
                     self._train_group(group)
+        except DeadlinePassed:
+            for trial in self._open.values():
+                trial.paused()
         except StopRequested:
             for trial in self._open.values():
                 trial.emit(Interrupted(time.time()))
@@ -81,6 +86,8 @@ class _Work:
         """Raises StopRequested if nothing more is to be begun."""
         if self._should_stop():
             raise StopRequested
+        if Deadline(self._job.deadline).passed(0):
+            raise DeadlinePassed
 
     @contextlib.contextmanager
     def _failing(self, trials: list[TrainedTrial]) -> Iterator[None]:
@@ -248,6 +255,7 @@ class _Work:
             [numbers.index(trial.number) for trial in trials],
             epochs=config.train.epochs,
             until=until or self._job.until,
+            deadline=Deadline(self._job.deadline),
             objective=trials[0].objective(),
             checkpoint_seconds=config.train.checkpoint_seconds,
             finished=self._finished,

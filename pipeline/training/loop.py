@@ -14,6 +14,7 @@ from pipeline.objective import Objective
 from pipeline.records import Diagnosed, EpochEnded, Event, Grouped, Status
 from pipeline.training import checkpoint
 from pipeline.training.callbacks import Observation, Watch
+from pipeline.training.deadline import Deadline
 from pipeline.training.progress import Progress, not_finite
 
 LEAST_COMPILING = 1.0  # seconds
@@ -22,6 +23,10 @@ Emit = Callable[[Event], None]
 
 class StopRequested(Exception):
     """Training was asked to stop: between epochs with its state saved, within one with the last checkpoint's."""
+
+
+class DeadlinePassed(StopRequested):
+    """The deadline of a job has passed: what has not begun does not."""
 
 
 class Trainer(Protocol):
@@ -96,6 +101,7 @@ class EpochLoop:
     checkpoint_seconds: float
     finished: Callable[[Member, Outcome], None]
     until: int | None = None  # pauses after this epoch
+    deadline: Deadline = field(default_factory=Deadline)  # pauses where another epoch would end later
     should_stop: Callable[[], bool] = lambda: False
     compacts: Callable[[int, int, int, float, float], bool] = worth_compacting
     compiling: float = 0.0  # seconds that compiling the trainer has taken, which count as the first epoch's
@@ -118,6 +124,10 @@ class EpochLoop:
             if self.should_stop():
                 self._save_all()
                 raise StopRequested
+            if self.deadline.passed(len(self._running)):
+                for member in list(self._running):
+                    self._end(member, Outcome("paused"))
+                return
             for member in list(self._running):
                 with self._failing(member):
                     progress = member.progress
@@ -128,6 +138,8 @@ class EpochLoop:
             self._train_epoch(epoch)
             self._between_epochs()
             self._end_finished()
+            if self._running:
+                self.deadline.take_saving(lambda: self._save(self._running[0]))
             if self._running and time.monotonic() - saved_at >= self.checkpoint_seconds:
                 self._checkpoint()
                 saved_at = time.monotonic()
@@ -141,7 +153,9 @@ class EpochLoop:
         results = self.trainer.epoch(rates, self.should_stop)
         if results is None:  # in mid-epoch: the last checkpoint is what a resume starts from
             raise StopRequested
-        seconds, self.compiling = self.compiling + time.perf_counter() - began, 0.0
+        seconds = time.perf_counter() - began
+        self.deadline.take_epoch(seconds)
+        seconds, self.compiling = self.compiling + seconds, 0.0
         self._quickest = min(self._quickest, seconds) if self._slowest else seconds
         self._slowest = max(self._slowest, seconds)
         n = len(self._running)

@@ -152,6 +152,12 @@ class TrainedTrial:
         else:
             self.emit(Ended(time.time(), outcome.status, outcome.reason, *reached))
 
+    def paused(self) -> None:
+        """Says that it has not begun, or gone on, in this job: its state is as an earlier one left it."""
+        saved = None if hasattr(self, "progress") else checkpoint.load(self.folder / "state.h5")
+        progress = saved[2] if saved else getattr(self, "progress", Progress())
+        self.emit(Paused(time.time(), progress.epoch, progress.best_epoch, progress.best_metrics, progress.seconds))
+
     def failed(self, error: Exception) -> None:
         """Nothing is raised further: a trial that fails costs itself only."""
         reason, user = reason_of(error)
