@@ -121,6 +121,7 @@ class StageSettings:
 class Halving:
     min_epochs: int | None = None  # None: no halving
     factor: int = 3
+    brackets: bool = False  # of one stage several, each with other rungs: Hyperband
 
 
 @dataclass(frozen=True)

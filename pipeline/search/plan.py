@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.records import Repeat, Trial
 from pipeline.schema import Config, StageSettings, Sweep, Target
+from pipeline.search import hyperband
 from pipeline.search.halving import rungs
 from pipeline.search.population import check_population, evolves, kept
 from pipeline.search.population import notes as population_notes
@@ -66,6 +67,7 @@ class Stage:
     tiers: int | None = None  # keys up to this tier are searched; None: all
     given: tuple[tuple[Params, ...], ...] = ()  # what each arm tries, where no sampler chooses
     generation: int | None = None  # how many trials are asked for before any is told of; None: all
+    rungs: tuple[int, ...] | None = None  # epochs at which its trials are compared; None: as halving says
     fills: bool = False  # as many trials as the budget has time for, of which n_trials are the most
 
 
@@ -108,6 +110,8 @@ class Plan:
 
     def rungs(self, stage: Stage) -> list[int]:
         """The epochs at which trials of a stage are compared."""
+        if stage.rungs is not None:
+            return list(stage.rungs)
         return [] if self.single or stage.given else rungs(self.config.sweep.halving, self.epochs(stage))
 
     @property
@@ -221,6 +225,10 @@ def stages_of(
 ) -> list[Stage]:
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
     anything is written. spaces: of each arm; first: the place of the first stage."""
+    made = {bracket.name: bracket for bracket in hyperband.of_sweep(sweep, settings, arms[0].config.train.epochs)}
+    if made:
+        (stage,) = settings.values()
+        settings = {name: replace(stage, n_trials=b.n_trials, refine=False) for name, b in made.items()}
     n_trials = sizes({name: stage.n_trials for name, stage in settings.items()}, sweep.n_trials)
     endless = {name for name, n in n_trials.items() if n is None and sweep.budget}
     if early := [name for name in list(n_trials)[:-1] if name in endless]:
@@ -242,7 +250,8 @@ def stages_of(
         with blamed(sweep.sampler):
             total, size = sampler.total(), sampler.generation
         fills = name in endless and total == MOST_TRIALS  # a grid stays the whole grid
-        stages.append(Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size, fills=fills))
+        made_of = Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size, fills=fills)
+        stages.append(replace(made_of, rungs=made[name].rungs) if made else made_of)
     return stages
 
 

@@ -149,7 +149,7 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
     last = plan.stages[-1]
     strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
     if sweep["halving"] and sweep["halving"]["min_epochs"]:
-        strategy["halving"] = sweep["halving"]
+        strategy["halving"] = {k: v for k, v in sweep["halving"].items() if k != "brackets" or v}
     if plan.evolves:  # whole from the beginning: its number of trials can't grow
         strategy["population"] = {**sweep["population"], "n_trials": last.n_trials}
     for size in {stage.generation for stage in plan.stages if stage.generation}:
@@ -160,7 +160,7 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
         "stages": {
             s.name: {
                 "epochs": s.epochs,
-                **({} if s is last else {"n_trials": s.n_trials}),
+                **({} if s is last or s.rungs is not None else {"n_trials": s.n_trials}),  # brackets may all grow
                 **({} if s.refine else {"refine": False}),
                 **({} if s.tiers is None else {"tiers": s.tiers}),
             }

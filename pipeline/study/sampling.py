@@ -64,7 +64,6 @@ class Sampling:
             return max(LEAST_FILLING, A_WORKER * devices.workers_of(self._plan.config))
         return self._sampler.generation or self._stage.n_trials
 
-
     def first(self) -> list[Trial]:
         """The trials of the first generation."""
         return self._ask(self._size)

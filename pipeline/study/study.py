@@ -98,7 +98,10 @@ class Study:
                 continue
             ended = {trials[place].number: tasks[place].config for place in cohort if place not in missing}
             configs = [tasks[place].config for place in missing]
-            missing = missing[: self.budget.fitting(configs, (rung or configs[0].train.epochs) - before)]
+            fitting = self.budget.fitting(configs, (rung or configs[0].train.epochs) - before)
+            if fitting < len(missing) and self.plan.evolves:
+                continue  # a population trains whole
+            missing = missing[:fitting]
             if not missing:
                 continue  # a smaller cohort may find the time
             self._hand_out([trials[place] for place in missing])
