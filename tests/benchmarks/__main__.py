@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import cohorts, modes, recording, samplers, streaming
+from tests.benchmarks import claims, cohorts, modes, recording, samplers, streaming
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
 from tests.benchmarks.rounding import rounding
@@ -21,7 +21,14 @@ from tests.benchmarks.stopwatch import Contest, Failed, ready_store, timed
 from tests.benchmarks.sweeps import JOBS, SWEEPS
 
 CONTESTS: dict[str, Contest] = {**SWEEPS, **EPOCHS, **SINGLE}
-REPORTS = {**cohorts.REPORTS, **streaming.REPORTS, **modes.REPORTS, **recording.REPORTS, **samplers.REPORTS}
+REPORTS = {
+    **cohorts.REPORTS,
+    **streaming.REPORTS,
+    **modes.REPORTS,
+    **recording.REPORTS,
+    **samplers.REPORTS,
+    **claims.REPORTS,
+}
 REPORTS["rounding"] = rounding
 TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
 LIBRARIES = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner", "hydra-core", "hydra-joblib-launcher")

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache as cache_results
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,18 +55,21 @@ class Curves:
     coordinates: np.ndarray  # [trials, keys of the space], on their scales; of a choice the value's place
     losses: np.ndarray  # [trials, epochs]: validation loss after each; NaN where it was not finite, or no more trained
 
-    def unit(self, coordinates: np.ndarray) -> np.ndarray:
-        """Coordinates [n, keys] in the unit box. Different values of a choice are all as far apart as its ends."""
-        columns = []
-        for column, dist in zip(coordinates.T, self.space.values(), strict=True):
-            low, high = dist.ends()
-            columns.append((column - low) / (high - low))
-        return np.stack(columns, axis=1)
+    @cached_property
+    def lowest(self) -> np.ndarray:
+        """[trials, epochs]: the lowest loss up to each epoch."""
+        return np.asarray(np.fmin.accumulate(np.where(np.isfinite(self.losses), self.losses, np.inf), axis=1))
 
-    @property
-    def choices(self) -> np.ndarray:
-        """Which keys are choices, [keys]."""
-        return np.array([isinstance(dist, Choice) for dist in self.space.values()])
+    def taken(self, asked: np.ndarray, free: np.ndarray) -> int:
+        """The row nearest to coordinates [keys], in the unit box, of those that are still `free` [trials], which it is
+        no longer. Different values of a choice are all as far apart as its ends."""
+        lows, highs = np.array([dist.ends() for dist in self.space.values()]).T
+        apart = np.abs(self.coordinates - asked) / (highs - lows)
+        choices = [isinstance(dist, Choice) for dist in self.space.values()]
+        apart[:, choices] = apart[:, choices] > 0
+        row = int(np.argmin(np.where(free, (apart**2).sum(axis=1), np.inf)))
+        free[row] = False
+        return row
 
 
 def curves_file(task: str, folder: Path, tell: Callable[[str], None]) -> Path:

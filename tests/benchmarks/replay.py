@@ -44,8 +44,6 @@ class Replay:
         self._n, self._epochs = table.losses.shape
         finite = np.isfinite(table.losses)
         self._lengths = np.where(finite.all(axis=1), self._epochs, np.argmin(finite, axis=1) + 1)  # where it diverged
-        self._lowest = np.fmin.accumulate(np.where(finite, table.losses, np.inf), axis=1)
-        self._places, self._choices = table.unit(table.coordinates), table.choices
         self._free = np.ones(self._n, bool)
         search = Search((table.space,), (seed,), 0, self._n)
         self._sampler = make_sampler(Target(f"pipeline.search.samplers.{way.sampler}"), search)
@@ -61,7 +59,9 @@ class Replay:
                 break
             asked = np.array([[point.coordinates[key] for key in self._table.space] for point in points])
             number = len(self.trained)
-            generation = [Replayed(Trial(number + i, "s", 0, {}), self._take(at)) for i, at in enumerate(asked)]
+            generation = [
+                Replayed(Trial(number + i, "s", 0, {}), self._table.taken(at, self._free)) for i, at in enumerate(asked)
+            ]
             first = len(self.trained)
             self.trained += generation
             for begin, end in self._segments():
@@ -79,22 +79,13 @@ class Replay:
         ends = [*rungs(self._way.halving, self._epochs), self._epochs]
         return list(zip([0, *ends], ends))
 
-    def _take(self, asked: np.ndarray) -> int:
-        """The nearest row that is still free, in the unit box; of a choice another value is as far as its ends."""
-        apart = np.abs(self._places - self._table.unit(asked[None])[0])
-        apart[:, self._choices] = apart[:, self._choices] > 0
-        distances = np.where(self._free, (apart**2).sum(axis=1), np.inf)
-        row = int(np.argmin(distances))
-        self._free[row] = False
-        return row
-
     def _train(self, place: int, begin: int, end: int, goal: float) -> float | None:
         """Trains a trial on to `end`; returns the epochs spent until it reached the goal, or None."""
         trial, row = self.trained[place].trial, self.trained[place].row
         if trial.status is not None:
             return None
         stop = min(end, int(self._lengths[row]))
-        hits = np.flatnonzero(self._lowest[row, begin:stop] <= goal)
+        hits = np.flatnonzero(self._table.lowest[row, begin:stop] <= goal)
         if len(hits):
             return float(self.spent + hits[0] + 1)
         self.spent += stop - begin
@@ -107,7 +98,7 @@ class Replay:
         """Stops those that do not go on past a rung, compared by what all had there."""
         halving = self._way.halving
         assert halving is not None
-        there = [replace(t.trial, metrics={"val_loss": self._lowest[t.row, rung - 1]}) for t in self.trained]
+        there = [replace(t.trial, metrics={"val_loss": self._table.lowest[t.row, rung - 1]}) for t in self.trained]
         for trial, _ in pruned(there, rung, halving.factor, LOSS):
             stopped = replace(self.trained[trial.number].trial, status="pruned")
             self.trained[trial.number] = replace(self.trained[trial.number], trial=stopped)
@@ -115,6 +106,6 @@ class Replay:
     def _outcome(self, trained: Replayed) -> Outcome:
         trial, row = trained.trial, trained.row
         curve = np.where(np.isfinite(self._table.losses[row]), -self._table.losses[row], -np.inf)[: trial.reached]
-        score = None if trial.status == "diverged" else float(-self._lowest[row, trial.reached - 1])
+        score = None if trial.status == "diverged" else float(-self._table.lowest[row, trial.reached - 1])
         at = dict(zip(self._table.space, self._table.coordinates[row].tolist(), strict=True))
         return Outcome(0, at, trial.status or "failed", score, tuple(curve.tolist()))

@@ -73,10 +73,9 @@ def interval(of: tuple[float, float, float]) -> str:
 
 def of_goal(table: Curves, goal: float) -> str:
     """What stands in the way of halving: trials that reach the goal and do not look like it at the first rung."""
-    lowest = np.fmin.accumulate(np.where(np.isfinite(table.losses), table.losses, np.inf), axis=1)
-    good = lowest[:, -1] <= goal
+    good = table.lowest[:, -1] <= goal
     assert SPARSE.min_epochs
-    at_rung = lowest[:, SPARSE.min_epochs - 1]
+    at_rung = table.lowest[:, SPARSE.min_epochs - 1]
     kept = int((at_rung[good] <= np.quantile(at_rung, 1 / SPARSE.factor)).sum())
     return (
         f"{goal:.4f} is reached by {good.sum()} of {len(good)} trials, {kept} of them among the best third after "
@@ -94,8 +93,7 @@ def available(way: Way) -> bool:
 
 def goal_of(table: Curves) -> float:
     """What half of the searches with so many random trials reach."""
-    rng, lowest = np.random.default_rng(0), np.fmin.reduce(table.losses, axis=1)
-    lowest = np.where(np.isfinite(lowest), lowest, np.inf)
+    rng, lowest = np.random.default_rng(0), table.lowest[:, -1]
     return float(np.median([lowest[rng.choice(len(lowest), BUDGET, replace=False)].min() for _ in range(10_000)]))
 
 
