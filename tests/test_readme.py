@@ -122,7 +122,7 @@ def test_make_sweep_shows_what_the_readme_shows(clone):
         ["make", "sweep", f"VENV={venv}"], cwd=clone, capture_output=True, text=True, timeout=PATIENCE
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    excerpt = re.search(r"```\n(data: .+?)```", TEXT, re.DOTALL)[1]
+    excerpt = re.search(r"```\n(composing .+?)```", TEXT, re.DOTALL)[1]
 
     def shape(text: str) -> list[str]:
         """Lines with digits and ids left out, in an order that does not depend on which worker was faster."""

@@ -217,6 +217,8 @@ class SweepDisplay(_Display):
         self._lock = threading.Lock()  # the bar is drawn in a thread of its own
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
+        if isinstance(event, EpochEnded | Ended) and not console.is_terminal:
+            self._print_progress()  # before an event that may be the first of many alike, of a cohort
         with self._lock:
             self._pace.on(trial, event)
         if isinstance(event, records.Exploited) and trial:
@@ -238,8 +240,6 @@ class SweepDisplay(_Display):
                 print_line(f"  trial {trial.number:>3}  interrupted, to go on from its last checkpoint", style="yellow")
             case Ended() if trial:
                 self._end(trial, event)
-        if isinstance(event, EpochEnded | Ended) and not console.is_terminal:
-            self._print_progress()
 
     def _print_copies(self) -> None:
         """Who has copied whom in a population, in one line."""
@@ -291,6 +291,8 @@ class SweepDisplay(_Display):
             return
         at = self._standing()
         tenth = 10 * at.epochs // max(1, at.total)
+        if not at.epochs:  # the first is about to be counted: there is more to say of those that follow
+            self._shown = now
         if tenth <= self._tenth and now - self._shown < LATEST:
             return
         self._shown, self._tenth = now, tenth

@@ -90,7 +90,8 @@ class Pace:
     def standing(self, now: float) -> Standing:
         rest = self._rest()
         seconds = None
-        if self._epochs:  # with what was spent on compiling between them, for more of it is to come
+        if self._epochs >= max(1, len(self._running)):  # all of a cohort have told of their first epoch
+            # with what was spent on compiling between them, for more of it is to come
             seconds = rest * max(0.0, now - self._first) / self._epochs
         trials = len(self._ended) + len(self._running) + self._waiting.total() + self._later.total()
         best = None if self._best is None else (self._best, self._scores[self._best][1])

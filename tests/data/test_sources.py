@@ -131,6 +131,7 @@ def test_a_users_own_file_with_bad_data_is_refused_before_anything_is_written(tm
     line += ["~dataset.validation_fraction", "~dataset.test_fraction", "tracking=none", *words]
     before = files(tmp_path)
     done = here(*line, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.returncode == 2, done.stderr
+    assert not any(line.startswith("data: ") for line in done.stdout.splitlines())
     assert "own_file.own: " in done.stderr and "inputs has values that are not finite" in done.stderr
     assert [name for name in files(tmp_path) if "__pycache__" not in name] == before
