@@ -21,14 +21,15 @@ class PlannedStage:
     rungs: Sequence[int] = ()  # epochs after which 1 in `factor` goes on
     factor: int = 1
 
-    def left(self, done: int = 0) -> float:
-        """Epochs that a trial is expected to train after `done`; at a rung it may be the last."""
+    def left(self, done: int = 0, decided: int = 0) -> float:
+        """Epochs that a trial is expected to train after `done`; at a rung it may be the last, but for the one that is
+        decided: who is still there goes on."""
         total, before, share = 0.0, done, 1.0
         for rung in (*self.rungs, self.epochs):
             if rung > done:
                 total += share * (rung - before)
                 before = rung
-            if rung >= done:
+            if rung > done or rung == done > decided:
                 share /= self.factor
         return total
 
@@ -55,6 +56,7 @@ class Pace:
         self._waiting: Counter[str] = Counter()  # trials of stages begun that have not begun themselves
         self._running: dict[int, tuple[str, int]] = {}  # stage and epochs of those that have
         self._at: Counter[tuple[str, int]] = Counter()  # how many of them stand where
+        self._decided: dict[str, int] = {}  # rung of a stage at which trials were pruned
         self._completed = self._possible = 0  # epochs of the trials that completed, and those that they might have had
         self._first = 0.0  # when the first epoch began
         self._scores: dict[int, tuple[tuple[float, float], float]] = {}  # of each trial's best epoch: score, metric
@@ -75,7 +77,7 @@ class Pace:
                     if name == event.stage:
                         break
                     self._later[name] = self._waiting[name] = 0
-                self._later[event.stage] = 0
+                self._later[event.stage] = self._decided[event.stage] = 0
                 self._waiting[event.stage] = event.total - event.ended + event.to_come
             case Started() if trial:
                 self._move(trial, event.resumed_after)
@@ -100,8 +102,9 @@ class Pace:
     def _rest(self) -> float:
         """Epochs that are still expected. Trials that have not begun train the share of their epochs that others did,
         which early stopping makes smaller; those that run are taken to go on to the end."""
-        running = sum(n * self._plan(stage).left(at) for (stage, at), n in self._at.items())
-        full = sum(n * self._plan(stage).epochs for (stage, _), n in self._at.items())
+        places, decided = self._at.items(), self._decided
+        running = sum(n * self._plan(stage).left(at, decided.get(stage, 0)) for (stage, at), n in places)
+        full = sum(n * self._plan(stage).epochs for (stage, _), n in places)
         share = (self._completed + full) / (self._possible + full) if self._completed else 1.0
         unbegun = self._waiting + self._later  # without those below 0
         return running + share * sum(n * self._plan(stage).left() for stage, n in unbegun.items())
@@ -128,6 +131,8 @@ class Pace:
     def _end(self, trial: Trial, event: Ended) -> None:
         self._take(trial)
         self._ended.add(trial.number)
+        if event.status == "pruned":
+            self._decided[trial.stage] = event.epochs
         if event.status == "completed":
             self._completed += event.epochs
             self._possible += self._plan(trial.stage).epochs

@@ -62,6 +62,13 @@ RUNGS = [PlannedStage("random", 9, 9, (1, 3), 3)]  # 1 + 2 / 3 + 6 / 9 epochs on
         ("rungs", RUNGS, [], 0, 21),
         ("all at the first rung", RUNGS, [began(9), *of(range(9), (1,))], 9, 9 + 9 * (2 + 6 / 3) / 3),
         (
+            "the best third goes on from the first rung",
+            RUNGS,
+            [began(9), *of(range(9), (1,)), *((n, "pruned", 1, "random") for n in range(6))],
+            9,
+            9 + 3 * (2 + 6 / 3),
+        ),
+        (
             "past the first rung",
             RUNGS,
             [began(9), *of(range(9), (1,)), *((n, "pruned", 1, "random") for n in range(6)), *of((6, 7, 8), (2,))],
