@@ -95,6 +95,7 @@ def read_sweep(folder: Path) -> SweepReport:
         replicated=list(replicated(histories, objective)),
         copies=_copies(histories),
         schedule=_schedule(folder, best),
+        spent=told.spent,
     )
 
 

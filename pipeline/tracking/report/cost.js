@@ -70,6 +70,7 @@ function costSection(sweep) {
   });
   const show = () => { ready(); p.schedule(); };
   THEMED.push(show);
+  if (sweep.spent) rows.unshift(['budget', `${duration(sweep.spent)} of it used by all starts, start-up included`]);
   const parameters = trained.map(trial => trial.parameters).filter(Boolean);
   const rows = [
     ['whole', `${duration(wall)} from the first trial's begin to the last one's end, without pauses between starts`],
@@ -92,6 +93,7 @@ function rungsSection(sweep) {
     if (trial.status === 'pruned' && Math.max(...trial.rungs) === epoch) entry.stopped += 1;
     rungs.set(key, entry);
   }
+  for (const [key, entry] of rungs) if (!entry.stopped) rungs.delete(key); // where a budget ended, none was compared
   if (!rungs.size) return null;
   const list = [...rungs.keys()].map(key => JSON.parse(key)).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(key => rungs.get(JSON.stringify(key)));
   const most = Math.max(...list.map(entry => entry.came));

@@ -158,3 +158,4 @@ class SweepReport:
     replicated: Sequence[Replicated] = ()
     copies: Sequence[Copy] = ()  # of a population, by epoch
     schedule: Sequence[ScheduleStep] = ()
+    spent: float = 0.0  # seconds of all starts of a sweep with a budget; 0: it has none

@@ -78,6 +78,7 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "replicated": [vars(of) for of in sweep.replicated],
         "copies": [[copy.trial, copy.epoch, copy.source] for copy in sweep.copies],
         "schedule": [vars(step) for step in sweep.schedule],
+        "spent": sweep.spent,
         "begun": sweep.begun,
         "data": sweep.data,
         "fixed": sweep.fixed,

@@ -4,6 +4,9 @@ function stagesSection(sweep) {
   if (!sweep.severalStages) return null;
   const axes = sweep.axes.map((_, a) => a).filter(a => sweep.stages.some(stage => stage.boxes.some(box => box[0] === a)));
   if (!axes.length) return null;
+  // The brackets of hyperband all look everywhere.
+  const alike = sweep.stages.every(stage => JSON.stringify(stage.boxes) === JSON.stringify(sweep.stages[0].boxes));
+  if (alike && !sweep.stages.some(stage => stage.decision)) return null;
   const arms = sweep.arms.length;
   const cards = axes.map(a => {
     const axis = sweep.axes[a];
