@@ -29,7 +29,9 @@ def no_better_than_guessing(values: Sequence[float | None], data: DataFacts) -> 
 def cautions(ranked: Sequence[Trial], metric: str, data: DataFacts, epochs: int) -> list[str]:
     """Lines about the winner, the first of `ranked` that has completed. data: the winner's; epochs: that it trained."""
     scored = [trial for trial in ranked if trial.status in SCORED]
-    winner = next(trial for trial in scored if trial.status == "completed")
+    winner = next((trial for trial in scored if trial.status == "completed"), None)
+    if winner is None:  # a budget ended before one did
+        return []
     best, lines = winner.metrics[metric], []
     ties = [trial for trial in scored if trial.status == "completed" and trial.metrics.get(metric) == best]
     if len(ties) > 1:

@@ -74,3 +74,7 @@ def test_a_worker_counts_the_classes_of_the_validation_part():
     costs["dataset"] = {"_target_": "pipeline.data.sets.quadratic.quadratic", "coefficients": [1, 2, 3], "examples": 4}
     job = LoadJob(0, (config(), config(costs)))
     assert [facts.validation_counts for facts in perform(job, print, bool)] == [(6, 6, 6), ()]
+
+
+def test_of_a_winner_that_is_paused_nothing_is_said():
+    assert cautions([], "val_accuracy", IRIS, 3) == []
