@@ -85,7 +85,7 @@ def serve(clone):
 
 
 def test_the_table_has_the_commands_worth_knowing():
-    assert len(COMMANDS) == 17
+    assert len(COMMANDS) == 18
     assert SWEEP in COMMANDS
 
 
