@@ -55,22 +55,21 @@ class Exploration:
         worst = [number for number in ranked if number in ranked[len(ranked) - n :] or number not in finite]
         copies = []
         for number in sorted(set(worst) - set(best)) if best else ():
-            source = best[int(self._draw(epoch, number, "source") * len(best))]
+            source = best[int(self._draws(epoch, number, "source").random() * len(best))]
             copies.append(Copied(number, source, self._explored(epoch, number, params[source])))
         return copies
 
     def _explored(self, epoch: int, number: int, params: Params) -> Params:
         new = {}
         for key, dist in self.space.items():
-            if self._draw(epoch, number, f"{key}/resample") < self.settings.resample:
-                new[key] = dist.at(self._draw(epoch, number, key))
-            else:
-                new[key] = moved(dist, params[key], self.settings.step, self._draw(epoch, number, f"{key}/up") < 0.5)
+            draws = self._draws(epoch, number, key)
+            anew, u, up = draws.random() < self.settings.resample, draws.random(), draws.random() < 0.5
+            new[key] = dist.at(u) if anew else moved(dist, params[key], self.settings.step, up)
         return new
 
-    def _draw(self, epoch: int, number: int, what: str) -> float:
-        """A u in [0, 1) that does not depend on what else was drawn."""
-        return random.Random(f"{self.seed}/population/{epoch}/{number}/{what}").random()
+    def _draws(self, epoch: int, number: int, what: str) -> random.Random:
+        """Numbers in [0, 1) that do not depend on what else is drawn."""
+        return random.Random(f"{self.seed}/population/{epoch}/{number}/{what}")
 
 
 def moved(dist: Distribution, value: Any, step: float, up: bool) -> Any:

@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import claims, cohorts, modes, recording, samplers, streaming
+from tests.benchmarks import claims, cohorts, modes, population, recording, samplers, streaming
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
 from tests.benchmarks.rounding import rounding
@@ -25,6 +25,7 @@ REPORTS = {
     **cohorts.REPORTS,
     **streaming.REPORTS,
     **modes.REPORTS,
+    **population.REPORTS,
     **recording.REPORTS,
     **samplers.REPORTS,
     **claims.REPORTS,

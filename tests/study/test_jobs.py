@@ -78,7 +78,7 @@ def test_each_arm_of_a_population_is_a_job_whatever_the_workers(tmp_path):
 
         def run(self, jobs, receive):
             self.jobs += jobs
-            ended = Ended(1.0, "completed", None, 27, 3, {"val_accuracy": 0.5, "val_loss": 0.1})
+            ended = Ended(1.0, "completed", None, 28, 3, {"val_accuracy": 0.5, "val_loss": 0.1})
             receive(Message(0, TrialEvent(self.jobs[0].trials[0].number, ended)))
             stop.requested = True
 

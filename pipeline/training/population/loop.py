@@ -20,6 +20,7 @@ from pipeline.training.population.numbers import Numbers
 from pipeline.training.progress import not_finite
 from pipeline.training.trial import learning_rates
 
+RATE = "optimizer.learning_rate"  # which the trainer gets epoch by epoch, as the schedule says
 WORST = (-math.inf, -math.inf)  # of a trial whose metrics are not finite
 
 
@@ -65,8 +66,9 @@ class PopulationLoop(EpochLoop):
 
     def _follow(self, member: Member) -> None:
         """Gives a member the hyperparameters that are its own now."""
-        member.hyperparameters = self._params[member.number]
-        config = changed(self.configs[member.number], member.hyperparameters)
+        params = member.hyperparameters = self._params[member.number]
+        own = {key: value for key, value in params.items() if key == RATE or key.startswith("schedule.")}
+        config = changed(self.configs[member.number], own)
         member.rates = partial(learning_rates, config, self.steps)
 
     def _train_epoch(self, epoch: int) -> None:
