@@ -11,11 +11,13 @@ config, building          Hydra in, Config out; hydra_schema is the schema as Hy
 hydra_loading, yaml_text  what Hydra is let load: none of its own settings changed, no YAML that never ends
 checks, limits            what is asked of a config; what each value may be
 records, events           trials, jobs and messages; what becomes of a trial; eventlog reads events.jsonl
+evolution                 what makes a population of trials: who copied whom
 secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
 targets, signatures       calling what a `_target_` names; what it takes, from its source
 objective                 what "better" means
-search/                   spaces and scales, ranges, samplers, refining, halving, the plan: no input or output
+search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan: no input or
+                          output
 study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
                           (cautions), the Hydra sweeper; repeating trains a trial again to the bit; reporting/ reads a
                           sweep's folder for its report
@@ -24,7 +26,8 @@ tracking/                 subscribers: the terminal, MLflow; what earlier starts
                           pictures; report/ is the page of a sweep
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
                           trains one model, distributed on several devices; cohort, grouping and modes say which trials
-                          fuse, trainers makes what trains them; fused/ is one computation; diagnostics/ measures layers
+                          fuse, trainers makes what trains them; fused/ is one computation, population/ one whose trials
+                          copy each other; diagnostics/ measures layers
 data/                     splits; formats/ reads kinds of files, sets/ are data sets by name, stream/ reads rows that
                           stay in their file; input_pipeline makes tf.data
 models/                   one file an architecture, each from normalised inputs to logits

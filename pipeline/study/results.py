@@ -111,7 +111,7 @@ def conclude_sweep(
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
         so_far = f", paused after {epochs}" if winner.status is None else ""
         print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{so_far}{guess}")
-        edges = at_edge(study.plan.spaces, winner, ended)
+        edges = [] if study.plan.evolves else at_edge(study.plan.spaces, winner, ended)
         for line in (*cautions.cautions(ended, metric, facts, epochs), *edges):
             print_line(line, "yellow")
         for line in outcome_of_start(study):

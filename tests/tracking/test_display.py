@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from pipeline.objective import Objective
-from pipeline.records import DataFacts, Ended, EpochEnded, Trial, Undiagnosed, event_from_json
+from pipeline.records import DataFacts, Ended, EpochEnded, Exploited, Trial, Undiagnosed, event_from_json
 from pipeline.tracking.display import Notes, SweepDisplay, TrialDisplay, print_data
 from pipeline.tracking.pace import Pace, PlannedStage
 from pipeline.tracking.subscriber import StageBegan
@@ -75,6 +75,18 @@ def test_why_layers_are_not_measured_is_said_once(make, capsys):
         display.on(Trial(number, "s", 0, {}), Undiagnosed(0.0, "ValueError: [no] tensor"))
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "training goes on without train.diagnostics, which failed: ValueError: [no] tensor"
+
+
+def test_who_copies_whom_in_a_population_is_a_line(capsys):
+    display = sweep_display()
+    for number in range(3):
+        display.on(Trial(number, "s", 0, {}), Exploited(0.0, 0, number, {}))  # the beginning
+    for epoch_, copies in ((4, [(3, 1), (7, 5)]), (8, [(2, 5)])):
+        for target, source in copies:
+            display.on(Trial(target, "s", 0, {}), Exploited(0.0, epoch_, source, {}))
+        display.on(Trial(0, "s", 0, {}), epoch(epoch_ + 1))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "cop" in line]
+    assert lines == ["  epoch   4  trials 3, 7 copy 1, 5", "  epoch   8  trial 2 copies 5"]
 
 
 def test_what_is_ignored_of_a_file_is_said_with_the_data(capsys):

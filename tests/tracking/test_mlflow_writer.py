@@ -17,7 +17,7 @@ from pipeline.records import Ended, EpochEnded, Interrupted, Paused, Restarting,
 from pipeline.tracking import owner, store_checks
 from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
-from pipeline.tracking.tracked_run import OWN_STATUS, Summary, TrackedRun
+from pipeline.tracking.tracked_run import OWN_STATUS, Summary, TrackedRun, event_values
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,15 @@ def epoch(n):
 
 def ended(status):
     return Ended(1010.0, status, None, 5, 5, {"loss": 0.2})
+
+
+def test_hyperparameters_that_change_are_metrics_by_epoch():
+    """Those that are numbers: MLflow has no other metrics."""
+    changing = {"optimizer.momentum": 0.9, "optimizer.nesterov": True, "optimizer.weight_decay": None}
+    values = dict(event_values(replace(epoch(3), hyperparameters=changing)))
+    assert values["optimizer.momentum"] == 0.9
+    assert values["optimizer.nesterov"] == 1
+    assert "optimizer.weight_decay" not in values
 
 
 @pytest.mark.parametrize(

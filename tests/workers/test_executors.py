@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ from pipeline.records import (
     Requeued,
     Restarting,
     Started,
+    Trial,
     TrialEvent,
 )
+from pipeline.search.exploration import evolution
+from pipeline.search.scales import LOG
+from pipeline.search.space import Interval
 from pipeline.workers.inline import InlineExecutor
 from pipeline.workers.local import LocalExecutor
 from tests.conftest import children
@@ -100,6 +105,28 @@ def test_a_worker_that_keeps_dying_fails_its_job_after_its_restarts(pool, tmp_pa
     assert (last.status, last.reason.split(" (")[0]) == ("failed", "its worker process was killed by SIGKILL")
     assert last.reason.endswith(", 2 times")
     assert events_of(messages, 1)[-1].status == "completed"
+
+
+def test_a_population_is_not_divided_when_its_worker_dies(pool, tmp_path):
+    """It starts again whole, and in the end fails whole."""
+    messages, rate = [], "optimizer.learning_rate"
+    own = together(*(job(tmp_path, n, 10_000, {"sweep.population": {"every": 2}}) for n in range(2)))
+    trials = [Trial(n, "s", 0, {rate: 0.1}) for n in range(2)]
+    population = evolution(own.trials[0].config, {rate: Interval(0.01, 0.1, LOG)}, trials)
+
+    def receive(message):
+        messages.append(message)
+        match message.report:
+            case TrialEvent(1, EpochEnded()) if message.report.event.epoch == 1:
+                os.kill(pids(messages)[-1], signal.SIGKILL)
+
+    pool.run([replace(own, export=False, evolution=population)], receive)
+    for number in range(2):
+        events = [m.report.event for m in messages if isinstance(m.report, TrialEvent) and m.report.trial == number]
+        assert [type(e) for e in events if isinstance(e, Started | Restarting | Ended)] == [
+            Started, Restarting, Started, Ended,
+        ]  # fmt: skip
+        assert events[-1].reason.endswith(", 2 times")
 
 
 def unfused(folder, n):
