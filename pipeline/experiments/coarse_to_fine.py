@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments import surfaces
 from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
-from pipeline.experiments.evidence import estimate, lower_by, most, verdict
+from pipeline.experiments.evidence import estimate, lower_by, most, verdict, whole
 from pipeline.search.refine import refine
 from pipeline.search.samplers.sampler import Outcome, Point, Sampler, Search
 from pipeline.search.space import Interval, Space, params_at
@@ -84,7 +84,8 @@ class CoarseToFine(Sampler):
         return self._conditions.draws() * len(self.search.spaces)
 
     def total(self) -> int:
-        return self._conditions.of_seed() * len(self.search.spaces)
+        """Raises InputError if there are more than the sweep's n_trials."""
+        return whole(self._conditions.of_seed() * len(self.search.spaces), self.search, "widths or budgets")
 
     def ask(self, n: int) -> list[Point]:
         asked, self._points = self._points[:n], self._points[n:]
@@ -162,9 +163,9 @@ def _gains(
     if len(trials) != conditions.of_seed():
         raise InputError(f"{len(trials)} trials of a seed: all searches of one take {conditions.of_seed()}.")
     ordered = sorted(trials, key=lambda trial: trial.number)
-    coarse, whole = (np.array([lowest(trial, epochs) for trial in ordered]) for epochs in (coarse_epochs, None))
+    coarse, final = (np.array([lowest(trial, epochs) for trial in ordered]) for epochs in (coarse_epochs, None))
     return {
-        condition: lower_by(min(coarse[draws].min(), whole[fine].min()), whole[draws].min())
+        condition: lower_by(min(coarse[draws].min(), final[fine].min()), final[draws].min())
         for condition, draws, fine in conditions.searches()
     }
 

@@ -12,7 +12,9 @@ from typing import TypeVar
 import numpy as np
 from scipy.special import stdtrit
 
+from pipeline.errors import InputError
 from pipeline.schema import Experiment
+from pipeline.search.samplers.sampler import Search
 from pipeline.study.finished import Results
 
 Condition = TypeVar("Condition")
@@ -44,6 +46,16 @@ def estimate(values: Iterable[float]) -> Estimate:
         return Estimate(mean, -math.inf if n else math.nan, math.inf if n else math.nan, n)
     mean, half = float(finite.mean()), float(stdtrit(n - 1, 0.975) * finite.std(ddof=1) / math.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n)
+
+
+def whole(total: int, search: Search, keys: str) -> int:
+    """How many trials the searches of an experiment take together. Raises InputError if the sweep is to have fewer."""
+    if search.n_trials is not None and total > search.n_trials:
+        raise InputError(
+            f"sweep.n_trials={search.n_trials} must be null or {total}: the searches that are compared take so many. "
+            f"Fewer {keys} in sweep.sampler, or fewer seeds, take less."
+        )
+    return total
 
 
 def lower_by(ours: float, theirs: float) -> float:

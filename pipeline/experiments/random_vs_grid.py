@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments import surfaces
 from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
-from pipeline.experiments.evidence import estimate, lower_by, most, verdict
+from pipeline.experiments.evidence import estimate, lower_by, most, verdict, whole
 from pipeline.experiments.table import share_lower
 from pipeline.search.samplers.sampler import Point, Sampler, Search
 from pipeline.study.finished import FinishedTrial, Results
@@ -45,7 +45,8 @@ class GridBesideRandom(Sampler):
         self._points = self._all()
 
     def total(self) -> int:
-        return len(layout(self._sides)) * len(self.search.spaces)
+        """Raises InputError if there are more than the sweep's n_trials."""
+        return whole(len(layout(self._sides)) * len(self.search.spaces), self.search, "sides")
 
     def ask(self, n: int) -> list[Point]:
         return list(itertools.islice(self._points, n))
