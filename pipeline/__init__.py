@@ -16,14 +16,14 @@ secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
 targets, signatures       calling what a `_target_` names; what it takes, from its source
 objective                 what "better" means
-search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan: no input or
-                          output
+search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan, and what is
+                          unwise in it (linter): no input or output
 study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
-                          (cautions), the Hydra sweeper; repeating trains a trial again to the bit; reporting/ reads a
-                          sweep's folder for its report
+                          (cautions), how much each hyperparameter mattered (importance), the Hydra sweeper; repeating
+                          trains a trial again to the bit; reporting/ reads a sweep's folder for its report
 workers/                  executors (local, inline), the worker process, which device each worker gets, why one died
-tracking/                 subscribers: the terminal, MLflow; what earlier starts left in the store; the leaderboard,
-                          pictures; report/ is the page of a sweep
+tracking/                 subscribers: the terminal (pace says how far a sweep is), MLflow; what earlier starts left in
+                          the store; the leaderboard, pictures; report/ is the page of a sweep
 training/                 the epoch loop and its callbacks, schedules, state.h5; trial is a worker's view of one; solo
                           trains one model, distributed on several devices; cohort, grouping and modes say which trials
                           fuse, trainers makes what trains them; fused/ is one computation, population/ one whose trials
@@ -37,6 +37,7 @@ cli/                      using a saved model and looking at data: `python -m pi
 saving, hdf5, jsonl       files that are whole or absent; crash: files that end the process that reads them
 hdf5_contents             what lies in an HDF5 file, read in bounded memory, and in no other file
 keras_import              what every process that trains or predicts does first
+layout                    lines and tables for a terminal's width, broken between words
 memory, cache             how much memory there is; what is remembered of this machine and its files
 plugins/                  the shim by which Hydra finds the sweeper
 

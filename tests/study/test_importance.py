@@ -4,14 +4,17 @@ import csv
 import itertools
 import math
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.objective import Objective
 from pipeline.records import Trial
+from pipeline.schema import SearchRange
 from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Interval
-from pipeline.study.importance import LEAST, Importance, disagreements, importance, lines, write
+from pipeline.study.importance import LEAST, Importance, conclude_importance, disagreements, importance, lines, write
+from pipeline.tracking.recorder import Recorder
 
 RATE, BETA, UNITS, BATCH = "optimizer.learning_rate", "optimizer.momentum", "model.hidden_units", "train.batch_size"
 SPACE = {
@@ -151,3 +154,29 @@ def test_the_table_and_the_file(tmp_path):
         ["optimizer.learning_rate", "1", "0.2000", "0.1000", "0.4000"],
         ["seed", "", "0.1000", "0.0000", "0.3000"],
     ]
+
+
+class Kept(Recorder):
+    """A recorder that knows which files it was given for the sweep itself."""
+
+    def __init__(self):
+        self.paths = []
+
+    def artifact(self, number, path):
+        self.paths.append((number, path.name))
+
+
+@pytest.mark.parametrize(("n", "names"), [(LEAST, ["importance.csv"]), (LEAST - 1, [])])
+def test_the_end_of_a_sweep_writes_and_records_it(n, names, tmp_path, capsys):
+    ranges_of = {RATE.partition(".")[2]: SearchRange(1, "tag(log, interval(1e-4, 1))")}
+    group = SimpleNamespace(search={})
+    groups = dict.fromkeys(("dataset", "model", "schedule", "train"), group)
+    config = SimpleNamespace(optimizer=SimpleNamespace(search=ranges_of), **groups)
+    plan = SimpleNamespace(arms=[SimpleNamespace(config=config)], spaces=[SPACE])
+    ledger = SimpleNamespace(sampled=trials(n, rate))
+    recorder = Kept()
+    conclude_importance(SimpleNamespace(plan=plan, ledger=ledger, objective=ACCURACY, folder=tmp_path), recorder)
+    assert [path.name for path in tmp_path.iterdir()] == names
+    assert recorder.paths == [(None, name) for name in names]
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in said if line.startswith(RATE)] == [[RATE, "1"]] * len(names)
