@@ -1,14 +1,16 @@
 """A Config from a resolved container: what stands in YAML becomes classes here, once."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, get_type_hints
 
 from pipeline.compatibility import GONE
 from pipeline.errors import InputError
 from pipeline.schema import Config, OpenGroup, SearchRange, Target, leaves
-from pipeline.typed import build
+from pipeline.typed import Readers, build
 
 # What the runner needs of a group beside its target.
+SEARCHED = ("dataset", "model", "optimizer", "schedule", "train")  # groups with ranges beside their values
 NEEDED = {"model": ("head",), "optimizer": ("learning_rate",)}
 
 
@@ -22,13 +24,30 @@ def built(values: Mapping[str, Any]) -> Config:
         raise InputError(
             "sweep.sampler._target_ is missing: a sweep file names its sampler, as conf/sweep/random.yaml."
         )
-    readers = {OpenGroup: _open_group, Target: _target, SearchRange: _search_range}
-    config = build(Config, values, strict=True, readers=readers)
-    for name in ("dataset", "model", "optimizer", "schedule", "train"):
-        for key in getattr(config, name).search:
+    config = build(Config, values, strict=True, readers=_readers())
+    _check_ranges(config, values, SEARCHED)
+    return config
+
+
+def rebuilt(config: Config, values: Mapping[str, Any], groups: Collection[str]) -> Config:
+    """The same as built(values), where they differ in `groups` alone from those that `config` was built of: as trials
+    do from their arm, of which there may be ten thousand."""
+    kinds = get_type_hints(Config)
+    new = {key: build(kinds[key], values[key], key, strict=True, readers=_readers()) for key in groups}
+    config = replace(config, **new)
+    _check_ranges(config, values, groups)
+    return config
+
+
+def _readers() -> Readers:
+    return {OpenGroup: _open_group, Target: _target, SearchRange: _search_range}
+
+
+def _check_ranges(config: Config, values: Mapping[str, Any], groups: Collection[str]) -> None:
+    for name in SEARCHED:
+        for key in getattr(config, name).search if name in groups else ():
             if key not in values[name]:
                 raise InputError(f"{name}.search.{key}: {name}.{key} is not in the config, so it can't be searched.")
-    return config
 
 
 def target(node: Mapping[str, Any] | None) -> Target | None:

@@ -48,6 +48,15 @@ def check(config: Config) -> None:
         raise InputError(f"sweep.name={name!r} names a folder: letters, digits, '_', '-' and '.', no separator.")
 
 
+def check_values(config: Config, values: Mapping[str, Any]) -> None:
+    """check() of a config that differs in these values alone from one that was checked, which takes a tenth."""
+    plain = all(value is None or isinstance(value, int | float | str) for value in values.values())
+    if not plain or {"model.head", "train.label_smoothing"} & values.keys():
+        check(config)
+    for key, value in values.items():
+        check_value(key, value, config.heads)
+
+
 def check_targets(config: Config) -> None:
     """Refuses a key that what it is given to does not take, and the lack of one that it needs."""
     for name in ("dataset", "model", "optimizer", "schedule"):

@@ -16,12 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline import compatibility, secret
-from pipeline.building import built
+from pipeline.building import built, rebuilt
 from pipeline.errors import InputError, first_line, first_of, nearest
 from pipeline.heads.lookup import resolve_aim
 from pipeline.limits import LIMITS, Number
 from pipeline.schema import MAPS, OPEN, Config, Plain, leaves, own_keys
 from pipeline.signatures import accepted_by
+from pipeline.yaml_template import YamlTemplate
 
 # What a resumed run or sweep need not have in common with its beginning: where and how trials run, what is recorded of
 # them, and names that may go unused (study.opening has those that are used).
@@ -37,7 +38,7 @@ class Composed:
 
     def __init__(self, node: DictConfig) -> None:
         self._base = _Base(node)
-        self._values: Mapping[str, Any] = {}  # by dotted key
+        self.values: Mapping[str, Any] = {}  # by dotted key
 
     @classmethod
     def from_file(cls, path: Path) -> "Composed":
@@ -58,16 +59,18 @@ class Composed:
     def with_values(self, values: Mapping[str, Any]) -> "Composed":
         """The same with parameters, by dotted key, set: no need to compose it again."""
         composed = copy.copy(self)
-        composed._values = {**self._values, **values}
-        if self._base.uses(composed._values):
-            composed._base, composed._values = _Base(composed._node), {}
+        composed.values = {**self.values, **values}
+        if self._base.uses(composed.values):
+            composed._base, composed.values = _Base(composed._node), {}
         return composed
 
     @property
     def config(self) -> Config:
         """Resolved. Raises InputError for an interpolation that can't be, for a missing value and one of a wrong
         type."""
-        return built(self._with_values(self._base.resolved))
+        if not self.values:
+            return self._base.config
+        return rebuilt(self._base.config, self._with_values(self._base.resolved), self._groups)
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -78,7 +81,7 @@ class Composed:
     @property
     def essential(self) -> Plain:
         """What a resumed run or sweep must have in common with its beginning, as in records."""
-        record = {key: value for key, value in self.record.items() if key not in _FREE}
+        record = {key: copy.deepcopy(value) for key, value in self.record.items() if key not in _FREE}
         values = compatibility.reduced(compatibility.current(record))
         values["train"] = {key: value for key, value in values["train"].items() if key not in _FREE_OF_TRAIN}
         return {**values, "device": {"precision": values["device"]["precision"]}}
@@ -86,11 +89,7 @@ class Composed:
     @property
     def yaml(self) -> str:
         """Not resolved, but for what the sweep aims at: a secret from the environment stays there."""
-        node, sweep = self._node.copy(), self._base.resolved.get("sweep", {})
-        OmegaConf.set_readonly(node, False)
-        for key in {"metric", "direction"} & set(sweep):
-            OmegaConf.update(node, f"sweep.{key}", sweep[key], merge=False)
-        return OmegaConf.to_yaml(node)
+        return self._base.template(tuple(self.values)).filled([*self.values.values()])
 
     def kind_of(self, key: str) -> str:
         """What stands under a dotted key: `value`, `group`, or `nothing`."""
@@ -124,15 +123,21 @@ class Composed:
         return InputError(f"{key} is not in the config.{nearest(key, names)}\n{compatibility.GONE.get(key, hint)}")
 
     @property
+    def _groups(self) -> set[str]:
+        return {key.split(".")[0] for key in self.values}
+
+    @property
     def _node(self) -> DictConfig:
-        node = self._base.node.copy() if self._values else self._base.node
-        for key, value in self._values.items():
+        node = self._base.node.copy() if self.values else self._base.node
+        for key, value in self.values.items():
             OmegaConf.update(node, key, value, merge=False)
         return node
 
     def _with_values(self, plain: Mapping[str, Any]) -> Mapping[str, Any]:
-        container = copy.deepcopy(dict(plain))
-        for key, value in self._values.items():
+        """The groups that have one of the values are copied, or all where there is none: the others are shared."""
+        groups = self._groups or plain
+        container = {key: copy.deepcopy(value) if key in groups else value for key, value in plain.items()}
+        for key, value in self.values.items():
             *path, last = key.split(".")
             reduce(getitem, path, container)[last] = _at_home(value)
         return container
@@ -143,6 +148,19 @@ class _Base:
 
     def __init__(self, node: DictConfig) -> None:
         self.node = node
+        self._templates: dict[tuple[str, ...], YamlTemplate] = {}
+
+    @cached_property
+    def config(self) -> Config:
+        return built(copy.deepcopy(dict(self.resolved)))
+
+    def template(self, keys: tuple[str, ...]) -> YamlTemplate:
+        if keys not in self._templates:
+            values, sweep = dict(self.written), self.resolved.get("sweep", {})
+            if "sweep" in values:
+                values["sweep"] = {**values["sweep"], **{k: sweep[k] for k in ("metric", "direction") if k in sweep}}
+            self._templates[keys] = YamlTemplate(values, keys)
+        return self._templates[keys]
 
     @cached_property
     def written(self) -> Mapping[str, Any]:

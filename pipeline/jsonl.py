@@ -59,8 +59,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 class JsonLines:
     """Appends objects, a line each; opening it cuts off a tail that a crash left torn.
 
-    durable: fsync after every append. The ledger wants that; an epoch's event does not, because the trial's
-    state is older than its last event in any case.
+    durable: fsync after every append, unless it says that it can wait for the next. The ledger wants that; an epoch's
+    event does not, because the trial's state is older than its last event in any case.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
@@ -69,16 +69,22 @@ class JsonLines:
         self._file.truncate(whole)
         self._durable = durable
 
-    def append(self, *records: Mapping[str, object]) -> None:
+    def append(self, *records: Mapping[str, object], waits: bool = False) -> None:
         # One write for all of them: a crash leaves a prefix, never lines of two appends mixed.
         data = b"".join(json.dumps(finite(record)).encode() + b"\n" for record in records)
         with blaming(Path(self._file.name)):
             before = self._file.seek(0, os.SEEK_END)
-            if self._file.write(data) != len(data):  # a full disk: half a line would hide all that comes after it
+            # On a full disk, half a line would hide all that comes after it.
+            if os.write(self._file.fileno(), data) != len(data):
                 self._file.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if self._durable:
+            if self._durable and not waits:
                 os.fsync(self._file.fileno())
+
+    def sync(self) -> None:
+        """Makes durable what waited for that."""
+        with blaming(Path(self._file.name)):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

@@ -219,7 +219,10 @@ class Config:
 
     def plain(self) -> Mapping[str, Any]:
         """As it stands in YAML, without the ranges."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: self.plain_group(f.name) for f in fields(self)}
+
+    def plain_group(self, name: str) -> Any:
+        return _plain(getattr(self, name))
 
 
 def changed(config: Config, values: Mapping[str, Any]) -> Config:

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 
 from pipeline.records import Conditions, Trial
 from pipeline.schema import Config, ExecutorSettings, leaves
@@ -25,21 +26,42 @@ def cohort_key(config: Config) -> str:
     """Equal for configs of one graph. Numbers of the optimizer and fractional ones of the model are data; so are the
     widths that the model's `widths` names. A worker looks at the layers themselves and splits what differs after all.
     """
-    widths = config.model.widths or ()
-    structural: dict[str, object] = {}
-    for key, value in leaves(config.plain()):
+    return _Keys().of(config)
+
+
+class _Keys:
+    """The keys of configs one after the other: trials of an arm share most groups, which are looked at once."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[object, str]] = {}  # of the config before: a group, and what it adds
+
+    def of(self, config: Config) -> str:
+        parts = []
+        for field in fields(config):
+            if field.name in _FREE_GROUPS:
+                continue
+            group, (known, part) = getattr(config, field.name), self._last.get(field.name, (None, ""))
+            if group is not known or not part:
+                plain, widths = config.plain_group(field.name), config.model.widths or ()
+                part = json.dumps(_structural(leaves({field.name: plain}), widths), sort_keys=True)
+                self._last[field.name] = group, part
+            parts.append(part)
+        return "".join(parts)
+
+
+def _structural(values: Iterable[tuple[str, object]], widths: Sequence[str]) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key, value in values:
         group, _, name = key.partition(".")
-        if group in _FREE_GROUPS or key.startswith(_FREE):
-            continue
-        if group == "optimizer" and not isinstance(value, str):
+        if key.startswith(_FREE) or (group == "optimizer" and not isinstance(value, str)):
             continue
         if group == "model" and isinstance(value, float):
-            structural[key] = bool(value)  # none at all is another graph
+            result[key] = bool(value)  # none at all is another graph
         elif group == "model" and name in widths:
-            structural[key] = len(value) if isinstance(value, list) else "one"
+            result[key] = len(value) if isinstance(value, list) else "one"
         else:
-            structural[key] = value
-    return json.dumps(structural, sort_keys=True)
+            result[key] = value
+    return result
 
 
 def width(config: Config) -> float:
@@ -50,10 +72,11 @@ def width(config: Config) -> float:
     return total
 
 
-def of_first_stage(plan: Plan, executor: ExecutorSettings) -> list[tuple[list[int], Config]]:
-    """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest."""
+def of_first_stage(plan: Plan, executor: ExecutorSettings, most: int | None = None) -> list[tuple[list[int], Config]]:
+    """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest.
+    most: trials that are looked at; None: all."""
     index = next(i for i, stage in enumerate(plan.stages) if not stage.given)
-    trials = Sampling(plan, index, plan.free(plan.stages[index])).first()
+    trials = Sampling(plan, index, plan.free(plan.stages[index])).first(most)
     configs = [plan.composed(trial).config for trial in trials]
     groups = populations(trials) if plan.evolves else cohorts(configs, devices.workers_of(plan.config), executor)
     return [(cohort, max((configs[place] for place in cohort), key=width)) for cohort in groups]
@@ -71,24 +94,26 @@ def conditions(config: Config) -> Conditions:
     return Conditions(executor.fuse, executor.xla, executor.cohort_size, devices.memory_of(config))
 
 
-def cohorts(configs: Sequence[Config], workers: int, executor: ExecutorSettings) -> list[list[int]]:
+def cohorts(configs: Iterable[Config], workers: int, executor: ExecutorSettings) -> list[list[int]]:
     """Places in `configs`, those of a stage's trials, cohort by cohort, the largest first.
 
     A pure function of the stage's trials, not of which are still missing: a resumed trial trains as it began. Large
     cohorts are split into shares for the workers, with the widths of a share close to each other, for a cohort
     costs what its widest trial costs.
     """
-    if executor.fuse == "never":
-        return [[place] for place in range(len(configs))]
     groups: dict[str, list[int]] = {}
-    for place, config in enumerate(configs):
-        groups.setdefault(cohort_key(config), []).append(place)
+    widths, keys = [], _Keys()
+    for place, config in enumerate(configs):  # of ten thousand trials only what is asked of them here is kept
+        groups.setdefault(keys.of(config), []).append(place)
+        widths.append(width(config))
+    if executor.fuse == "never":
+        return [[place] for place in range(len(widths))]
     most = executor.cohort_size or COHORT_SIZE
     result = []
     for group in groups.values():
-        shares = max(1, min(round(workers * len(group) / len(configs)), len(group) // SMALLEST_SHARE))
+        shares = max(1, min(round(workers * len(group) / len(widths)), len(group) // SMALLEST_SHARE))
         shares = max(shares, math.ceil(len(group) / most))
-        ordered = sorted(group, key=lambda place: (width(configs[place]), place))
+        ordered = sorted(group, key=lambda place: (widths[place], place))
         size = math.ceil(len(group) / shares)
         result += [sorted(ordered[i : i + size]) for i in range(0, len(ordered), size)]
     return sorted(result, key=lambda cohort: (-len(cohort), cohort))

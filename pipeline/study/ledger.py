@@ -1,9 +1,11 @@
 """The durable record of a study: which trials were asked, handed out, ended, and how.
 
-One JSON line a fact, fsynced before the next step. What is not in the ledger did not happen; what is stays.
+One JSON line a fact, fsynced before the next step; ends, of which there are many and the trials' own events tell too,
+with the next fact that is no end, or within a second. What is not in the ledger did not happen; what is stays.
 """
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +123,9 @@ class History:
         return [trial for trial in self.sampled if trial.stage == stage]
 
 
+SYNC_SECONDS = 1.0
+
+
 class Ledger(History):
     """Opens or creates `folder`/ledger and replays it; it is a subscriber of its study.
 
@@ -135,14 +140,20 @@ class Ledger(History):
         except BlockingIOError:
             raise InputError(f"{what} is running in another process. {otherwise}") from None
         super().__init__(folder / file if file else None)
+        self._synced = time.monotonic()
         self._adding = threading.Lock()  # the recorder's thread notes what it has stored
         self._file = JsonLines(folder / file, durable=True) if file else None
 
-    def _add(self, *facts: dict[str, object]) -> None:
-        """Appends facts durably, then takes them as true."""
+    def _add(self, *facts: dict[str, object], waits: bool = False) -> None:
+        """Appends facts durably, then takes them as true. waits: whether they may become durable with later ones."""
+        if not facts:
+            return
         with self._adding:
+            now = time.monotonic()
+            waits = waits and now - self._synced < SYNC_SECONDS
             if self._file:
-                self._file.append(*facts)
+                self._file.append(*facts, waits=waits)
+            self._synced = self._synced if waits else now
             for fact in facts:
                 self._apply(fact)
 
@@ -235,9 +246,10 @@ class Ledger(History):
                 fact = {"record": "reached", "trial": trial.number, "epoch": epochs}
             case _:
                 return
-        self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch})
+        self._add({**fact, "metrics": event.metrics, "best_epoch": event.best_epoch}, waits=True)
 
     def close(self) -> None:
         if self._file:
+            self._file.sync()
             self._file.close()
         self._lock.close()

@@ -64,9 +64,9 @@ class Sampling:
             return max(LEAST_FILLING, A_WORKER * devices.workers_of(self._plan.config))
         return self._sampler.generation or self._stage.n_trials
 
-    def first(self) -> list[Trial]:
-        """The trials of the first generation."""
-        return self._ask(self._size)
+    def first(self, most: int | None = None) -> list[Trial]:
+        """The trials of the first generation. most: so many of them."""
+        return self._ask(self._size if most is None else min(self._size, most))
 
     def different(self) -> int | None:
         """How many different trials the space has, where that is fewer than the first generation is to have."""

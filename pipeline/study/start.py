@@ -35,6 +35,8 @@ from pipeline.workers.executor import Executor, ask
 from pipeline.workers.inline import InlineExecutor
 from pipeline.workers.local import LocalExecutor
 
+ENOUGH = 512  # trials of which the cohorts keep as many workers busy as a machine has
+
 
 def run(plan: Plan, executor: Executor | None = None) -> int:
     """Runs or resumes what is planned; returns the exit status: 0 done, 1 the trial failed, or none of a sweep
@@ -66,7 +68,7 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         return describe(plan, make_executor)
     if not plan.single:
         print_line(outline(plan))
-    n_jobs = 1 if plan.single else len(of_first_stage(plan, config.executor))
+    n_jobs = 1 if plan.single else len(of_first_stage(plan, config.executor, most=ENOUGH))
     executor = executor or make_executor(config, n_jobs, plan.repeat.threads if plan.repeat else None)
     try:
         data = load_data(plan, executor)

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import records
-from pipeline.checks import check
+from pipeline.checks import check, check_values
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.evolution import Evolution
 from pipeline.objective import Objective
 from pipeline.records import Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
+from pipeline.schema import Config
 from pipeline.search.exploration import evolution
 from pipeline.search.halving import pruned
 from pipeline.search.plan import Plan
@@ -86,18 +87,15 @@ class Study:
         """
         trials = [t for t in self._trials(numbers) if t.reached >= before]
         trials = [t for t in trials if not (t.status == "pruned" and t.reached == before)]
-        tasks = [self.task(trial) for trial in trials]
-        for task in tasks:
-            check(task.config)
         workers, common = devices.workers_of(self.config), conditions(self.config)
-        configs = [task.config for task in tasks]
-        for cohort in populations(trials) if self.plan.evolves else cohorts(configs, workers, self.config.executor):
+        formed = populations(trials) if self.plan.evolves else None
+        for cohort in formed or cohorts(map(self._checked, trials), workers, self.config.executor):
             now = {place: self.ledger.trials[trials[place].number] for place in cohort}
             missing = [p for p, trial in now.items() if trial.status is None and not (rung and trial.reached >= rung)]
             if not missing:
                 continue
-            ended = {trials[place].number: tasks[place].config for place in cohort if place not in missing}
-            configs = [tasks[place].config for place in missing]
+            ended = {trials[place].number: self._checked(trials[place]) for place in cohort if place not in missing}
+            configs = [self._checked(trials[place]) for place in missing]
             fitting = self.budget.fitting(configs, (rung or configs[0].train.epochs) - before)
             if fitting < len(missing) and self.plan.evolves:
                 continue  # a population trains whole
@@ -108,7 +106,7 @@ class Study:
             self.budget.hand_out([trials[place].number for place in missing], configs)
             yield TrainJob(
                 trials[missing[0]].number,
-                tuple(tasks[place] for place in missing),
+                tuple(self.task(trials[place]) for place in missing),
                 planned=len(cohort),
                 ended=ended,
                 until=rung,
@@ -123,6 +121,12 @@ class Study:
         """What makes a population of a cohort, of one arm then."""
         arm = self.plan.arms[trials[0].arm]
         return evolution(arm.config, arm.space, trials) if self.plan.evolves else None
+
+    def _checked(self, trial: Trial) -> Config:
+        composed = self.plan.composed(trial)
+        config = composed.config
+        check_values(config, composed.values) if composed.values else check(config)
+        return config
 
     def _hand_out(self, trials: Sequence[Trial]) -> None:
         for trial in trials:

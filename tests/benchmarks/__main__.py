@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import claims, cohorts, modes, population, recording, samplers, streaming
+from tests.benchmarks import claims, cohorts, modes, population, recording, samplers, scale, streaming
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
 from tests.benchmarks.rounding import rounding
@@ -21,15 +21,8 @@ from tests.benchmarks.stopwatch import Contest, Failed, ready_store, timed
 from tests.benchmarks.sweeps import JOBS, SWEEPS
 
 CONTESTS: dict[str, Contest] = {**SWEEPS, **EPOCHS, **SINGLE}
-REPORTS = {
-    **cohorts.REPORTS,
-    **streaming.REPORTS,
-    **modes.REPORTS,
-    **population.REPORTS,
-    **recording.REPORTS,
-    **samplers.REPORTS,
-    **claims.REPORTS,
-}
+MODULES = (cohorts, streaming, modes, population, recording, samplers, scale, claims)
+REPORTS = {name: report for module in MODULES for name, report in module.REPORTS.items()}
 REPORTS["rounding"] = rounding
 TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
 LIBRARIES = ("tensorflow", "keras", "mlflow", "optuna", "keras-tuner", "hydra-core", "hydra-joblib-launcher")

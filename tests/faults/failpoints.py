@@ -113,18 +113,18 @@ def count_steps(last: int) -> None:
 
         return step
 
-    def synced(words):
+    def appended(words):
         path = Path(f"/proc/self/fd/{words[0]}").readlink()
         if path.name not in ("ledger", "events.jsonl"):
             return None
-        record = json.loads(path.read_bytes().splitlines()[-1])
+        record = json.loads(words[1].splitlines()[-1])
         kind = record.get("record") or record.get("event")
         return None if kind in ("started", "epoch") else f"{path.name}: {kind}"
 
     def committed(words):
         return "commit" if words[1].in_transaction else None
 
-    os.fsync = counted(os.fsync, synced)
+    os.write = counted(os.write, appended)
     DefaultDialect.do_commit = counted(DefaultDialect.do_commit, committed)
     artifact = counted(LocalArtifactRepository.log_artifact, lambda words: f"artifact: {Path(words[1]).name}")
     LocalArtifactRepository.log_artifact = artifact
