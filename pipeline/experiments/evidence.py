@@ -84,7 +84,7 @@ def verdict(
     first = estimate(effect for seed, effect in of_seeds.items() if seed not in others)
     second = estimate(effect for seed, effect in of_seeds.items() if seed in others)
     shows = first.low > experiment.above
-    rule = f" (95 %, {first.n} seeds; rule: above {form.format(experiment.above)})" if first.n > 1 else ""
+    rule = f" (95%, {first.n} seeds; rule: above {form.format(experiment.above)})" if first.n > 1 else ""
     measured = text.format(first.text(form)) if first.n else "Nothing to compare"
     found = f"{measured}{rule}{'' if shows else f': {missing}'}."
     if not second.n:

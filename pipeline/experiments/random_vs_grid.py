@@ -92,12 +92,15 @@ def figure(results: Results) -> Drawing:
         for n in numbers:
             gains[n][seed] = lower_by(lowest[n, RANDOM], lowest[n, GRID])
     others = set(results.config.experiment.confirm_seeds) if results.config.experiment else set()
-    for what, marker, confirm in (("trained, first seeds", "o", False), ("trained, other seeds", "s", True)):
+    for what, color, confirm in (("first seeds", "0.2", False), ("other seeds", "0.6", True)):
         of_seeds = [[gain for seed, gain in gains[n].items() if (seed in others) == confirm] for n in numbers]
         if any(of_seeds):
             x = [n + 0.1 * confirm for n in numbers]
-            draw_estimates(right, x, [estimate(own) for own in of_seeds], label=what, marker=marker, linestyle="")
+            draw_estimates(
+                right, x, [estimate(own) for own in of_seeds], label=what, color=color, marker="o", linestyle=""
+            )
     right.axhline(0, color="0.6", linestyle=":")
+    right.set_title("trained trials", size=10)
     right.set(xlabel="hyperparameters searched", ylabel="lowest loss is lower by", xticks=numbers)
     n, effect = most(gains, results)
     last = numbers[-1]
