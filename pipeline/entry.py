@@ -88,6 +88,9 @@ def _begins_sweep(words: Sequence[str]) -> bool:
 
 def _check_words(words: Sequence[str]) -> None:
     """Refuses what Hydra's parser would take minutes for, or end in a traceback of its own, and what runs a pickle."""
+    shown = next((word for word in words if word.split("=")[0] in ("--cfg", "-c", "--info", "-i")), None)
+    if shown and words[0] in ("-m", "--multirun"):
+        raise InputError(f"{shown} shows one config: leave {words[0]} out. sweep.dry_run=true shows a sweep's plan.")
     for word in words:
         if word.split("=")[0] == "--experimental-rerun":
             raise InputError("--experimental-rerun is not offered: `python run.py resume=FOLDER` goes on with a run.")

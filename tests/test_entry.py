@@ -11,6 +11,7 @@ from tests.conftest import caviar, command, files, here
 
 # (arguments, what the message must say)
 MISTAKES = [
+    ("-m --cfg job", "--cfg shows one config: leave -m out. sweep.dry_run=true shows a sweep's plan."),
     # keys, groups and choices, each with the nearest name
     (
         "optimizer.learning_rte=1",
@@ -177,6 +178,7 @@ PROCESSES = {
     "train.epochs=0",  # what the runner finds itself
     "-m sweep.n_trials=null",
     "model.head=sigmoid",  # what a worker finds
+    "-m --cfg job",  # Hydra's own flags
     "-m tracking.uri=sqlite:///garbage.db",
 }
 
