@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class Tpe(OptunaSampler):
     startup = 10
-    most = 400  # of which the best 25 are what Optuna takes to be good; a point then costs 5 ms however long the sweep
+    most = 300  # of which Optuna takes the best 25 to be good; so a point costs no more, however long the sweep
 
     def make(self, seed: int, known: "Sequence[FrozenTrial]") -> "BaseSampler":
         from optuna.samplers import TPESampler
