@@ -11,6 +11,7 @@ from pipeline.study.study import Study
 from tests.conftest import composed
 
 LINES = [
+    "train.epochs=16",
     "dataset=blobs",
     "sweep.n_trials=8",
     "sweep.max_tier=1",
@@ -43,9 +44,9 @@ class Stub:
                 self.left -= 1
 
 
-def trained(folder, most=10**6, early=()):
+def trained(folder, most=10**6, early=(), lines=LINES):
     folder.mkdir(exist_ok=True)
-    overrides = OverridesParser.create().parse_overrides([f"output_dir={folder}", "train.epochs=16", *LINES])
+    overrides = OverridesParser.create().parse_overrides([f"output_dir={folder}", *lines])
     ledger, stop = Ledger(folder, what="it"), Stop()
     study = Study(make_plan(overrides, lambda lines: composed(*lines), lambda override: []), folder, ledger)
     stub = Stub(stop, most, early)
@@ -62,6 +63,27 @@ def test_a_resumed_halving_sweep_makes_the_cohorts_of_an_undisturbed_one(tmp_pat
     second, again = trained(tmp_path / "again", early=early)
     assert again == ends
     assert [job for i, job in enumerate(first + second) if job not in (first + second)[:i]] == whole
+
+
+@pytest.mark.parametrize(
+    ("sampler", "halving"),
+    [("tpe.Tpe", ("sweep.halving.min_epochs=2", "sweep.halving.factor=2")), ("cma_es.CmaEs", ())],
+    ids=["tpe with halving", "cma_es"],
+)
+def test_a_later_stage_that_learned_of_the_first_is_resumed_with_the_same_trials(tmp_path, sampler, halving):
+    lines = ["dataset=blobs", "sweep=coarse_to_fine", "~sweep.stages.medium", "sweep.stages.fine.refine=false"]
+    lines += ["sweep.n_trials=24", "sweep.max_tier=1", "sweep.generation=6", *halving]
+    lines += [f"sweep.sampler._target_=pipeline.search.samplers.{sampler}"]
+
+    def asked(folder):
+        ledger = Ledger(folder, what="it")
+        ledger.close()
+        return [(trial.stage, trial.params) for trial in ledger.trials.values()]
+
+    trained(tmp_path / "whole", lines=lines)
+    trained(tmp_path / "again", 37, lines=lines)  # amid the second stage
+    trained(tmp_path / "again", lines=lines)
+    assert asked(tmp_path / "again") == asked(tmp_path / "whole")
 
 
 def test_each_arm_of_a_population_is_a_job_whatever_the_workers(tmp_path):

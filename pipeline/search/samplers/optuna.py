@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # importing Optuna takes a third of a second, for which only 
 #   size 4: 60, 52, 50 trials in 13 to 16 generations; 8: 52, 56, 48 in 7; 16: 61, 58, 58 in 4; 32: 70, 72, 66 in 3;
 #   64: 110, 76, 110 in 2.
 # Up to 16 hardly a trial is wasted. An epoch of a trial, 5.2 ms alone, costs 2.1 ms among 8, 1.45 among 16 and 1.3
-# among 32, and each generation a second or two besides: where trials are as short as on digits 64 is the soonest.
+# among 32, and each generation 1.4 s of CPU besides: where trials are as short as on digits 64 is the soonest.
 GENERATION = 16
 ATTEMPTS = 8  # of a sampler to give values that its arm has not had; then they are drawn
 
