@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks NAME...` measures Caviar against its peers; `all` is the table of targets.
 
-Needs the `bench` extra (optuna, keras-tuner, hydra-joblib-launcher). Compare seconds on a machine that does nothing
+Needs the `bench` extra (keras-tuner, hydra-joblib-launcher). Compare seconds on a machine that does nothing
 else. Peers come in two variants, both by default: plain, as most scripts are written, and tuned, as fast as a user can
 make Keras. A target is meant for the plain variant; beside the tuned one it stands in brackets.
 """

@@ -66,11 +66,11 @@ def test_a_resumed_halving_sweep_makes_the_cohorts_of_an_undisturbed_one(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("sampler", "halving"),
-    [("tpe.Tpe", ("sweep.halving.min_epochs=2", "sweep.halving.factor=2")), ("cma_es.CmaEs", ())],
+    ("sampler", "halving", "most"),
+    [("tpe.Tpe", ("sweep.halving.min_epochs=2", "sweep.halving.factor=2"), 30), ("cma_es.CmaEs", (), 17)],
     ids=["tpe with halving", "cma_es"],
 )
-def test_a_later_stage_that_learned_of_the_first_is_resumed_with_the_same_trials(tmp_path, sampler, halving):
+def test_a_later_stage_that_learned_of_the_first_is_resumed_with_the_same_trials(tmp_path, sampler, halving, most):
     lines = ["dataset=blobs", "sweep=coarse_to_fine", "~sweep.stages.medium", "sweep.stages.fine.refine=false"]
     lines += ["sweep.n_trials=24", "sweep.max_tier=1", "sweep.generation=6", *halving]
     lines += [f"sweep.sampler._target_=pipeline.search.samplers.{sampler}"]
@@ -81,7 +81,9 @@ def test_a_later_stage_that_learned_of_the_first_is_resumed_with_the_same_trials
         return [(trial.stage, trial.params) for trial in ledger.trials.values()]
 
     trained(tmp_path / "whole", lines=lines)
-    trained(tmp_path / "again", 37, lines=lines)  # amid the second stage
+    trained(tmp_path / "again", most, lines=lines)
+    stages = [stage for stage, _ in asked(tmp_path / "again")]
+    assert (stages.count("coarse"), stages.count("fine")) == (12, 6)  # amid the second
     trained(tmp_path / "again", lines=lines)
     assert asked(tmp_path / "again") == asked(tmp_path / "whole")
 
