@@ -133,21 +133,18 @@ class _Work:
         configs = {task.number: task.config for task in self._job.trials} | dict(self._job.ended)
         if repeat:
             configs = dict(zip(population.params, repeat.cohorts[0].configs))
-        deadline = Deadline(self._job.deadline)
-        try:
-            train_population(
-                trials,
-                {number: configs[number] for number in population.params},
-                population,
-                self._job.conditions,
-                repeated=repeat is not None,
-                send=self._send,
-                finished=self._finished,
-                should_stop=lambda: self._should_stop() or deadline.passed(0),
-            )
-        except StopRequested:
-            self._go_on()  # raises DeadlinePassed, if it was that
-            raise
+        train_population(
+            trials,
+            {number: configs[number] for number in population.params},
+            population,
+            self._job.conditions,
+            repeated=repeat is not None,
+            deadline=Deadline(self._job.deadline),
+            send=self._send,
+            finished=self._finished,
+            go_on=self._go_on,
+            should_stop=self._should_stop,
+        )
 
     def _train_group(self, trials: list[TrainedTrial]) -> None:
         """Trains trials of one group: fused, in as many cohorts as memory asks for; or hands them back, to be trained

@@ -1,5 +1,6 @@
 """A population of real trainings: copies are exact, and one that was interrupted goes on with the same bits."""
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.eventlog import epochs_of, events_of, exploits_of
-from pipeline.events import Ended, Interrupted
+from pipeline.events import Ended, EpochEnded, Interrupted, Paused
 from pipeline.records import Trial
 from pipeline.search.exploration import evolution
 from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Interval
 from pipeline.study.lineage import recorded, schedule
+from pipeline.training.checkpoint import load
 from pipeline.training.cohort import run_trials
 from pipeline.training.fused.trainer import FusedTrainer
 from tests.conftest import head
@@ -90,6 +92,25 @@ def test_an_interrupted_population_goes_on_to_the_bit(tmp_path, whole):
         run(population(tmp_path), lambda stop=stop: len(epochs_of(tmp_path / "3")) >= stop)
         assert isinstance(list(events_of(tmp_path / "0"))[-1], Interrupted)
     run(population(tmp_path))
+    assert result(tmp_path) == whole[1:]
+
+
+def test_one_that_pauses_for_want_of_time_has_what_is_best_of_each_so_far(tmp_path, whole, monkeypatch):
+    """What is saved of a trial by itself is not gone on from."""
+    now, late = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: now() + late[0])
+
+    def send(report):
+        if isinstance(event := getattr(report, "event", None), EpochEnded) and event.epoch == 3:
+            late[0] = 2e6
+
+    own = population(tmp_path)
+    run_trials(replace(own, deadline=now() + 1e6), send, lambda: False)
+    for i in range(len(TRIALS)):
+        last = list(events_of(tmp_path / str(i)))[-1]
+        assert (type(last), last.epochs) == (Paused, 3)
+        assert load(tmp_path / str(i) / "state.h5")[2].best_epoch == last.best_epoch
+    run(own)
     assert result(tmp_path) == whole[1:]
 
 

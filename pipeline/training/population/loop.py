@@ -45,7 +45,7 @@ class PopulationLoop(EpochLoop):
         super().__post_init__()
         self._failures: list[tuple[Member, Outcome]] = []  # of this epoch
         self._place = {number: place for place, number in enumerate(self.configs)}
-        self.failed = False  # whether one of them has
+        self._failed = self._paused = False  # whether any of them has
         self._params = dict(self.evolution.params)  # now
         if self.saved:
             self.trainer.set_whole(self.saved.state)
@@ -60,6 +60,11 @@ class PopulationLoop(EpochLoop):
             self._follow(member)
             if not member.progress.epoch:
                 member.emit(Exploited(time.time(), 0, member.number, self._params[member.number]))
+
+    @property
+    def done(self) -> bool:
+        """Whether all have come to their end, so that nobody goes on from the file."""
+        return not self._failed and all(member.progress.epoch >= self.epochs for member in self.members)
 
     def _set_numbers(self) -> None:
         self.trainer.set_numbers(self.numbers.layers, self.numbers.optimizer, self.numbers.label_smoothing)
@@ -123,13 +128,16 @@ class PopulationLoop(EpochLoop):
             self._running.remove(member)
             self._failures.append((member, outcome))
         else:
+            if outcome.status == "paused" and not self._paused:  # all of them do now
+                self._paused = True
+                self._save_all()
             super()._end(member, outcome)
 
     def _end_failed(self) -> None:
         """Members fail one by one, of their own callbacks. The others no longer copy them, nor does who goes on from
         the file once that is written down."""
         if self._failures:
-            self.failed = True
+            self._failed = True
             self._save_all()
         for member, outcome in self._failures:
             self._running.append(member)

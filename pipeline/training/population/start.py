@@ -12,8 +12,9 @@ from pipeline.evolution import Evolution
 from pipeline.records import CohortPlanned, Conditions, Grouped, Report
 from pipeline.schema import Config
 from pipeline.training import checkpoint, modes
+from pipeline.training.deadline import Deadline
 from pipeline.training.fused.trainer import FusedTrainer
-from pipeline.training.loop import Member, Outcome, StopRequested
+from pipeline.training.loop import Member, Outcome
 from pipeline.training.population.loop import PopulationLoop
 from pipeline.training.population.numbers import Numbers
 from pipeline.training.progress import Progress
@@ -28,15 +29,17 @@ def train_population(
     conditions: Conditions,
     *,
     repeated: bool,
+    deadline: Deadline,
     send: Callable[[Report], None],
     finished: Callable[[Member, Outcome], None],
+    go_on: Callable[[], None],
     should_stop: Callable[[], bool],
 ) -> None:
     """Trains those of a population that have not ended, built with its nominal values, to their end.
 
     configs: of all its members, by number, a place each. repeated: whether the others train, too, and leave nothing
-    anywhere; otherwise they have ended. Raises InputError for trials that can't be one computation, StopRequested with
-    their state saved.
+    anywhere; otherwise they have ended. go_on: raises StopRequested if nothing more is to be begun.
+    Raises InputError for trials that can't be one computation, StopRequested with their state saved.
     """
     first, folder = trials[0], trials[0].folder
     _refuse(obstacle(first))
@@ -45,10 +48,11 @@ def train_population(
     own = hashlib.sha256("".join(identities).encode()).hexdigest()
     saved = checkpoint.load_population(path, own)
     for trial in trials:
-        trial.progress = saved.progress[trial.number] if saved else Progress()
+        # Not as far as its own state.h5 goes, but all as far as their file does.
+        trial.progress, trial.best = saved.progress[trial.number] if saved else Progress(), []
         trial.progress.members = list(configs)
     numbers, config = Numbers(first, evolution), first.config
-    trainer, plan, seconds = _compiled(first, numbers, conditions, should_stop)
+    trainer, plan, seconds = _compiled(first, numbers, conditions, go_on)
     send(CohortPlanned(tuple(configs), plan.summary(len(configs))))
     members = [trial.member() for trial in trials]
     for member in members:
@@ -67,6 +71,7 @@ def train_population(
         objective=first.objective(),
         checkpoint_seconds=config.train.checkpoint_seconds,
         finished=lambda member, outcome: None if member.number in silent else finished(member, outcome),
+        deadline=deadline,
         should_stop=should_stop,
         compacts=lambda *_: False,  # whoever failed keeps its place
         compiling=seconds,
@@ -80,7 +85,7 @@ def train_population(
         silent=frozenset(silent),
     )
     loop.run()
-    if not loop.failed:
+    if loop.done:
         path.unlink(missing_ok=True)
 
 
@@ -99,7 +104,7 @@ def _refuse(reason: str | None) -> None:
 
 
 def _compiled(
-    trial: TrainedTrial, numbers: Numbers, conditions: Conditions, should_stop: Callable[[], bool]
+    trial: TrainedTrial, numbers: Numbers, conditions: Conditions, go_on: Callable[[], None]
 ) -> tuple[FusedTrainer, modes.FusionPlan, float]:
     """The trainer of as many trials like this one as there are numbers, in the first mode in which its graph compiles,
     and the seconds that took."""
@@ -112,8 +117,7 @@ def _compiled(
             raise InputError(
                 f"the {size} trials of a population train at once, in {needed:.1f} GiB; there are {there:.1f} GiB."
             )
-        if should_stop():
-            raise StopRequested
+        go_on()
         began = time.perf_counter()
         try:
             trainer = _trainer(trial, numbers, plan)
