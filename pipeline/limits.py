@@ -153,6 +153,8 @@ LIMITS: dict[str, Number | Duration | tuple[str | int | bool | None, ...]] = {
     "sweep.population.step": Number(0, 1, open="low"),
     "sweep.population.resample": Number(0, 1),
     "sweep.generation": Number(1, 100_000, integer=True, nullable=True),
+    "sweep.replicates": Number(2, 1000, integer=True, nullable=True),
+    "sweep.finalists": Number(1, integer=True),
     "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),
 }

@@ -47,6 +47,7 @@ class Trial:
     paused: bool = False  # there, and has not gone on
     run_id: str | None = None  # in the tracking store, once all of it is there
     lacked: str | None = None  # as in Ended
+    pair: int | None = None  # the same in all arms that its stage tries on one point; None: nothing to compare it with
     replicate_of: int | None = None  # the trial of which this is another fit, with a seed of its own among its params
 
     @property

@@ -150,6 +150,8 @@ class Sweep:
     stop_seeds: int | None = (
         None  # seeds that say what is chance: a stage that may gain no more is left out; None: never
     )
+    replicates: int | None = None  # seeds with which the finalists are trained again; None: the best result wins
+    finalists: int = 5  # the best trials that are replicated
     keep_models: int | None = 5  # None: model.h5 is written for all
     halving: Halving | None = field(default_factory=Halving)
     population: Population | None = field(default_factory=Population)

@@ -26,15 +26,16 @@ def no_better_than_guessing(values: Sequence[float | None], data: DataFacts) -> 
     return share is not None and bool(known) and max(known) <= share + 1e-6  # which is summed in float32
 
 
-def cautions(ranked: Sequence[Trial], metric: str, data: DataFacts, epochs: int) -> list[str]:
-    """Lines about the winner, the first of `ranked` that has completed. data: the winner's; epochs: that it trained."""
+def cautions(ranked: Sequence[Trial], metric: str, data: DataFacts, epochs: int, replicated: bool = False) -> list[str]:
+    """Lines about the winner, the first of `ranked` that has completed. data: the winner's; epochs: that it trained;
+    replicated: whether other seeds decided, and no tie had to be broken."""
     scored = [trial for trial in ranked if trial.status in SCORED]
     winner = next((trial for trial in scored if trial.status == "completed"), None)
     if winner is None:  # a budget ended before one did
         return []
     best, lines = winner.metrics[metric], []
     ties = [trial for trial in scored if trial.status == "completed" and trial.metrics.get(metric) == best]
-    if len(ties) > 1:
+    if len(ties) > 1 and not replicated:
         n = sum(data.validation_counts)
         losses = [trial.metrics["val_loss"] for trial in ties]
         decided = "the lowest val_loss" if losses.count(min(losses)) == 1 else "the lowest val_loss, then the number,"

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pipeline.study.study import Study
 
 
-def is_worth_it(study: "Study", index: int, ranked: list[Trial], executor: Executor, stop: Stop) -> bool:
+def is_worth_it(study: "Study", index: int, ranked: list[Trial], executor: Executor, stop: Stop) -> bool | None:
     """Whether the stage at a place is worth its trials; says so in a line. ranked: the trials whose best it would look
     around. A stage that was begun goes on, and so does one that frees what was not searched yet, of which the stages
     before say nothing.
 
-    Trains replicates of the best trial; returns True at once if `stop` is requested meanwhile.
+    Trains replicates of the best trial; None if `stop` is requested meanwhile, or the budget leaves some unfinished.
     """
     plan, ledger, n = study.plan, study.ledger, study.config.sweep.stop_seeds
     before, stage = plan.stages[index - 1], plan.stages[index]
@@ -36,8 +36,8 @@ def is_worth_it(study: "Study", index: int, ranked: list[Trial], executor: Execu
             f"noise: trial {best.number}, the best so far, with {n} other seeds: of its weights, data order and split"
         )
         trained = replicates.train(study, [best], n, title, executor, stop)
-        if stop.requested:
-            return True
+        if stop.requested or any(trial.status is None for trial in trained):
+            return None
         decision = _decide(study, index, ranked, best, trained)
         ledger.note_decision(before.name, decision)
     print_line(_line(study, index, decision), "bold" if decision.stops else None)

@@ -91,8 +91,15 @@ class History:
             case "schedule":
                 self.schedules[record["trial"]] = record["periods"]
             case "asked":
-                number, of = record["trial"], record.get("replicate_of")
-                self.trials[number] = Trial(number, record["stage"], record["arm"], record["params"], replicate_of=of)
+                number = record["trial"]
+                self.trials[number] = Trial(
+                    number,
+                    record["stage"],
+                    record["arm"],
+                    record["params"],
+                    pair=record.get("pair"),
+                    replicate_of=record.get("replicate_of"),
+                )
             case "started":
                 self._change(record, started=True, paused=False)
                 self.tested.pop(record["trial"], None)  # of a trial that goes on, it was another model
@@ -208,8 +215,8 @@ class Ledger(History):
         facts = []
         for trial in trials:
             fact = {"record": "asked", "trial": trial.number, "stage": trial.stage, "arm": trial.arm}
-            of = {} if trial.replicate_of is None else {"replicate_of": trial.replicate_of}
-            facts.append({**fact, "params": trial.params, **of})
+            more = {"pair": trial.pair, "replicate_of": trial.replicate_of}
+            facts.append({**fact, "params": trial.params, **{k: v for k, v in more.items() if v is not None}})
         self._add(*facts)
 
     def hand_out(self, numbers: Iterable[int]) -> None:

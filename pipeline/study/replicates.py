@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.records import Trial
 from pipeline.study.interruption import Stop
+from pipeline.study.ranking import ranked
+from pipeline.study.standing import SEED
 from pipeline.tracking.subscriber import StageBegan
 from pipeline.workers.executor import Executor
 
 if TYPE_CHECKING:
     from pipeline.study.study import Study
-
-SEED = "seed"
 
 
 def seeds(seed: int, n: int) -> list[int]:
@@ -47,3 +47,15 @@ def train(study: "Study", of: Sequence[Trial], n: int, title: str, executor: Exe
     title += f", {ended} already ended" if ended else ""
     study.train(chosen, StageBegan(of[0].stage, title, len(chosen), ended), executor, stop)
     return [ledger.trials[number] for number in chosen]
+
+
+def replicate_finalists(study: "Study", executor: Executor, stop: Stop) -> None:
+    """Trains the best trials of the whole sweep again, as sweep.replicates and sweep.finalists say."""
+    sweep, ledger, n = study.config.sweep, study.ledger, study.config.sweep.replicates
+    best = [trial for trial in ranked(ledger.sampled, study.objective) if trial.status == "completed"]
+    best = best[: sweep.finalists] if n else []
+    ledger.note_finalists([trial.number for trial in best], seeds(study.config.seed, n) if n else [])
+    if n and best:
+        which = f"the best {len(best)} trials, each" if len(best) > 1 else f"trial {best[0].number}"
+        title = f"replicates: {which} with {n} other seeds (of weights, order and split of data)"
+        train(study, best, n, title, executor, stop)

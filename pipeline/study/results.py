@@ -3,6 +3,7 @@ trains it again."""
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -16,12 +17,14 @@ from pipeline.schema import Config, leaves
 from pipeline.search.linter import at_edge
 from pipeline.search.space import averaging_steps
 from pipeline.study import cautions, compare, folders, lineage
+from pipeline.study.arms import conclude_arms
 from pipeline.study.figure import draw_figure
 from pipeline.study.importance import conclude_importance
 from pipeline.study.interruption import Stop
 from pipeline.study.ranking import candidates
 from pipeline.study.repeating import UNKNOWN, applies, comparison, groups_of
 from pipeline.study.reporting.write import conclude_report
+from pipeline.study.standing import for_summary, of_winner, standings
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.study.transfer import outcome_of_start
@@ -87,15 +90,16 @@ def conclude_sweep(
     """Writes and prints what a sweep has come to, and no more once `stop` is requested; returns the exit status.
     data: of each arm."""
     metric, keys, path = study.objective.metric, study.plan.columns(), study.folder / "leaderboard.csv"
-    trials, ended = study.ledger.sampled, study.ranked()
+    trials, ended, finalists = study.ledger.sampled, study.ranked(), standings(study.ledger, study.objective)
     begun = [_row(study, trial) for trial in trials if trial.status is None]
     begun.sort(key=lambda row: study.objective.score(row.metrics), reverse=True)  # waiting ones last, in their order
-    rows = [*(_row(study, trial) for trial in ended), *begun]
+    of_seeds = {of.trial.number: (of.mean, of.sd, len(of.values)) for of in finalists}
+    rows = [*(replace(_row(study, trial), replicates=of_seeds.get(trial.number)) for trial in ended), *begun]
     leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
-    best_first = candidates(trials, study.objective, paused=not stop.requested)
+    best_first = candidates(trials, study.objective, finalists, paused=not stop.requested)
     winner = next(iter(best_first), None)
-    tested: dict[str, float] = {}
+    checked: dict[str, float] = {}  # the winner's metrics with other seeds and on the test split
     disk_full = False
     if measured := [row for row in rows if row.trial.status or row.epochs]:
         title, table = leaderboard.table(measured, metric, keys, console.width)
@@ -106,20 +110,26 @@ def conclude_sweep(
         elif not stop.requested:
             conclude_importance(study, recorder)
     if winner is not None:
+        conclude_arms(study, winner, recorder)
         best, facts = winner.metrics[metric], data[winner.arm]
         guess = cautions.of_guessing(facts, metric)
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
         so_far = f", paused after {epochs}" if winner.status is None else ""
         print_line(f"best: trial {winner.number}, {metric} {number(best)} in epoch {winner.best_epoch}{so_far}{guess}")
+        if finalists:
+            checked |= for_summary(finalists[0], metric)
+            for line in of_winner(finalists, metric):
+                print_line(line)
         edges = [] if study.plan.evolves else at_edge(study.plan.spaces, winner, ended)
-        for line in (*cautions.cautions(ended, metric, facts, epochs), *edges):
+        doubts = cautions.cautions(ended, metric, facts, epochs, replicated=bool(finalists))
+        for line in (*doubts, *edges):
             print_line(line, "yellow")
         for line in outcome_of_start(study):
             print_line(line)
         disk_full = _export(study, executor, best_first)
         if not stop.requested:
-            tested = _test(study, executor, winner)
-        _write_winner(study, recorder, winner, tested)
+            checked |= _test(study, executor, winner)
+        _write_winner(study, recorder, winner, checked)
     # For want of time, or of who stopped it.
     unfinished = [trial for trial in study.ledger.trials.values() if trial.status is None]
     if study.config.experiment and not unfinished and not stop.requested:
@@ -139,7 +149,7 @@ def conclude_sweep(
     status: Status = "interrupted" if interrupted else "paused" if unfinished else "completed" if winner else "failed"
     conclude_report(study.folder, recorder)
     recorder.ranks({trial.number: place for place, trial in enumerate(ended, start=1)})
-    recorder.summary(runs.summary(status, winner, tested))
+    recorder.summary(runs.summary(status, winner, checked))
     if address := compare.publish(study, runs, recorder):
         print_whole(f"compare:  {address}{store.ui_hint(study.config.tracking)}")
     if interrupted:
@@ -187,7 +197,7 @@ def _test(study: Study, executor: Executor, winner: Trial) -> dict[str, float]:
     return {f"test_{name}": value for name, value in result.metrics.items()}
 
 
-def _write_winner(study: Study, recorder: Recorder, winner: Trial, tested: Mapping[str, float]) -> None:
+def _write_winner(study: Study, recorder: Recorder, winner: Trial, checked: Mapping[str, float]) -> None:
     folder = study.trial_folder(winner)
     model, pins = folder / "model.h5", filter(applies, study.plan.pins)
     command = shlex.join(["python", "run.py", *option(), f"repeat={folder}", *pins])
@@ -202,7 +212,7 @@ def _write_winner(study: Study, recorder: Recorder, winner: Trial, tested: Mappi
         "params": dict(winner.params),  # with which a trial of a population began
         **({"schedule": plain_periods} if periods else {"overrides": alone}),
         "best_epoch": winner.best_epoch,
-        "metrics": {**winner.metrics, **tested},
+        "metrics": {**winner.metrics, **checked},
         **({"model": str(model.relative_to(study.folder))} if model.exists() else {}),
     }
     write_atomically(study.folder / "best.yaml", [yaml.safe_dump(best, sort_keys=False).encode()])

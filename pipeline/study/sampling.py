@@ -137,7 +137,7 @@ class Sampling:
                 self._check(point)
                 params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
                 params = {**self._plan.arms[point.arm].crossed, **self._fixed[point.arm], **params}
-                trials.append(Trial(i, self._stage.name, point.arm, params))
+                trials.append(Trial(i, self._stage.name, point.arm, params, pair=point.pair))
         return trials
 
     def _check(self, point: Point) -> None:

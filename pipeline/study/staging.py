@@ -11,6 +11,7 @@ from pipeline.search.space import Space
 from pipeline.search.tiers import by_tier
 from pipeline.study.deciding import is_worth_it
 from pipeline.study.interruption import Stop
+from pipeline.study.ranking import ranked
 from pipeline.tracking.display import short
 from pipeline.tracking.subscriber import StageBegan
 from pipeline.workers.executor import Executor
@@ -38,7 +39,11 @@ def staged(study: "Study", executor: Executor, stop: Stop) -> Iterator[tuple[int
             region, stopped = Region(study.plan.free(stage)), False
         elif not stopped:
             region = next_region(study, index, region)
-            stopped = not is_worth_it(study, index, ranked_before(study, index), executor, stop)
+            worth_it = is_worth_it(study, index, ranked_before(study, index), executor, stop)
+            if worth_it is None:
+                study.undecided = True
+                return
+            stopped = not worth_it
         if stop.requested:
             return
         if not stopped:
@@ -78,7 +83,8 @@ def ranked_before(study: "Study", index: int) -> list[Trial]:
     names = {before.name}
     if plan.stages[index].tiers is not None:
         names |= {s.name for s in plan.stages[:index] if s.tiers is not None and plan.epochs(s) == plan.epochs(before)}
-    return [trial for trial in study.ranked() if trial.stage in names and trial.status in SCORED]
+    trials = ranked(study.ledger.sampled, study.objective)
+    return [trial for trial in trials if trial.stage in names and trial.status in SCORED]
 
 
 def beginning(plan: Plan, stage: Stage, region: Region, generation: Sequence[Trial], first: bool) -> StageBegan:

@@ -23,8 +23,10 @@ from pipeline.study.cohorts import cohorts, conditions, populations
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.ranking import ranked
+from pipeline.study.replicates import replicate_finalists
 from pipeline.study.sampling import Sampling
 from pipeline.study.staging import beginning, staged
+from pipeline.study.standing import standings
 from pipeline.tracking.subscriber import Occurrence, StageBegan, Subscriber
 from pipeline.workers import devices
 from pipeline.workers.executor import Executor
@@ -39,6 +41,7 @@ class Study:
         self.objective = Objective(self.config.sweep.metric, self.config.sweep.direction)
         self.budget = Budget(self.config.sweep, ledger, fills=plan.stages[-1].fills)
         self.subscribers: list[Subscriber] = [ledger] if plan.single else [ledger, self.budget]
+        self.undecided = False  # whether the budget ended before it was known if another stage is worth it
         self.refusal: str | None = None  # why the config of a trial by itself can't be trained
 
     def run(self, executor: Executor, stop: Stop) -> None:
@@ -61,6 +64,9 @@ class Study:
                         return
                     if rung is not None:
                         self._prune(numbers, rung)
+        unfinished = self.undecided or any(trial.status is None for trial in self.ledger.sampled)
+        if not self.plan.single and not stop.requested and not unfinished:
+            replicate_finalists(self, executor, stop)
 
     def train(self, numbers: Sequence[int], beginning: StageBegan, executor: Executor, stop: Stop) -> None:
         """Trains what has not ended of trials that belong to no stage's search."""
@@ -163,7 +169,7 @@ class Study:
 
     def ranked(self) -> list[Trial]:
         """Every trial that ended, best first; those that failed or diverged come last, in order of number."""
-        return ranked(self.ledger.trials.values(), self.objective)
+        return ranked(self.ledger.sampled, self.objective, standings(self.ledger, self.objective))
 
     def _trials(self, numbers: Sequence[int]) -> list[Trial]:
         return [self.ledger.trials[number] for number in numbers]

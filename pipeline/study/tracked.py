@@ -32,11 +32,12 @@ class TrackedRuns:
         tags["n_trials"] = str(sum(stage.n_trials for stage in self._plan.stages))
         return TrackedRun(f"sweep {self._folder.name}", {}, tags)
 
-    def summary(self, status: Status, winner: Trial | None, tested: Mapping[str, float]) -> Summary:
-        """What the run of a sweep says in the end: of its winner what a run by itself says of its trial."""
+    def summary(self, status: Status, winner: Trial | None, checked: Mapping[str, float]) -> Summary:
+        """What the run of a sweep says in the end: of its winner what a run by itself says of its trial. checked: its
+        metrics with other seeds and on the test split."""
         if winner is None:
             return Summary(status)
-        metrics = {**best_values(winner.metrics, winner.best_epoch), **tested}
+        metrics = {**best_values(winner.metrics, winner.best_epoch), **checked}
         params = _config_params(self._plan.composed(winner))
         return Summary(status, metrics, params, self._about(winner.arm), f"trial {winner.number}")
 

@@ -31,8 +31,9 @@ class Row:
     metrics: Mapping[str, float | None]  # of its best epoch; of a trial that has not ended, among those measured so far
     epochs: int  # that it has trained
     seconds: float  # that they took
+    replicates: tuple[float | None, float | None, int] | None = None  # of a finalist: mean, sd and number of its seeds
 
-    def cells(self, metric: str, keys: Sequence[str]) -> list[object]:
+    def cells(self, metric: str, keys: Sequence[str], replicated: bool) -> list[object]:
         params, status = self.trial.params, self.trial.shown_status
         ties = [] if metric == "val_loss" else [self.metrics.get("val_loss")]
         return [
@@ -44,21 +45,28 @@ class Row:
             *ties,
             self.epochs,
             round(self.seconds, 3),
+            *((self.replicates or (None, None, None)) if replicated else ()),
         ]
 
 
-def headings(metric: str, keys: Sequence[str]) -> list[str]:
-    """Behind the parameters what decides between equals, and what a trial has cost."""
-    return [*COLUMNS, metric, *keys, *([] if metric == "val_loss" else ["val_loss"]), "epochs", "seconds"]
+def headings(metric: str, keys: Sequence[str], replicated: bool) -> list[str]:
+    """Behind the parameters what decides between equals, and what a trial has cost; at the end what other seeds say."""
+    ties = [] if metric == "val_loss" else ["val_loss"]
+    return [*COLUMNS, metric, *keys, *ties, "epochs", "seconds", *(of_seeds(metric) if replicated else ())]
+
+
+def of_seeds(metric: str) -> tuple[str, str, str]:
+    """The columns of finalists: the mean and standard deviation of their replicates, and how many these are."""
+    return f"mean_{metric}", f"sd_{metric}", "seeds"
 
 
 def write(path: Path, rows: Sequence[Row], metric: str, keys: Sequence[str]) -> None:
     """Writes trials, best first, as CSV; lists, booleans and null as Hydra reads them, so that a cell can be pasted."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(headings(metric, keys))
+    writer, replicated = csv.writer(text), any(row.replicates for row in rows)
+    writer.writerow(headings(metric, keys, replicated))
     for row in rows:
-        cells = row.cells(metric, keys)
+        cells = row.cells(metric, keys, replicated)
         writer.writerow([to_text(cell) if isinstance(cell, bool | list) else cell for cell in cells])
     write_atomically(path, [text.getvalue().encode()])
 
@@ -66,10 +74,14 @@ def write(path: Path, rows: Sequence[Row], metric: str, keys: Sequence[str]) -> 
 def table(rows: Sequence[Row], metric: str, keys: Sequence[str], width: int) -> tuple[str, Table]:
     """The best trials for a terminal of `width` letters, with a line above: keys without their group where that is
     clear, what is the same in all rows said once, and the last columns left out where there is no room for them."""
-    names = layout.shortened(headings(metric, keys))
-    best = [row.cells(metric, keys) for row in rows[:BEST]]
+    replicated = any(row.replicates for row in rows)
+    names = layout.shortened(headings(metric, keys, replicated))
+    best = [row.cells(metric, keys, replicated) for row in rows[:BEST]]
     texts = [[_text(*pair, metric) for pair in zip(names, cells, strict=True)] for cells in best]
     columns: list[layout.Column] = list(zip(names, zip(*texts, strict=True), strict=True))
+    if replicated:  # it decides: it stands beside the metric, where it is seen on the narrowest terminal
+        behind = names.index(metric) + 1
+        columns = [*columns[:behind], *columns[-3:], *columns[behind:-3]]
     title = f"the best {len(texts)} of {len(rows)} trials"
     shown, same = layout.split_same(columns, kept=["trial", metric])  # that all are equal is worth seeing
     if said := [f"{name} {cell}" for name, cell in same.items() if cell]:
@@ -87,6 +99,6 @@ def table(rows: Sequence[Row], metric: str, keys: Sequence[str], width: int) -> 
 
 
 def _text(name: str, cell: Any, metric: str) -> str:
-    if name == metric or cell is None:
+    if name in (metric, *of_seeds(metric)[:2]) or cell is None:
         return number(cell)
     return f"{cell:.1f}" if name == "seconds" else short(cell)

@@ -208,7 +208,12 @@ STAGES = ("coarse", "medium", "fine")
 @pytest.mark.slow
 def test_coarse_to_fine_halves_each_stage_and_refines_around_those_that_went_on(tmp_path):
     line = "-m sweep=coarse_to_fine sweep.name=s sweep.n_trials=12 sweep.max_tier=1 tracking=none"
-    halving = ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "train.early_stopping=null"]
+    halving = [
+        "sweep.halving.min_epochs=1",
+        "sweep.halving.factor=2",
+        "train.early_stopping=null",
+        "sweep.stop_seeds=null",
+    ]
     epochs = [f"sweep.stages.{stage}.epochs={n}" for stage, n in zip(STAGES, (3, 4, 5), strict=True)]
     result = here(*line.split(), *TINY[:-1], *halving, *epochs, *QUICK, INLINE, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -46,10 +46,11 @@ class Drawn(Sampler):
             seed: _points([s for s, own in zip(spaces, seeds, strict=True) if own == seed], self.draws(seed, keys))
             for seed, keys in ((seed, self._keys(seed)) for seed in dict.fromkeys(seeds))
         }
-        while True:
+        pairs = {seed: place for place, seed in enumerate(sources)}  # of the first round; arms of a seed have one
+        for first in itertools.count(step=len(sources)):
             drawn = {seed: iter(next(source, ())) for seed, source in sources.items()}
-            asked = ((arm, at) for arm, seed in enumerate(seeds) for at in itertools.islice(drawn[seed], 1))
-            points = [Point(arm, at) for arm, at in asked if at is not None]
+            asked = ((arm, seed, at) for arm, seed in enumerate(seeds) for at in itertools.islice(drawn[seed], 1))
+            points = [Point(arm, at, pair=first + pairs[seed]) for arm, seed, at in asked if at is not None]
             if not points:
                 return
             yield from points

@@ -39,7 +39,10 @@ class Grid(Sampler):
         return list(itertools.islice(self._points, n))
 
     def _all(self) -> Iterator[Point]:
-        for row in itertools.zip_longest(*(itertools.product(*axes.values()) for axes in self._axes)):
+        alike = len({tuple((key, len(axis)) for key, axis in axes.items()) for axes in self._axes}) == 1
+        rows = itertools.zip_longest(*(itertools.product(*axes.values()) for axes in self._axes))
+        for number, row in enumerate(rows):
+            pair = number if alike else None  # of other hyperparameters there are other points
             for arm, at in enumerate(row):
                 if at is not None:
-                    yield Point(arm, dict(zip(self._axes[arm], at, strict=True)), exact=True)
+                    yield Point(arm, dict(zip(self._axes[arm], at, strict=True)), exact=True, pair=pair)

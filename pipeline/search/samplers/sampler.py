@@ -34,6 +34,8 @@ class Point:
     arm: int
     coordinates: dict[str, float]  # of each key of the arm's space: on its scale; of a choice the value's place
     exact: bool = False  # whether values keep all their digits, or the six or so that matter
+    # The same in all arms that are tried on this very point, which compare in pairs; None: it is of one arm alone.
+    pair: int | None = None
 
 
 @dataclass(frozen=True)

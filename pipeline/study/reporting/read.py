@@ -25,6 +25,7 @@ from pipeline.study.reporting.pairs import arms_in_pairs
 from pipeline.study.reporting.replicated import in_words, replicated
 from pipeline.study.reporting.trials import History, read_trial
 from pipeline.study.reporting.winner import describe_winner, tiers_of
+from pipeline.study.standing import standings
 from pipeline.tracking.report.data import (
     Box,
     Copy,
@@ -55,7 +56,8 @@ def read_sweep(folder: Path) -> SweepReport:
         [start for history in histories.values() for start in history.starts],
         [epoch.time for history in histories.values() for epoch in history.epochs],
     )
-    order = ranked(told.trials.values(), objective)
+    finalists = standings(told, objective)
+    order = ranked(told.sampled, objective, finalists)
     open_ = [trial for trial in told.sampled if trial.status is None]
     open_.sort(key=lambda trial: objective.score(histories[trial.number].metrics(objective)), reverse=True)
     trials = [*order, *open_]
@@ -68,7 +70,9 @@ def read_sweep(folder: Path) -> SweepReport:
     mattered, disagreements = how_much_mattered(folder)
     facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
     if best:
-        winner = describe_winner(folder, best, order, objective, facts, histories, told.tested, header.spaces)
+        winner = describe_winner(
+            folder, best, order, objective, facts, histories, told.tested, header.spaces, finalists
+        )
     return SweepReport(
         name=folder.resolve().name,
         folder=str(folder),

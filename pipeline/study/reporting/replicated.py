@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 
 from pipeline.objective import Objective
 from pipeline.search.stopping import Decision
-from pipeline.study.replicates import SEED
 from pipeline.study.reporting.trials import History
+from pipeline.study.standing import SEED
 from pipeline.tracking.display import number
 from pipeline.tracking.report.data import Replicated
 

@@ -17,6 +17,7 @@ from pipeline.study import folders
 from pipeline.study.cautions import cautions
 from pipeline.study.repeating import UNKNOWN, applies, groups_of
 from pipeline.study.reporting.trials import History
+from pipeline.study.standing import Standing, of_winner
 from pipeline.tracking.report.data import Winner
 
 
@@ -29,11 +30,13 @@ def describe_winner(
     histories: Mapping[int, History],
     tested: Mapping[int, TestResult],
     spaces: Sequence[Space],
+    finalists: Sequence[Standing],
 ) -> Winner:
     """order: all that ended, best first; data: the winner's; spaces: of each arm."""
     epochs = len(histories[winner.number].epochs)
-    doubts = [*cautions(order, objective.metric, data, epochs), *at_edge(spaces, winner, order)]
-    lines = [" ".join(line.split()) for line in doubts]
+    doubts = list(of_winner(finalists, objective.metric)) if finalists else []
+    doubts += cautions(order, objective.metric, data, epochs, replicated=bool(finalists))
+    lines = [" ".join(line.split()) for line in (*doubts, *at_edge(spaces, winner, order))]
     again, nearly = _commands(folder, winner.number)
     return Winner(winner.number, masked(again), masked(nearly), lines, tested.get(winner.number))
 
