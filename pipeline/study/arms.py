@@ -63,7 +63,7 @@ def compared(trials: Sequence[Trial], labels: Sequence[str], objective: Objectiv
     result = []
     for one, other in itertools.combinations(names, 2):
         pairs = [(at[one][point], at[other][point]) for point in at[one] if point in at[other]]
-        values = {(a.number, b.number): both for a, b in pairs if (both := _values(a, b, objective, curve))}
+        values = {(a.number, b.number): both for a, b in pairs if (both := values_of(a, b, objective, curve))}
         difference = paired(*zip(*values.values(), strict=True)) if values else None
         result.append(
             ArmsCompared(one, other, tuple(values), len(pairs) - len(values), (best[one], best[other]), difference)
@@ -75,7 +75,7 @@ def _is_worse(row: ArmsCompared, objective: Objective) -> bool:
     return row.difference is not None and (row.difference.mean > 0) == (objective.direction == "minimize")
 
 
-def _values(first: Trial, second: Trial, objective: Objective, curve: Curve) -> tuple[float, float] | None:
+def values_of(first: Trial, second: Trial, objective: Objective, curve: Curve) -> tuple[float, float] | None:
     """The metric of both; of one that was pruned, and its partner, after the epochs that both have trained. None if one
     has no result that counts."""
     if any(trial.status not in SCORED for trial in (first, second)):

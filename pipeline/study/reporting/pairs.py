@@ -1,60 +1,63 @@
-"""Arms in pairs: the differences of two arms on the same points, which say more than the best of each."""
+"""Arms in pairs: what one made of the points that another was tried on, too."""
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from dataclasses import replace
 
-from pipeline.records import SCORED, Trial
+from pipeline.objective import Objective
+from pipeline.records import Trial
 from pipeline.search.space import Choice, Interval, Space
+from pipeline.study.arms import Curve, compared, label, values_of
 from pipeline.tracking.report.data import Pairs
 
-# Student's t at 97.5 % for 1, 2, ... degrees of freedom; beyond, the normal's with a correction.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+
+def arms_in_pairs(
+    trials: Sequence[Trial], spaces: Mapping[str, Sequence[Space]], best: Trial, objective: Objective, curve: Curve
+) -> list[Pairs]:
+    """Every two arms, those of the winner's first. spaces: by stage, of each arm; curve: the epochs of a trial."""
+    if all(trial.pair is None for trial in trials):
+        trials = _with_pairs(trials, spaces)
+    labels = _labels(trials, spaces)
+    by_number = {trial.number: trial for trial in trials}
+    rows = compared(trials, labels, objective, curve) if len(set(labels)) > 1 else []
+    rows.sort(key=lambda row: labels[best.arm] not in (row.arm, row.against))
+    result = []
+    for row in rows:
+        pairs = [(by_number[a], by_number[b]) for a, b in row.trials]
+        values = [values_of(*pair, objective, curve) for pair in pairs]
+        differences = [both[0] - both[1] for both in values if both]
+        of = row.difference
+        interval = (of.low, of.high) if of else None
+        mean = of.mean if of else None
+        result.append(Pairs(row.arm, row.against, row.trials, differences, mean, interval, row.lost))
+    return result
 
 
-def t_quantile(freedom: int) -> float:
-    return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.4 / freedom + 2.9 / freedom**2
+def _labels(trials: Sequence[Trial], spaces: Mapping[str, Sequence[Space]]) -> list[str]:
+    """How each arm is called among those that it is compared with: by what its trials have in common."""
+    labels = []
+    for arm in range(max((trial.arm for trial in trials), default=-1) + 1):
+        first = next((trial for trial in trials if trial.arm == arm), None)
+        searched = {key for of_stage in spaces.values() for space in of_stage for key in space}
+        crossed = {key: value for key, value in first.params.items() if key not in searched} if first else {}
+        labels.append(label(crossed))
+    return labels
 
 
-def arms_in_pairs(trials: Sequence[Trial], spaces: Mapping[str, Sequence[Space]], metric: str, to: int) -> list[Pairs]:
-    """Every arm against the arm `to`, where they were tried on the same points. spaces: by stage, of each arm."""
-    arms = sorted({trial.arm for trial in trials} - {to})
-    found = []
-    for arm in arms:
-        matched = [
-            (ours, theirs)
-            for stage in spaces
-            for ours, theirs in _matched(trials, spaces[stage], stage, arm, to)
-            if ours.status in SCORED and theirs.status in SCORED and metric in ours.metrics and metric in theirs.metrics
-        ]
-        if matched:
-            differences = [ours.metrics[metric] - theirs.metrics[metric] for ours, theirs in matched]
-            numbers = [(ours.number, theirs.number) for ours, theirs in matched]
-            found.append(Pairs(arm, to, numbers, differences, fmean(differences), interval_of_mean(differences)))
-    return found
-
-
-def interval_of_mean(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of a mean by Student's t; None for fewer than three values."""
-    if len(values) < 3:
-        return None
-    half = t_quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
-
-
-def _matched(
-    trials: Sequence[Trial], spaces: Sequence[Space], stage: str, arm: int, other: int
-) -> list[tuple[Trial, Trial]]:
-    """The trials of two arms in the order asked, as far as they are of one draw: at the same place of their ranges."""
-    ours, theirs = ([t for t in trials if t.stage == stage and t.arm == a] for a in (arm, other))
-    pairs = zip(ours, theirs, strict=False)
-    return [pair for pair in pairs if _same_draw(*pair, spaces[arm], spaces[other])]
+def _with_pairs(trials: Sequence[Trial], spaces: Mapping[str, Sequence[Space]]) -> list[Trial]:
+    """Of a version that did not note which trials are of one point: those that arms were asked for in turn, as far as
+    they are at the same place of their ranges."""
+    result = {trial.number: trial for trial in trials}
+    for stage, of_stage in spaces.items():
+        asked = [[t for t in trials if t.stage == stage and t.arm == arm] for arm in range(len(of_stage))]
+        for pair, group in enumerate(zip(*asked, strict=False)):
+            first = group[0]
+            if all(_same_draw(first, trial, of_stage[first.arm], of_stage[trial.arm]) for trial in group[1:]):
+                result |= {trial.number: replace(trial, pair=pair) for trial in group}
+    return list(result.values())
 
 
 def _same_draw(ours: Trial, theirs: Trial, space: Space, other: Space) -> bool:
     shared = [key for key in space if key in other and key in ours.params and key in theirs.params]
-    if any(key not in shared for key in (*space, *other)) and not shared:
-        return False
     for key in shared:
         first, second = space[key], other[key]
         if isinstance(first, Choice) or isinstance(second, Choice):
@@ -62,7 +65,7 @@ def _same_draw(ours: Trial, theirs: Trial, space: Space, other: Space) -> bool:
                 return False
         elif abs(_share(first, ours.params[key]) - _share(second, theirs.params[key])) > _rounding(first, second):
             return False
-    return True
+    return bool(shared)
 
 
 def _share(dist: Interval, value: float) -> float:

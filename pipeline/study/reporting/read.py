@@ -30,6 +30,7 @@ from pipeline.tracking.report.data import (
     Box,
     Copy,
     Improvement,
+    Pairs,
     ParameterAxis,
     ScheduleStep,
     StageReport,
@@ -69,10 +70,12 @@ def read_sweep(folder: Path) -> SweepReport:
     arms, winner = header.names(), None
     mattered, disagreements = how_much_mattered(folder)
     facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
+    pairs: list[Pairs] = []
     if best:
         winner = describe_winner(
             folder, best, order, objective, facts, histories, told.tested, header.spaces, finalists
         )
+        pairs = arms_in_pairs(told.sampled, spaces, best, objective, lambda trial: histories[trial.number].epochs)
     return SweepReport(
         name=folder.resolve().name,
         folder=str(folder),
@@ -88,7 +91,7 @@ def read_sweep(folder: Path) -> SweepReport:
         arms=arms,
         begun=clock.begun,
         stages=[_stage(name, spaces[name], header, axes, told.decisions.get(name)) for name in header.stages],
-        pairs=arms_in_pairs(told.sampled, spaces, objective.metric, best.arm) if best else [],
+        pairs=pairs,
         progress=list(_progress([histories[trial.number] for trial in trials], objective, clock)),
         winner=winner,
         data={**_data(told.data, header, arms), **_start(told.start)},

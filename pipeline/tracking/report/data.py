@@ -66,12 +66,13 @@ class StageReport:
 class Pairs:
     """Two arms on the same points."""
 
-    arm: int
-    other: int
+    arm: str
+    other: str
     trials: Sequence[tuple[int, int]]  # numbers: of `arm`, of `other`
     differences: Sequence[float]  # of the metric, `arm` minus `other`
-    mean: float
+    mean: float | None
     interval: tuple[float, float] | None  # of the mean, 95 %; None: too few pairs
+    lost: int  # points without a result of both
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pipeline.errors import InputError
 from pipeline.search.scales import LINEAR, LOG, ONE_MINUS_LOG
 from pipeline.study.reporting.axes import ticks_of
 from pipeline.study.reporting.clock import Clock
-from pipeline.study.reporting.pairs import interval_of_mean, t_quantile
 from pipeline.study.reporting.read import read_sweep
 from pipeline.tracking.report.page import render
 from tests.conftest import ROOT
@@ -100,16 +99,30 @@ def test_stages_close_in(sweep):
     assert second[places.index("train.batch_size"), 0] == (-0.4, 1.4)
 
 
-def test_arms_are_compared_on_the_same_points(folder, sweep):
-    (pairs,) = sweep.pairs
-    ended = {r["trial"]: r for r in records(folder, "ended") if r["status"] in ("completed", "pruned")}
-    partner = {0: 1, 1: -1}[pairs.arm]
-    expected = [(n, n + partner) for n in sorted(ended) if n % 2 == pairs.arm and n + partner in ended]
-    assert list(pairs.trials) == expected
-    assert list(pairs.differences) == [
-        ended[a]["metrics"]["val_accuracy"] - ended[b]["metrics"]["val_accuracy"] for a, b in expected
-    ]
+@pytest.mark.parametrize("noted", [False, True])
+def test_arms_are_compared_on_the_same_points(tmp_path, noted):
+    """noted: which trials are of one point; an earlier version did not."""
+    folder = make_sweep(tmp_path / "s")
+    if noted:
+        text = (folder / "ledger").read_text()
+        for number in range(20):
+            text = text.replace(f'"asked", "trial": {number},', f'"asked", "pair": {number // 2}, "trial": {number},')
+        (folder / "ledger").write_text(text)
+    (pairs,) = read_sweep(folder).pairs
+    ended = {r["trial"]: r for r in records(folder, "ended")}
+    scored = [n for n, record in ended.items() if record["status"] in ("completed", "pruned")]
+    partner = {"optimizer=adam": 1, "optimizer=momentum": -1}[pairs.arm]
+    first = [n for n in sorted(scored) if (n % 2 == 0) == (partner == 1)]
+    assert list(pairs.trials) == [(n, n + partner) for n in first if n + partner in scored]
+    assert pairs.lost == 10 - len(pairs.trials)
+    for (ours, theirs), difference in zip(pairs.trials, pairs.differences, strict=True):
+        curves = [[e["val_accuracy"] for e in events(folder, n, "epoch")] for n in (ours, theirs)]
+        pruned = "pruned" in (ended[ours]["status"], ended[theirs]["status"])
+        n = min(map(len, curves)) if pruned else None
+        assert difference == max(curves[0][:n]) - max(curves[1][:n])
     assert pairs.mean == pytest.approx(sum(pairs.differences) / len(pairs.differences))
+    assert pairs.mean > 0  # the better one first
+    assert pairs.interval[0] < pairs.mean < pairs.interval[1]
 
 
 def test_arms_of_other_draws_are_no_pairs(tmp_path):
@@ -120,20 +133,7 @@ def test_arms_of_other_draws_are_no_pairs(tmp_path):
         if line["record"] == "asked" and line["arm"] == 1:
             line["params"]["optimizer.learning_rate"] *= 1.3
     (folder / "ledger").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert not read_sweep(folder).pairs
-
-
-@pytest.mark.parametrize(
-    ("values", "interval"),
-    [([1.0, 2.0], None), ([1.0, 2.0, 3.0], (-0.4843, 4.4843)), ([0.5] * 4, (0.5, 0.5))],
-)
-def test_the_interval_of_a_mean(values, interval):
-    assert interval_of_mean(values) == (None if interval is None else pytest.approx(interval, abs=1e-3))
-
-
-@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.042), (400, 1.966)])
-def test_students_t(freedom, quantile):
-    assert t_quantile(freedom) == pytest.approx(quantile, abs=0.002)
+    assert [list(pairs.trials) for pairs in read_sweep(folder).pairs] == [[]]
 
 
 @pytest.mark.parametrize(
