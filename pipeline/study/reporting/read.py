@@ -16,7 +16,7 @@ from pipeline.search.transfer import Start
 from pipeline.secret import masked
 from pipeline.study import ledger
 from pipeline.study.lineage import schedule
-from pipeline.study.ranking import ranked
+from pipeline.study.ranking import candidates, ranked
 from pipeline.study.reporting.axes import make_axis, read_space
 from pipeline.study.reporting.clock import Clock
 from pipeline.study.reporting.header import Header
@@ -66,7 +66,7 @@ def read_sweep(folder: Path) -> SweepReport:
     axes, places = _axes(header, trials, tiers)
     names = _metrics(histories.values(), objective.metric)
     spaces = dict(_spaces_of_stages(header, told, tiers))
-    best = next((trial for trial in order if trial.status == "completed"), None)
+    best = next(iter(candidates(told.sampled, objective, finalists, paused=told.spent > 0)), None)
     arms, winner = header.names(), None
     mattered, disagreements = how_much_mattered(folder)
     facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})

@@ -36,7 +36,9 @@ def describe_winner(
     epochs = len(histories[winner.number].epochs)
     doubts = list(of_winner(finalists, objective.metric)) if finalists else []
     doubts += cautions(order, objective.metric, data, epochs, replicated=bool(finalists))
-    lines = [" ".join(line.split()) for line in (*doubts, *at_edge(spaces, winner, order))]
+    if not histories[winner.number].exploits:  # or the values are those that it began with
+        doubts += at_edge(spaces, winner, order)
+    lines = [" ".join(line.split()) for line in doubts]
     again, nearly = _commands(folder, winner.number)
     return Winner(winner.number, masked(again), masked(nearly), lines, tested.get(winner.number))
 

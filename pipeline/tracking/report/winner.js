@@ -33,7 +33,7 @@ function winnerSection(sweep) {
     h('td', {class: 'place'}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
   const seeds = sweep.replicated.find(row => row.number === trial.number && row.mean !== null);
   if (seeds) others.unshift([`mean of ${plural(seeds.values.filter(pair => pair[1] !== null).length, 'other seed')}${seeds.sd === null ? '' : `, sd ${metric(seeds.sd)}`}`, seeds.mean]);
-  return section('winner', `Winner: trial ${trial.number}`, {short: 'Winner'},
+  return section('winner', `${trial.status === 'completed' ? 'Winner' : `Best so far, ${trial.status}`}: trial ${trial.number}`, {short: 'Winner'},
     h('div', {class: 'tiles'}, tile(`${sweep.metric}, validation`, metric(trial.score), true), others.map(([name, v]) => tile(name, metric(v))), test,
       tile('best epoch', `${trial.bestEpoch} of ${trial.epochs}`), trial.parameters ? tile('parameters of the model', trial.parameters.toLocaleString('en')) : null),
     winner.cautions.map(text => h('p', {class: 'warn'}, text.replace(/^(\w+): */, (_, word) => `${word[0].toUpperCase()}${word.slice(1)}: `))),

@@ -358,3 +358,23 @@ def test_hyperparameters_that_change_are_curves(tmp_path):
     assert sweep.metrics[-1] == "optimizer.beta_1"
     (trial,) = (report for report in sweep.trials if report.trial.number == 0)
     assert trial.curves["optimizer.beta_1"][:3] == pytest.approx([0, 1 / 2, 2 / 3])
+
+
+@pytest.mark.parametrize("spent", [0, 20])
+def test_where_a_budget_ended_the_best_may_be_paused(tmp_path, spent):
+    folder = make_sweep(tmp_path / "s", n=4)
+    lines = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
+    for line in lines:
+        if line["record"] == "ended":
+            line |= {"record": "reached", "epoch": 2, "status": None}
+    lines += [{"record": "spent", "seconds": spent}] if spent else []
+    (folder / "ledger").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    sweep = read_sweep(folder)
+    assert {report.trial.shown_status for report in sweep.trials} == {"paused"}
+    assert sweep.spent == spent
+    if spent:
+        best = max(line["metrics"]["val_accuracy"] for line in lines if line["record"] == "reached")
+        (winner,) = (r.trial for r in sweep.trials if r.trial.number == sweep.winner.number)
+        assert winner.metrics["val_accuracy"] == best
+    else:  # without a budget they are at a rung, and go on
+        assert sweep.winner is None
