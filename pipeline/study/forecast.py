@@ -10,6 +10,7 @@ from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
 from pipeline.search.plan import Plan, Stage, listed_arms
 from pipeline.search.tiers import by_tier, tiers_text
+from pipeline.study import replicates
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
 from pipeline.study.sampling import Sampling
 from pipeline.tracking.display import cohort_line, duration, print_line, waiting
@@ -62,6 +63,8 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     if (population := config.sweep.population) and plan.evolves:
         print_line(f"  every {population.every} epochs the worst {population.fraction:.0%} of an arm copy the best")
+    for line, _, _ in replicates.to_come(plan):
+        print_line(line)
     _print_ranges(plan)
     workers = devices.workers_of(config)
     # Trials that never fuse are shown, and measured, by what could have been their cohorts.
@@ -149,6 +152,9 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
         jobs = [job for cost in costs for job in cost.jobs(mean, len(rungs), stage.n_trials / n_first)]
         seconds += spread(jobs, workers)
         most = max(most, min(workers, len(jobs)))
+    for _, n_trials, epochs in replicates.to_come(plan):
+        total += n_trials * epochs
+        seconds += spread([job for cost in costs for job in cost.jobs(epochs, 0, n_trials / n_first)], workers)
     memory = sum(sorted((cost.memory for cost in costs), reverse=True)[:most]) / 2**30 + most * WORKER
     upto = "up to " if config.train.early_stopping else ""
     if not all(cost.measured for cost in costs):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.records import Trial
+from pipeline.search.plan import Plan
 from pipeline.study.interruption import Stop
 from pipeline.study.ranking import ranked
 from pipeline.study.standing import SEED
@@ -59,3 +60,18 @@ def replicate_finalists(study: "Study", executor: Executor, stop: Stop) -> None:
         which = f"the best {len(best)} trials, each" if len(best) > 1 else f"trial {best[0].number}"
         title = f"replicates: {which} with {n} other seeds (of weights, order and split of data)"
         train(study, best, n, title, executor, stop)
+
+
+def to_come(plan: Plan) -> list[tuple[str, int, int]]:
+    """What a plan says of replicates: a line, how many trials they are at most, and the epochs of each."""
+    sweep, rows = plan.config.sweep, []
+    if n := sweep.stop_seeds:
+        for before, stage in itertools.pairwise(plan.stages):
+            if stage.refine and [*map(set, plan.free(before))] == [*map(set, plan.free(stage))]:
+                line = f"before stage {stage.name}: the best trial with {n} other seeds, to see if it is worth it"
+                rows.append((line, n, plan.epochs(before)))
+    if n := sweep.replicates:
+        last = plan.stages[-1]
+        best = min(sweep.finalists, sum(stage.n_trials for stage in plan.stages))
+        rows.append((f"replicates: the best {best} trials with {n} other seeds each", n * best, plan.epochs(last)))
+    return rows

@@ -6,10 +6,11 @@ from statistics import fmean, stdev
 
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.objective import Objective
-from pipeline.study.replicates import seeds
+from pipeline.study.replicates import seeds, to_come
 from pipeline.study.standing import lead, of_winner, standings
-from tests.study.stubbed import run, trials
+from tests.study.stubbed import plan_of, run, trials
 
 RATE = "optimizer.learning_rate"
 LINE = ["sweep.n_trials=10", "sweep.max_tier=1", "executor.fuse=never", "train.epochs=2"]
@@ -162,3 +163,32 @@ def test_the_ledger_says_whose_replicate_a_trial_is(replicated):
     asked = [line for line in lines if line["record"] == "asked"]
     assert [line.get("replicate_of") is None for line in asked] == [True] * 10 + [False] * 12
     assert next(line for line in lines if line["record"] == "finalists")["seeds"] == seeds(0, 3)
+
+
+@pytest.mark.parametrize(
+    ("lines", "rows"),
+    [
+        (["sweep.n_trials=3"], []),
+        (["sweep.n_trials=3", "sweep.replicates=4", "train.epochs=7"], [(12, 7)]),  # of all three trials
+        (["sweep=coarse_to_fine"], [(3, 5), (3, 10)]),
+        (["sweep=coarse_to_fine", "sweep.stop_seeds=null", "sweep.replicates=2"], [(10, 20)]),
+        (["sweep=coarse_to_fine", "sweep.stages.fine.refine=false"], [(3, 5)]),
+        (["sweep=tiered", "sweep.stop_seeds=3"], []),  # each stage frees what was not searched
+    ],
+)
+def test_the_plan_counts_replicates(lines, rows):
+    assert [row[1:] for row in to_come(plan_of(*lines))] == rows
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["sweep.replicates=1"], "sweep.replicates=1 must be a whole number at least 2"),
+        (["sweep.finalists=0"], "sweep.finalists=0 must be a whole number at least 1"),
+        (["sweep.stop_seeds=1"], "sweep.stop_seeds=1 must be a whole number at least 2"),
+        (["sweep.replicates=3", "sweep.n_trials=null", "sweep.budget=10min"], "leaves no time for it; say how many"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(lines, message):
+    with pytest.raises(InputError, match=message):
+        plan_of(*lines)
