@@ -20,7 +20,9 @@ search/                   spaces and scales, ranges, samplers, refining, halving
                           unwise in it (linter): no input or output
 study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
                           (cautions), how much each hyperparameter mattered (importance), the Hydra sweeper; repeating
-                          trains a trial again to the bit; reporting/ reads a sweep's folder for its report
+                          trains a trial again to the bit, replicates with other seeds; staging and deciding say where
+                          the next stage looks and whether it is worth it, standing and arms what may be chance;
+                          reporting/ reads a sweep's folder for its report
 workers/                  executors (local, inline), the worker process, which device each worker gets, why one died
 tracking/                 subscribers: the terminal (pace says how far a sweep is), MLflow; what earlier starts left in
                           the store; the leaderboard, pictures; report/ is the page of a sweep
