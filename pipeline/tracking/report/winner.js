@@ -29,7 +29,7 @@ function winnerSection(sweep) {
   const test = winner.test ? Object.entries(winner.test.metrics).map(([name, v]) => tile(`test ${name}, ${plural(winner.test.n, 'example')}`, metric(v))) : [];
   const training = sweep.metrics.map((name, m) => [name, trial.metrics[m]]).filter(([name, v], m) => m && v !== null && !name.startsWith('val_'));
   const rows = sweep.axes.map((axis, a) => [axis, a]).filter(([, a]) => trial.params[a] !== null).map(([axis, a]) => h('tr', {},
-    rowHead(axis.key), h('td', {}, h('b', {class: 'value'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
+    rowHead(axis.key), h('td', {class: 'reads'}, h('b', {class: String(trial.params[a]).length > 24 ? 'value' : 'nowrap'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
     h('td', {class: 'place'}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
   const seeds = sweep.replicated.find(row => row.number === trial.number && row.mean !== null);
   if (seeds) others.unshift([`mean of ${plural(seeds.values.filter(pair => pair[1] !== null).length, 'other seed')}${seeds.sd === null ? '' : `, sd ${metric(seeds.sd)}`}`, seeds.mean]);
