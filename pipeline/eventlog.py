@@ -5,7 +5,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.events import Diagnosed, Ended, EpochEnded, Event, Exploited, Layers, Restarting, Started, event_from_json
+from pipeline.events import (
+    Diagnosed,
+    Ended,
+    EpochEnded,
+    Event,
+    Exploited,
+    Layers,
+    Promoted,
+    Restarting,
+    Started,
+    event_from_json,
+)
 from pipeline.jsonl import JsonLines, read
 
 NAME = "events.jsonl"
@@ -21,7 +32,7 @@ def events_of(folder: Path) -> Iterator[Event]:
             event = event_from_json(line)
         except InputError as error:
             raise InputError(f"{folder / NAME}: line {number}: {error}") from None
-        if end is not None and event is not None and not isinstance(event, Restarting):
+        if end is not None and event is not None and not isinstance(event, Restarting | Promoted):
             yield end
         end = event if isinstance(event, Ended) else None
         if event is not None and end is None:

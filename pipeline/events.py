@@ -145,6 +145,13 @@ class Interrupted(Event, kind="interrupted"):
 
 
 @dataclass(frozen=True)
+class Promoted(Event, kind="promoted"):
+    """It had been pruned, and goes on after all."""
+
+    epoch: int = 0  # done before
+
+
+@dataclass(frozen=True)
 class Restarting(Event, kind="restarting"):
     """Its worker died, or it had ended for want of disk or memory."""
 

@@ -20,6 +20,7 @@ from pipeline.events import (
     HandedOut,
     Interrupted,
     Paused,
+    Promoted,
     Restarting,
     Started,
     Status,
@@ -28,6 +29,15 @@ from pipeline.events import (
 )
 from pipeline.evolution import Evolution
 from pipeline.schema import Config
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A trial that had been pruned goes on."""
+
+    asked: int  # trials of its stage by then
+    epoch: int  # at which it had stopped
+    metrics: Mapping[str, float]  # of its best epoch until then
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class Trial:
     best_epoch: int = 0  # from 1; 0: none yet
     reached: int = 0  # the rung's epoch at which it last paused
     paused: bool = False  # there, and has not gone on
+    rungs: Mapping[int, Mapping[str, float]] = field(default_factory=dict)  # what it was when it paused, by epoch
+    promotions: tuple[Promotion, ...] = ()  # of a trial that had stopped at a rung
     run_id: str | None = None  # in the tracking store, once all of it is there
     lacked: str | None = None  # as in Ended
     pair: int | None = None  # the same in all arms that its stage tries on one point; None: nothing to compare it with

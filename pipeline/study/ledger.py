@@ -15,7 +15,7 @@ from pipeline import locks
 from pipeline.errors import InputError
 from pipeline.events import STATUSES
 from pipeline.jsonl import JsonLines, read
-from pipeline.records import DataFacts, Ended, Paused, TestResult, Trial
+from pipeline.records import DataFacts, Ended, Paused, Promotion, TestResult, Trial
 from pipeline.search.stopping import Decision
 from pipeline.search.transfer import Start
 
@@ -110,10 +110,16 @@ class History:
                 self._change(record, lacked=record.get("lacked"), paused=False, **end)
             case "again":
                 fresh = {"status": None, "reason": None, "lacked": None, "run_id": None}
-                self._change(record, metrics={}, best_epoch=0, reached=0, **fresh)
+                self._change(record, metrics={}, best_epoch=0, reached=0, rungs={}, **fresh)
             case "reached":
                 best = {key: record[key] for key in ("metrics", "best_epoch")}
-                self._change(record, reached=record["epoch"], paused=True, **best)
+                rungs = {**self.trials[record["trial"]].rungs, record["epoch"]: record["metrics"]}
+                self._change(record, reached=record["epoch"], paused=True, rungs=rungs, **best)
+            case "promoted":
+                trial = self.trials[record["trial"]]
+                more = Promotion(record["asked"], trial.reached, trial.metrics)
+                fresh = {"status": None, "reason": None, "run_id": None}
+                self._change(record, paused=True, promotions=(*trial.promotions, more), **fresh)
             case "recorded":
                 self._change(record, run_id=record["run_id"])
 
@@ -236,6 +242,10 @@ class Ledger(History):
     def start_again(self, numbers: Iterable[int]) -> None:
         """Trials that had ended for want of disk or memory have not ended."""
         self._add(*({"record": "again", "trial": number} for number in numbers))
+
+    def promote(self, number: int, asked: int) -> None:
+        """A pruned trial goes on. asked: how many trials its stage has by then."""
+        self._add({"record": "promoted", "trial": number, "asked": asked})
 
     def note_recorded(self, run_ids: Mapping[int, str]) -> None:
         """All of these trials, by number, is in the tracking store."""

@@ -39,6 +39,16 @@ def _what(trial: Trial) -> str:
     return json.dumps(finite([trial.arm, trial.params]), sort_keys=True)
 
 
+def _as_told(trial: Trial, asked: int, epochs: Sequence[EpochEnded]) -> tuple[Trial, Sequence[EpochEnded]]:
+    """A trial as it was when its stage had asked for so many and the sampler was told of it: a resumed sweep, in which
+    it may have gone on since, tells the same."""
+    later = next((promotion for promotion in trial.promotions if promotion.asked > asked), None)
+    if later is None:
+        return trial, epochs
+    told = replace(trial, status="pruned", reached=later.epoch, metrics=later.metrics)
+    return told, [epoch for epoch in epochs if epoch.epoch <= later.epoch]
+
+
 class Sampling:
     """One stage, in the spaces in which its arms are searched there."""
 
@@ -107,7 +117,7 @@ class Sampling:
             start += size
             if start < total and not exhausted:
                 ended = [ledger.trials[trial.number] for trial in generation]
-                outcomes = [self._outcome(trial, objective, epochs_of(trial)) for trial in ended]
+                outcomes = [self._outcome(*_as_told(t, start, epochs_of(t)), objective) for t in ended]
                 with blamed(self._plan.sampler):
                     self._sampler.tell(outcomes)
 
@@ -161,11 +171,11 @@ class Sampling:
             values, space = {**fixed[trial.arm], **trial.params}, self._spaces[trial.arm]
             earlier = trial.stage in epochs and trial.stage != self._stage.name and trial.status
             if earlier and all(dist.contains(values[key]) for key, dist in space.items()):
-                outcome = self._outcome(replace(trial, params=values), objective, epochs_of(trial))
+                outcome = self._outcome(replace(trial, params=values), epochs_of(trial), objective)
                 shorter = epochs[trial.stage] < epochs[self._stage.name] and outcome.status == "completed"
                 yield replace(outcome, status="pruned") if shorter else outcome
 
-    def _outcome(self, trial: Trial, objective: Objective, epochs: Sequence[EpochEnded]) -> Outcome:
+    def _outcome(self, trial: Trial, epochs: Sequence[EpochEnded], objective: Objective) -> Outcome:
         score = objective.score(trial.metrics)[0] if trial.status in SCORED else -math.inf
         return Outcome(
             trial.arm,

@@ -15,7 +15,6 @@ from pipeline.objective import Objective
 from pipeline.records import Ended, EpochEnded, Message, TrainJob, Trial, TrialTask
 from pipeline.schema import Config
 from pipeline.search.exploration import evolution
-from pipeline.search.halving import pruned
 from pipeline.search.plan import Plan
 from pipeline.study import folders
 from pipeline.study.budget import Budget
@@ -24,6 +23,7 @@ from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.ranking import ranked
 from pipeline.study.replicates import replicate_finalists
+from pipeline.study.rungs import decide, going_on, is_over, with_earlier
 from pipeline.study.sampling import Sampling
 from pipeline.study.staging import beginning, staged
 from pipeline.study.standing import standings
@@ -51,39 +51,44 @@ class Study:
             for generation in sampling.generations(self.ledger, self.objective, self._epochs_of, self.budget.room):
                 if stop.requested:
                     return
-                numbers = [trial.number for trial in generation]
                 if not self.plan.single:
                     first = self.ledger.of_stage(stage.name)[0].number == generation[0].number
                     began = beginning(self.plan, stage, region, generation, first)
-                    self._tell(None, replace(began, to_come=sampling.to_come))
-                for before, rung in itertools.pairwise((0, *self.plan.rungs(stage), None)):
-                    executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
-                    if stop.requested or any(
-                        t.status is None and not (rung and t.reached >= rung) for t in self._trials(numbers)
-                    ):
-                        return
-                    if rung is not None:
-                        self._prune(numbers, rung)
+                    self.tell(None, replace(began, to_come=sampling.to_come))
+                rungs = self.plan.rungs(stage)
+                if rungs and is_over(self, generation):
+                    continue
+                if not self._climb(generation, rungs, executor, stop):
+                    return
         unfinished = self.undecided or any(trial.status is None for trial in self.ledger.sampled)
-        if not self.plan.single and not stop.requested and not unfinished:
-            replicate_finalists(self, executor, stop)
+        if self.plan.single or stop.requested or unfinished:
+            return
+        for stage, times in going_on(self):  # the budget leaves time for more than the best
+            if not self._climb(self.ledger.of_stage(stage.name), self.plan.rungs(stage), executor, stop, times):
+                return
+        replicate_finalists(self, executor, stop)
+
+    def _climb(
+        self, generation: Sequence[Trial], rungs: Sequence[int], executor: Executor, stop: Stop, times: int = 1
+    ) -> bool:
+        """Trains a generation, and who goes on with it, from rung to rung; whether all came to the end."""
+        for before, rung in itertools.pairwise((0, *rungs, None)):
+            numbers = with_earlier(self, generation) if rungs else [trial.number for trial in generation]
+            executor.run(self._jobs(numbers, before or 0, rung), partial(self._receive, stop))
+            waiting = (t for t in self._trials(numbers) if t.status is None and not (rung and t.reached >= rung))
+            if stop.requested or any(waiting):
+                return False
+            if rung is not None:
+                decide(self, generation[0].stage, rung, times)
+        return True
 
     def train(self, numbers: Sequence[int], beginning: StageBegan, executor: Executor, stop: Stop) -> None:
         """Trains what has not ended of trials that belong to no stage's search."""
-        self._tell(None, beginning)
+        self.tell(None, beginning)
         executor.run(self._jobs(numbers, 0, None), partial(self._receive, stop))
 
     def _epochs_of(self, trial: Trial) -> list[EpochEnded]:
         return epochs_of(self.trial_folder(trial))
-
-    def _prune(self, numbers: Sequence[int], rung: int) -> None:
-        """Ends the trials that do not go on past a rung; their curves and weights stay."""
-        halving = self.config.sweep.halving
-        assert halving is not None  # or there would be no rung
-        for trial, reason in pruned(self._trials(numbers), rung, halving.factor, self.objective):
-            event = Ended(time.time(), "pruned", reason, rung, trial.best_epoch, trial.metrics)
-            append_event(self.trial_folder(trial), event)
-            self._tell(trial, event)
 
     def _jobs(self, numbers: Sequence[int], before: int, rung: int | None) -> Iterator[TrainJob]:
         """A job a cohort, of those of its trials that have not ended, nor come to the rung.
@@ -140,7 +145,7 @@ class Study:
             folders.write_config(self.trial_folder(trial), self.plan.composed(trial), self.plan.overrides(trial))
         self.ledger.hand_out(trial.number for trial in trials)
         for trial in trials:
-            self._tell(trial, records.HandedOut(time.time()))
+            self.tell(trial, records.HandedOut(time.time()))
 
     def task(self, trial: Trial) -> TrialTask:
         """What a worker needs of a trial, for its training and for what is done after it."""
@@ -151,7 +156,7 @@ class Study:
         match message.report:
             case records.CohortPlanned(trials=numbers) as cohort:
                 if not self.plan.single and not stop.requested:
-                    self._tell(self.ledger.trials[numbers[0]], cohort)
+                    self.tell(self.ledger.trials[numbers[0]], cohort)
             case records.TrialEvent(number, event, logged):
                 trial = self.ledger.trials[number]
                 if not logged:
@@ -161,9 +166,9 @@ class Study:
                     self.refusal = event.reason  # nobody else is told of a trial that never was
                     self.ledger.on(trial, event)
                 else:
-                    self._tell(trial, event)
+                    self.tell(trial, event)
 
-    def _tell(self, trial: Trial | None, event: Occurrence) -> None:
+    def tell(self, trial: Trial | None, event: Occurrence) -> None:
         for subscriber in self.subscribers:
             subscriber.on(None if trial is None else self.ledger.trials[trial.number], event)
 

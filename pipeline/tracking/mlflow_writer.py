@@ -91,8 +91,12 @@ class MlflowWriter:
 
         A trial that goes on after a rung of its sweep is opened once more: it keeps the run it has.
         """
-        if run.number in self.kept.recorded or self.runs.setdefault(run.number, run) is not run:
+        if run.number in self.kept.recorded and run.has_ended:
             return
+        if self.runs.setdefault(run.number, run) is not run:
+            return
+        if run.number is not None and run.number in self.kept.recorded:  # pruned in an earlier start, it goes on
+            run.run_id = self.kept.run_ids.get(run.number)
         if run.number is None:
             self._open_parent(run)
         elif run.folder is not None:
