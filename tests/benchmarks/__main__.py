@@ -13,7 +13,18 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks import claims, cohorts, learning, modes, population, recording, samplers, scale, streaming
+from tests.benchmarks import (
+    budgets,
+    claims,
+    cohorts,
+    learning,
+    modes,
+    population,
+    recording,
+    samplers,
+    scale,
+    streaming,
+)
 from tests.benchmarks.epochs import EPOCHS, SINGLE
 from tests.benchmarks.readings import table
 from tests.benchmarks.rounding import rounding
@@ -21,7 +32,7 @@ from tests.benchmarks.stopwatch import Contest, Failed, ready_store, timed
 from tests.benchmarks.sweeps import JOBS, SWEEPS
 
 CONTESTS: dict[str, Contest] = {**SWEEPS, **EPOCHS, **SINGLE}
-MODULES = (cohorts, learning, streaming, modes, population, recording, samplers, scale, claims)
+MODULES = (cohorts, learning, streaming, modes, population, recording, samplers, scale, claims, budgets)
 REPORTS = {name: report for module in MODULES for name, report in module.REPORTS.items()}
 REPORTS["rounding"] = rounding
 TABLE = ["lr_beta64", "lr_beta256", "mixed64", "cnn64", "epoch_one", "large_one"]
