@@ -132,6 +132,7 @@ LIMITS: dict[str, Number | Duration | tuple[str | int | bool | None, ...]] = {
     "sweep.direction": ("auto", "maximize", "minimize"),
     "sweep.n_trials": Number(1, 100_000, integer=True, nullable=True),
     "sweep.budget": Duration(),
+    "sweep.max_parameters": Number(1, integer=True, nullable=True),
     "sweep.max_tier": Number(0, 4, integer=True),
     "sweep.points": Number(1, 10_000, integer=True, nullable=True),
     "sweep.keep": Number(0, 1, open="low", nullable=True),

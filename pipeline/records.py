@@ -149,6 +149,14 @@ class MeasureJob:
 
 
 @dataclass(frozen=True)
+class CountJob:
+    """Models whose parameters are to be counted."""
+
+    number: int
+    configs: tuple[Config, ...]
+
+
+@dataclass(frozen=True)
 class TestJob:
     """The test split for the model of a trial."""
 
@@ -175,7 +183,7 @@ class ExportJob:
     trial: TrialTask
 
 
-Job = TrainJob | LoadJob | MeasureJob | TestJob | PredictJob | ExportJob
+Job = TrainJob | LoadJob | MeasureJob | CountJob | TestJob | PredictJob | ExportJob
 
 # Answers: what a job that is not training has come to.
 
@@ -226,7 +234,7 @@ class TestResult:
     n: int  # examples
 
 
-Answer = None | Failure | tuple[DataFacts, ...] | Measurement | TestResult | np.ndarray | str
+Answer = None | Failure | tuple[DataFacts, ...] | Measurement | TestResult | np.ndarray | str | list[int | None]
 
 # Messages: what a worker sends while it does a job.
 

@@ -138,6 +138,7 @@ class Sweep:
     sampler: Target = Target(MISSING)  # makes a pipeline.search.samplers.sampler.Sampler
     n_trials: int | None = None  # None: what the sampler has, or what the budget has time for
     budget: str | None = None  # seconds of all starts together, as 90s, 10min or 1h; None: no limit
+    max_parameters: int | None = None  # models with more are left out; None: no limit
     max_tier: int = 2
     start_from: str | None = None  # another sweep, by its name or folder
     start_from_control: bool = False  # whether each arm is also searched without it

@@ -19,6 +19,7 @@ from pipeline.records import (
     HandedOut,
     Interrupted,
     Paused,
+    Promoted,
     Restarting,
     Started,
     Trial,
@@ -99,6 +100,7 @@ LINES = [
     (Ended(5.0, "failed", "died"), {"time": 5.0, "event": "ended", "status": "failed", "reason": "died"}),
     (Interrupted(6.0), {"time": 6.0, "event": "interrupted"}),
     (Restarting(6.0, "why"), {"time": 6.0, "event": "restarting", "reason": "why"}),
+    (Promoted(6.0, 3), {"time": 6.0, "event": "promoted", "epoch": 3}),
 ]
 
 
@@ -146,6 +148,7 @@ NEEDED = {
     "ended": {"status": "completed"},
     "interrupted": {},
     "restarting": {"reason": "why"},
+    "promoted": {},
 }
 BAD = [
     ({"event": "started", "pid": "seven"}, "event started.pid=seven must be a whole number."),

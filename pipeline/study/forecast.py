@@ -12,7 +12,7 @@ from pipeline.search.plan import Plan, Stage, listed_arms
 from pipeline.search.tiers import by_tier, tiers_text
 from pipeline.study import replicates
 from pipeline.study.cohorts import cohort_key, conditions, of_first_stage, width
-from pipeline.study.sampling import Sampling
+from pipeline.study.sampling import Sampling, first_sizes
 from pipeline.tracking.display import cohort_line, duration, print_line, waiting
 from pipeline.tracking.pace import PlannedStage
 from pipeline.workers import devices
@@ -71,6 +71,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     cohorts = of_first_stage(plan, replace(config.executor, fuse="auto"))
     running = make_executor(config, len(cohorts))
     try:
+        first_sizes(plan, running)
         with waiting("measuring a few steps of cohorts"):
             costs = _measured(cohorts, config, running)
     finally:

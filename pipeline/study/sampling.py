@@ -17,8 +17,10 @@ from pipeline.search.samplers.sampler import Outcome, Point, Sampler, blamed, ma
 from pipeline.search.space import Params, Space, coordinates_of, params_at
 from pipeline.search.tiers import kept_fixed
 from pipeline.study.ledger import Ledger
+from pipeline.study.parameters import ModelSizes
 from pipeline.tracking.display import print_line
 from pipeline.workers import devices
+from pipeline.workers.executor import Executor
 
 LEAST_FILLING, A_WORKER = 64, 32  # trials of a generation that fills a budget, unless its sampler wants another number
 
@@ -52,7 +54,8 @@ def _as_told(trial: Trial, asked: int, epochs: Sequence[EpochEnded]) -> tuple[Tr
 class Sampling:
     """One stage, in the spaces in which its arms are searched there."""
 
-    def __init__(self, plan: Plan, index: int, spaces: Sequence[Space]) -> None:
+    def __init__(self, plan: Plan, index: int, spaces: Sequence[Space], sizes: ModelSizes | None = None) -> None:
+        self._sizes = sizes
         self._plan, self._index, self._stage, self._spaces = plan, index, plan.stages[index], spaces
         self._fixed: list[Params] = [
             kept_fixed(arm.space, space, arm.composed.record) if len(space) < len(arm.space) else {}
@@ -140,15 +143,29 @@ class Sampling:
             yield begun()
 
     def _ask(self, n: int) -> list[Trial]:
-        """Up to `n` trials, counted from 0."""
-        trials = []
+        """Up to `n` trials, counted from 0, without those whose models are too large."""
+        trials: list[Trial] = []
+        left_out = 0
         with blamed(self._plan.sampler):
-            for i, point in enumerate(self._sampler.ask(n)):
-                self._check(point)
-                params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
-                params = {**self._plan.arms[point.arm].crossed, **self._fixed[point.arm], **params}
-                trials.append(Trial(i, self._stage.name, point.arm, params, pair=point.pair))
-        return trials
+            while points := list(self._sampler.ask(n - len(trials))):
+                asked = [self._trial(point) for point in points]
+                allowed = [self._plan.composed(trial).config for trial in asked] if self._sizes else []
+                small = self._sizes.allowed(allowed) if self._sizes else [True] * len(asked)
+                trials += [trial for trial, is_small in zip(asked, small, strict=True) if is_small]
+                left_out += small.count(False)
+                if len(trials) >= n or all(small):
+                    break
+        if self._sizes:
+            if left_out and not trials:
+                self._sizes.refuse()
+            self._sizes.tell(left_out)
+        return [replace(trial, number=i) for i, trial in enumerate(trials)]
+
+    def _trial(self, point: Point) -> Trial:
+        self._check(point)
+        params = params_at(self._spaces[point.arm], point.coordinates, point.exact)
+        params = {**self._plan.arms[point.arm].crossed, **self._fixed[point.arm], **params}
+        return Trial(0, self._stage.name, point.arm, params, pair=point.pair)
 
     def _check(self, point: Point) -> None:
         problem = None
@@ -184,3 +201,13 @@ class Sampling:
             score if math.isfinite(score) else None,
             tuple(objective.score(epoch.metrics)[0] for epoch in epochs),
         )
+
+
+def first_sizes(plan: Plan, executor: Executor) -> ModelSizes | None:
+    """Which models sweep.max_parameters lets be tried, as far as the first generation goes; None: all. Raises
+    InputError, before anything is written, if the whole space is too large."""
+    if plan.config.sweep.max_parameters is None:
+        return None
+    sizes = ModelSizes(plan.config.sweep.max_parameters, executor)
+    Sampling(plan, 0, plan.free(plan.stages[0]), sizes).first()
+    return sizes

@@ -21,6 +21,7 @@ from pipeline.study.interruption import signals_handled, stopping
 from pipeline.study.listeners import Listener, make_listeners
 from pipeline.study.opening import open_ended, open_study
 from pipeline.study.repeating import check_same_data
+from pipeline.study.sampling import first_sizes
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.study.transfer import taken_over
@@ -75,7 +76,9 @@ def _run_plan(plan: Plan, executor: Executor | None) -> int:
         if plan.repeat:
             check_same_data(plan.repeat, data[0].fingerprint)
         listeners = make_listeners(config)
+        sizes = None if plan.single else first_sizes(plan, executor)
         study = open_study(plan, data)
+        study.sizes = sizes
         try:
             return _run(study, executor, data, listeners)
         finally:

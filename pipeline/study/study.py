@@ -21,6 +21,7 @@ from pipeline.study.budget import Budget
 from pipeline.study.cohorts import cohorts, conditions, populations
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
+from pipeline.study.parameters import ModelSizes
 from pipeline.study.ranking import ranked
 from pipeline.study.replicates import replicate_finalists
 from pipeline.study.rungs import decide, going_on, is_over, with_earlier
@@ -42,12 +43,13 @@ class Study:
         self.budget = Budget(self.config.sweep, ledger, fills=plan.stages[-1].fills)
         self.subscribers: list[Subscriber] = [ledger] if plan.single else [ledger, self.budget]
         self.undecided = False  # whether the budget ended before it was known if another stage is worth it
+        self.sizes: ModelSizes | None = None  # which models may be tried; None: all
         self.refusal: str | None = None  # why the config of a trial by itself can't be trained
 
     def run(self, executor: Executor, stop: Stop) -> None:
         """Runs every stage; returns early when `stop` is requested, or the budget leaves trials unfinished."""
         for index, region in staged(self, executor, stop):
-            stage, sampling = self.plan.stages[index], Sampling(self.plan, index, region.spaces)
+            stage, sampling = self.plan.stages[index], Sampling(self.plan, index, region.spaces, self.sizes)
             for generation in sampling.generations(self.ledger, self.objective, self._epochs_of, self.budget.room):
                 if stop.requested:
                     return

@@ -222,6 +222,14 @@ def export(task: TrialTask) -> str:
     return str(folder / "model.h5")
 
 
+def count_parameters(config: Config) -> int | None:
+    """Of its model; None if it can't be built."""
+    try:
+        return int(build_model(config, load_splits(config)).count_params())
+    except (InputError, TypeError, ValueError):
+        return None
+
+
 def normalizes(config: Config) -> bool:
     """Whether the model gets normalised inputs."""
     return head_of(config).normalizes and config.dataset.normalize is not False

@@ -115,6 +115,10 @@ def perform(job: Job, send: Callable[[Report], None], should_stop: Callable[[], 
                 from pipeline.training.trial import export
 
                 return export(task)
+            case records.CountJob(configs=configs):
+                from pipeline.training.trial import count_parameters
+
+                return [count_parameters(config) for config in configs]
             case records.MeasureJob():
                 from pipeline.training.measuring import measure
 

@@ -86,7 +86,7 @@ def test_a_new_ledger_knows_nothing(tmp_path):
 
 
 def test_facts_are_true_once_added(tmp_path):
-    done = {"metrics": BEST, "best_epoch": 3, "reached": 2, "run_id": "r0"}
+    done = {"metrics": BEST, "best_epoch": 3, "reached": 2, "run_id": "r0", "rungs": {2: {"val_loss": 0.4}}}
     assert filled(tmp_path) == (
         HEADER,
         "this sweep",
@@ -95,7 +95,15 @@ def test_facts_are_true_once_added(tmp_path):
         {
             0: trial(0, started=True, status="completed", **done),
             1: trial(1, started=True, status="failed", reason="why"),
-            2: trial(2, started=True, metrics={"val_loss": 0.4}, best_epoch=1, reached=2, paused=True),
+            2: trial(
+                2,
+                started=True,
+                metrics={"val_loss": 0.4},
+                best_epoch=1,
+                reached=2,
+                paused=True,
+                rungs={2: {"val_loss": 0.4}},
+            ),
         },
         {0: TestResult({"accuracy": 0.8}, 90)},
     )

@@ -1,0 +1,62 @@
+"""How many parameters models have, for sweep.max_parameters: workers count, for the parent builds no model."""
+
+import json
+from collections.abc import Sequence
+
+from pipeline.errors import InputError
+from pipeline.records import CountJob, Failure
+from pipeline.schema import Config, leaves
+from pipeline.tracking.display import print_line
+from pipeline.workers.executor import Executor, ask
+
+MOST_TRIES = 500  # points left out one after the other, of a space in which nothing is small enough
+
+
+class ModelSizes:
+    """Says which models are too large. Each structure is counted once."""
+
+    def __init__(self, most: int, executor: Executor) -> None:
+        self.most, self._executor = most, executor
+        self._counts: dict[str, int | None] = {}  # None: it can't be built, which its trial says
+        self._told = 0
+        self._left_out: list[int] = []  # parameters of models left out since one was not
+
+    def allowed(self, configs: Sequence[Config]) -> list[bool]:
+        """Of each, whether its model is small enough. Raises InputError where that has long been so of none."""
+        keys = [_structure(config) for config in configs]
+        missing = {key: config for key, config in zip(keys, configs, strict=True) if key not in self._counts}
+        if missing:
+            answer = ask(self._executor, CountJob(0, tuple(missing.values())))
+            if isinstance(answer, Failure):
+                raise InputError(f"sweep.max_parameters: models can't be counted, {answer.reason}.")
+            assert isinstance(answer, list)
+            self._counts |= dict(zip(missing, answer, strict=True))
+        counts = [self._counts[key] for key in keys]
+        result = [count is None or count <= self.most for count in counts]
+        self._left_out += [count for count in counts if count is not None and count > self.most]
+        if any(result):
+            self._left_out.clear()
+        elif len(self._left_out) >= MOST_TRIES:
+            self.refuse()
+        return result
+
+    def refuse(self) -> None:
+        """Raises InputError: nothing is small enough."""
+        known = [count for count in self._counts.values() if count is not None]
+        raise InputError(
+            f"sweep.max_parameters={self.most}: all models of this space are larger, from {min(known):,} to "
+            f"{max(known):,} parameters. Raise it, or narrow the space."
+        )
+
+    def tell(self, n: int) -> None:
+        """Says how many points were left out."""
+        if n and n != self._told:  # the first generation is looked at twice
+            self._told = n
+            points = f"{n} point{'s' * (n > 1)} with larger models {'are' if n > 1 else 'is'} left out"
+            print_line(f"sweep.max_parameters={self.most:,}: {points}; the sampler's next take their place")
+
+
+def _structure(config: Config) -> str:
+    """Equal where models have as many parameters: fractions of a model's arguments change none."""
+    model = {k: v for k, v in leaves(config.model.plain()) if not isinstance(v, float)}
+    return json.dumps([config.dataset.plain(), model, config.heads[config.model.head]], sort_keys=True, default=str)
