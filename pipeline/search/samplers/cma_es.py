@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class CmaEs(OptunaSampler):
     startup = 10  # the fewest of which there is a best tenth
+    most = 600  # it looks through them all, for the last generation, in which Optuna keeps its state
     complete_only = True
 
     def __init__(self, search: Search) -> None:

@@ -91,7 +91,7 @@ class OptunaSampler(Sampler):
         with _quiet():
             self._take(outcomes)
             for arm in self._arms:
-                arm.conclude(self.most)
+                arm.conclude(self.most, 2 * self.of_each_arm)
 
     def _take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -221,8 +221,8 @@ class _Arm:
             at[key] = int(coordinates[key]) if isinstance(dist, Choice) else min(max(coordinates[key], low), high)
         return at
 
-    def conclude(self, most: int | None) -> None:
-        """Leaves no trial open; of too many the best stay, and every second or fourth of the rest."""
+    def conclude(self, most: int | None, recent: int) -> None:
+        """Leaves no trial open; of too many the best and the most recent stay, and every second of the rest."""
         from optuna.trial import TrialState
 
         for asked in self._asked:
@@ -233,11 +233,11 @@ class _Arm:
         if most is None or len(trials) <= most:
             return
         ranked = sorted((t for t in trials if t.value is not None), key=lambda t: (t.state, -(t.value or 0)))
-        best = {trial.number for trial in ranked[: most // 8]}
-        rest = [t for t in trials if t.state != TrialState.FAIL and t.number not in best]
-        while len(best) + len(rest) > most:
-            rest = rest[::2]
-        self._study = self._opened(sorted([*(trials[n] for n in best), *rest], key=lambda t: t.number))
+        kept = {trial.number for trial in [*ranked[: most // 8], *trials[-recent:]]}
+        rest = [t.number for t in trials if t.state != TrialState.FAIL and t.number not in kept]
+        while rest and len(kept) + len(rest) > most:
+            rest = rest[1::2]
+        self._study = self._opened([trials[number] for number in sorted({*kept, *rest})])
 
 
 def need_torch(what: str) -> None:
