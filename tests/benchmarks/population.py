@@ -69,7 +69,7 @@ def population_halving(folder: Path, options: Namespace) -> Iterator[str]:
                     "sweep.metric=val_loss",
                     "sweep.direction=minimize",
                     "sweep.keep_models=1",
-                    f"sweep.stages.{kind}.epochs={BOTH}",
+                    f"sweep.stages.{kind}.epochs=null",
                 ]
                 run(kind, caviar_command(output, f"{BOTH}", "-m", *words, *options.set), output)
                 events = list(epoch_events(output))
