@@ -74,6 +74,8 @@ def check_population(config: Config, sampler: Sampler, arms: int) -> None:
         problem = f"a population begins all at once, and {sweep.sampler.target} waits for results; use another sampler"
     elif sweep.start_from:
         problem = "a population begins at points that are drawn; drop sweep.start_from"
+    elif sweep.replicates:
+        problem = "a trial has followed a schedule, which other seeds would not; drop sweep.replicates"
     elif sweep.n_trials is None and sweep.budget:
         problem = f"a population is whole from its beginning; sweep.budget={sweep.budget} also needs sweep.n_trials"
     elif sweep.replicates:

@@ -50,6 +50,7 @@ REFUSED = {
     "optimizer=adagrad optimizer.initial_accumulator_value=interval(0.1,0.2)": COPY,
     "executor.fuse=never": "a population is one computation; drop executor.fuse=never.",
     "sweep.start_from=other": "a population begins at points that are drawn; drop sweep.start_from.",
+    "sweep.replicates=3": "a trial has followed a schedule, which other seeds would not; drop sweep.replicates.",
     "sweep.n_trials=null sweep.budget=1min": "a population is whole from its beginning; sweep.budget=1min also needs "
     "sweep.n_trials.",
     "sweep=tpe sweep.population.every=2": "pipeline.search.samplers.tpe.Tpe waits for results; use another sampler.",
