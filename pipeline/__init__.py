@@ -14,6 +14,7 @@ records, events           trials, jobs and messages; what becomes of a trial; ev
 evolution                 what makes a population of trials: who copied whom
 secret                    what comes from the environment, and is not shown
 compatibility             what earlier versions wrote
+clock                     when the command began, from which a sweep's budget counts
 targets, signatures       calling what a `_target_` names; what it takes, from its source
 objective                 what "better" means
 search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan, and what is

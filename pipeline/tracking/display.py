@@ -234,6 +234,8 @@ class SweepDisplay(_Display):
                 print_line(cohort_line(event), "dim")
             case EpochEnded() | records.Started() | records.Undiagnosed():
                 self._notes.on(event)
+            case records.Promoted() if trial:
+                print_line(f"  trial {trial.number:>3}  goes on after epoch {event.epoch}, where it had stopped", "dim")
             case records.Restarting() if trial:
                 print_line(f"  trial {trial.number:>3}  starts again: {event.reason}", style="yellow")
             case records.Interrupted() if trial:
