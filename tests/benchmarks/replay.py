@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pipeline.events import Status
 from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import Halving, Target
-from pipeline.search.halving import pruned, rungs
+from pipeline.search.halving import promoted, pruned, rungs
 from pipeline.search.samplers.sampler import Outcome, Search, make_sampler
 from tests.benchmarks.curves import Curves
 
@@ -65,7 +66,7 @@ class Replay:
             first = len(self.trained)
             self.trained += generation
             for begin, end in self._segments():
-                for place in range(first, len(self.trained)):
+                for place in self._going_on(begin):
                     reached = self._train(place, begin, end, goal)
                     if reached is not None:
                         return reached
@@ -79,11 +80,14 @@ class Replay:
         ends = [*rungs(self._way.halving, self._epochs), self._epochs]
         return list(zip([0, *ends], ends))
 
+    def _going_on(self, begin: int) -> list[int]:
+        """The places of those that train on from an epoch."""
+        trials = [trained.trial for trained in self.trained]
+        return [trial.number for trial in trials if trial.status is None and trial.reached == begin]
+
     def _train(self, place: int, begin: int, end: int, goal: float) -> float | None:
         """Trains a trial on to `end`; returns the epochs spent until it reached the goal, or None."""
         trial, row = self.trained[place].trial, self.trained[place].row
-        if trial.status is not None:
-            return None
         stop = min(end, int(self._lengths[row]))
         hits = np.flatnonzero(self._table.lowest[row, begin:stop] <= goal)
         if len(hits):
@@ -95,13 +99,19 @@ class Replay:
         return None
 
     def _compare(self, rung: int) -> None:
-        """Stops those that do not go on past a rung, compared by what all had there."""
+        """Stops those that do not go on past a rung, compared by what all had there; those that had stopped and are
+        among the best of more go on after all."""
         halving = self._way.halving
         assert halving is not None
         there = [replace(t.trial, metrics={"val_loss": self._table.lowest[t.row, rung - 1]}) for t in self.trained]
         for trial, _ in pruned(there, rung, halving.factor, LOSS):
-            stopped = replace(self.trained[trial.number].trial, status="pruned")
-            self.trained[trial.number] = replace(self.trained[trial.number], trial=stopped)
+            self._set(trial.number, "pruned")
+        for trial in promoted(there, rung, halving.factor, LOSS):
+            self._set(trial.number, None)
+
+    def _set(self, number: int, status: Status | None) -> None:
+        trained = self.trained[number]
+        self.trained[number] = replace(trained, trial=replace(trained.trial, status=status))
 
     def _outcome(self, trained: Replayed) -> Outcome:
         trial, row = trained.trial, trained.row

@@ -45,6 +45,7 @@ def test_epochs_are_counted_one_trial_after_the_other(losses, goal, halving, epo
         ([[3, np.nan], [np.nan, np.nan]], None, 3),  # what diverged trains no further
         ([[3, 2]] * 3, THIRDS, 4),
         ([[3, 2]] * (COHORT + 2), THIRDS, COHORT + 22 + 2),  # the second cohort is compared with the first
+        ([[3, 2]] * (COHORT + 3), THIRDS, COHORT + 22 + 3 + 1),  # of more trials one more is among the best third
     ],
 )
 def test_what_a_search_spends_until_the_table_is_used_up(losses, halving, spent):
