@@ -150,8 +150,8 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
     strategy = {k: sweep[k] for k in ("sampler", "points", "keep", "margin", "metric", "direction")}
     if sweep["halving"] and sweep["halving"]["min_epochs"]:
         strategy["halving"] = {k: v for k, v in sweep["halving"].items() if k != "brackets" or v}
-    if sweep["max_parameters"]:
-        strategy["max_parameters"] = sweep["max_parameters"]
+    if sweep.get("max_parameters"):
+        strategy["max_parameters"] = sweep.get("max_parameters")
     if plan.evolves:  # whole from the beginning: its number of trials can't grow
         strategy["population"] = {**sweep["population"], "n_trials": last.n_trials}
     for size in {stage.generation for stage in plan.stages if stage.generation}:
