@@ -25,8 +25,9 @@ from pipeline.study.sampling import first_sizes
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
 from pipeline.study.transfer import taken_over
-from pipeline.tracking.display import SweepDisplay, TrialDisplay, print_data, print_line, waiting
+from pipeline.tracking.display import print_data, print_line, waiting
 from pipeline.tracking.earlier import EarlierStart
+from pipeline.tracking.live import SweepDisplay, TrialDisplay
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.pace import Pace
 from pipeline.tracking.recorder import MlflowRecorder, Recorder

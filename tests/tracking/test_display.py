@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.objective import Objective
 from pipeline.records import DataFacts, Ended, EpochEnded, Exploited, Trial, Undiagnosed, event_from_json
-from pipeline.tracking.display import Notes, SweepDisplay, TrialDisplay, print_data
+from pipeline.tracking.display import print_data
+from pipeline.tracking.live import Notes, SweepDisplay, TrialDisplay
 from pipeline.tracking.pace import Pace, PlannedStage
 from pipeline.tracking.subscriber import StageBegan
 from tests.conftest import ROOT
@@ -140,7 +141,7 @@ def test_what_ends_is_said_at_once(capsys):
 SHOWN = """
     import time
     from pipeline.records import Ended, EpochEnded, Started, Trial
-    from pipeline.tracking.display import SweepDisplay, TrialDisplay
+    from pipeline.tracking.live import SweepDisplay, TrialDisplay
     from pipeline.tracking.subscriber import StageBegan
     from tests.tracking.test_display import sweep_display
 
