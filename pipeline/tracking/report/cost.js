@@ -70,7 +70,6 @@ function costSection(sweep) {
   });
   const show = () => { ready(); p.schedule(); };
   THEMED.push(show);
-  if (sweep.spent) rows.unshift(['budget', `${duration(sweep.spent)} of it used by all starts, start-up included`]);
   const parameters = trained.map(trial => trial.parameters).filter(Boolean);
   const rows = [
     ['whole', `${duration(wall)} from the first trial's begin to the last one's end, without pauses between starts`],
@@ -79,6 +78,7 @@ function costSection(sweep) {
     ['a trial', `${duration(median(trained.map(trial => trial.seconds)))} (median); ${duration(Math.min(...trained.map(trial => trial.seconds)))} to ${duration(Math.max(...trained.map(trial => trial.seconds)))}`],
     ['together', `up to ${plural(Math.max(...trained.map(trial => trial.cohort)), 'trial')} in one computation`],
   ];
+  if (sweep.spent) rows.unshift(['budget', `${duration(sweep.spent)} of it used by all starts, start-up included`]);
   if (parameters.length) rows.push(['model size', `${num(Math.min(...parameters))} to ${num(Math.max(...parameters))} parameters`]);
   return section('cost', 'Time and cost', {half: true, short: 'Cost'}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
     choices('What the chart shows', [['timeline', 'timeline'], ['trial', 'by trial'], ['epoch', 'by epoch']], 'timeline', by => { state.by = by; show(); })), p.host));

@@ -48,7 +48,8 @@ class Browser:
         self._ask("POST", "/url", {"url": page.absolute().as_uri()})
         deadline = time.monotonic() + 60
         while not self.run("return document.documentElement.dataset.ready || null"):
-            assert time.monotonic() < deadline, self.log()
+            errors = self.log()
+            assert not errors and time.monotonic() < deadline, errors
             time.sleep(0.05)
 
     def devtools(self, command: str, **params: Any) -> Any:
