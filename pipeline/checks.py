@@ -71,7 +71,12 @@ def check_targets(config: Config) -> None:
 
 def check_experiment(experiment: Experiment) -> None:
     """Refuses an experiment whose figure nobody could draw, before the hours that it would draw, and one whose seeds
-    would confirm what they found themselves."""
+    would confirm what they found themselves, or nothing."""
+    if experiment.confirm_seeds and not experiment.seeds:
+        raise InputError(
+            f"experiment.seeds=[]: experiment.confirm_seeds={experiment.confirm_seeds} confirm what those find. Give "
+            "some, or experiment.confirm_seeds=[]."
+        )
     if twice := [seed for seed in experiment.confirm_seeds if seed in experiment.seeds]:
         raise InputError(
             f"experiment.confirm_seeds={experiment.confirm_seeds}: {twice[0]} is in experiment.seeds, too. Other seeds "

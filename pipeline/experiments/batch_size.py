@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.drawing import Drawing, best, drawing, panels
-from pipeline.experiments.evidence import estimate, verdict
+from pipeline.experiments.evidence import estimate, finding, verdict
 from pipeline.study.finished import SEED, FinishedTrial, Results
 
 SIZE = "train.batch_size"
@@ -62,11 +62,13 @@ def figure(results: Results) -> Drawing:
     noises.set(ylabel="median jump of log loss")
     by_epoch.set(xlabel="epoch", ylabel="training loss (nats)", yscale="log")
     by_time.set(xlabel="seconds, each epoch as the quickest", xscale="log", yscale="log")
-    slower, noisier = multiples[0], jumps[0] / jumps[-1]
-    smaller = dict(zip((seed or 0 for seed in seeds), np.minimum(slower, noisier).tolist(), strict=True))
+    ratios = np.stack([multiples[0], jumps[0] / jumps[-1]], axis=1)
+    of_seeds = dict(zip((seed or 0 for seed in seeds), ratios.tolist(), strict=True))
+    slower, noisier = (estimate(values).text("{:.1f}") for values in zip(*finding(of_seeds, results).values()))
+    smaller = {seed: min(pair) for seed, pair in of_seeds.items()}
     text = (
-        f"With batches of {sizes[0]} an epoch takes {estimate(slower).text('{:.1f}')} times as long as with "
-        f"{sizes[-1]}, and the loss jumps {estimate(noisier).text('{:.1f}')} times as far from epoch to epoch. "
+        f"With batches of {sizes[0]} an epoch takes {slower} times as long as with "
+        f"{sizes[-1]}, and the loss jumps {noisier} times as far from epoch to epoch. "
     )
-    finding = text + verdict("The smaller of both: {}", smaller, results, "{:.1f}")
-    return drawing(canvas, finding + (f" Left out, since trials failed: {', '.join(lost)}." if lost else ""))
+    sentences = text + verdict("The smaller of both: {}", smaller, results, "{:.1f}")
+    return drawing(canvas, sentences + (f" Left out, since trials failed: {', '.join(lost)}." if lost else ""))

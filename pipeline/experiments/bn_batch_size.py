@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
 from pipeline.experiments.drawing import Drawing, drawing, panels
-from pipeline.experiments.evidence import estimate, verdict
+from pipeline.experiments.evidence import estimate, finding, verdict
 from pipeline.records import EpochEnded
 from pipeline.study.finished import SEED, FinishedTrial, Results
 from pipeline.tracking.curves import measure
@@ -96,7 +96,8 @@ def figure(results: Results) -> Drawing:
     for axis in (left, right):
         axis.set_xscale("log", base=2)
         axis.set(xlabel="batch size (examples)", xticks=sizes, xticklabels=sizes)
-    smallest, largest = (estimate(noises[WITH, first][place]).text("{:.3f}") for place in (0, -1))
+    of_seeds = ({t.params[SEED]: noise(t, first) for t in cells[WITH, size]} for size in (sizes[0], sizes[-1]))
+    smallest, largest = (estimate(finding(own, results).values()).text("{:.3f}") for own in of_seeds)
     falls = dict(zip(seeds, (gaps[WITH][0] - gaps[WITH][-1]).tolist(), strict=True))
     lost = sorted({trial.params[SIZE] for trial in results.trials} - set(sizes))
     return drawing(

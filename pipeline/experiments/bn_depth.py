@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.experiments.batch_norm import LABELS, PLACEMENT, WITHOUT
 from pipeline.experiments.drawing import RATE, Drawing, best, draw_seeds, drawing, panels
-from pipeline.experiments.evidence import effects, estimate, verdict
+from pipeline.experiments.evidence import SHARE, effects, estimate, finding, verdict
 from pipeline.study.finished import SEED, FinishedTrial, Results
 
 DEPTH = "model.hidden_layers"
@@ -24,7 +24,8 @@ def figure(results: Results) -> Drawing:
         draw_seeds(left, depths, scores, marker="o", label=LABELS[placement])
         rates = np.array([[w.params[RATE] if w else np.nan for w in row] for row in winners])
         draw_seeds(right, depths, rates, marker="o", label=LABELS[placement])
-        own = estimate(scores[-1])
+        of_seeds = dict(zip((seed or 0 for seed in seeds), scores[-1].tolist(), strict=True))
+        own = estimate(finding(of_seeds, results).values(), SHARE)
         deepest.append(f"{LABELS[placement]} {own.text('{:.3f}') if own.n else 'diverged'}")
     left.set(ylabel="validation accuracy of the best rate")
     right.set(ylabel="best learning rate", yscale="log")

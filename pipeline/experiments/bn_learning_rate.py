@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.experiments.batch_norm import LABELS, NEAR, PLACEMENT, WITHOUT
 from pipeline.experiments.drawing import RATE, Drawing, draw_seeds, drawing, panels, seed_table
-from pipeline.experiments.evidence import effects, estimate, verdict
+from pipeline.experiments.evidence import effects, estimate, finding, verdict
 from pipeline.study.finished import Results
 
 
@@ -13,7 +13,7 @@ def figure(results: Results) -> Drawing:
     lowest to the highest; the figure is the decades of good rates."""
     results.needs(PLACEMENT, [WITHOUT])
     canvas, (axis,) = panels("A")
-    widths = {seed: _widths(trials) for seed, trials in results.by_seed().items()}
+    widths = finding(effects(results, _widths), results)
     for placement, trials in results.by(PLACEMENT):
         rates, scores = seed_table(trials, RATE, "val_accuracy")
         decades = estimate(of_seed[placement] for of_seed in widths.values())

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments import surfaces
 from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
-from pipeline.experiments.evidence import estimate, lower_by, most, verdict, whole
+from pipeline.experiments.evidence import estimate, lower_by, most, split, verdict, whole
 from pipeline.search.refine import refine
 from pipeline.search.samplers.sampler import Outcome, Point, Sampler, Search
 from pipeline.search.space import Interval, Space, params_at
@@ -16,7 +16,7 @@ from pipeline.study.finished import FinishedTrial, Results
 
 
 @dataclass(frozen=True)
-class Conditions:
+class Factors:
     """What is varied. A budget of n trials is n random ones, or n coarse ones of half the epochs, which are the same
     draws, and n / 2 fine ones."""
 
@@ -72,20 +72,20 @@ class CoarseToFine(Sampler):
         margin: float,
     ) -> None:
         super().__init__(search)
-        self._conditions, self._coarse_epochs = Conditions(widths, budgets), coarse_epochs
+        self._factors, self._coarse_epochs = Factors(widths, budgets), coarse_epochs
         self._keep, self._margin = keep, margin
-        self._spaces = [self._conditions.spaces(space) for space in search.spaces]
+        self._spaces = [self._factors.spaces(space) for space in search.spaces]
         self._rngs = [np.random.default_rng(seed) for seed in search.seeds]
         draws = [list(self._draws(arm)) for arm in range(len(search.spaces))]
         self._points = [point for points in zip(*draws, strict=True) for point in points]
 
     @property
     def generation(self) -> int:
-        return self._conditions.draws() * len(self.search.spaces)
+        return self._factors.draws() * len(self.search.spaces)
 
     def total(self) -> int:
         """Raises InputError if there are more than the sweep's n_trials."""
-        return whole(self._conditions.of_seed() * len(self.search.spaces), self.search, "widths or budgets")
+        return whole(self._factors.of_seed() * len(self.search.spaces), self.search, "widths or budgets")
 
     def ask(self, n: int) -> list[Point]:
         asked, self._points = self._points[:n], self._points[n:]
@@ -96,8 +96,8 @@ class CoarseToFine(Sampler):
         for arm, spaces in enumerate(self._spaces):
             own = [outcome for outcome in outcomes if outcome.arm == arm]
             points = []
-            for (width, _), draws, _ in self._conditions.searches():
-                space = spaces[list(self._conditions.widths).index(width)]
+            for (width, _), draws, _ in self._factors.searches():
+                space = spaces[list(self._factors.widths).index(width)]
                 ranked = sorted(own[draws], key=self._coarse, reverse=True)
                 params = [params_at(space, outcome.coordinates) for outcome in ranked]
                 region = refine(space, params, space, self._keep, self._margin)
@@ -108,7 +108,7 @@ class CoarseToFine(Sampler):
 
     def _draws(self, arm: int) -> Iterator[Point]:
         for space in self._spaces[arm]:
-            for _ in range(max(self._conditions.budgets)):
+            for _ in range(max(self._factors.budgets)):
                 yield Point(arm, self._at(space, arm))
 
     def _at(self, space: Space, arm: int) -> dict[str, float]:
@@ -124,49 +124,46 @@ def figure(results: Results) -> Drawing:
     budget, a line for each width of the space. Left: of made-up losses. Right: of the trained trials, mean and 95 %
     interval of the seeds that find. Raises InputError for a seed that lacks trials."""
     sampler = results.config.sweep.sampler.arguments
-    conditions = Conditions(sampler["widths"], sampler["budgets"])
+    factors = Factors(sampler["widths"], sampler["budgets"])
     canvas, (left, right) = panels(sharey=True)
-    made_up = made_up_gains(conditions, sampler["keep"], sampler["margin"])
+    made_up = made_up_gains(factors, sampler["keep"], sampler["margin"])
     gains: dict[tuple[float, int], dict[int, float]] = {}
     for seed, of_seed in results.by_seed().items():
-        for condition, gain in _gains(of_seed.trials, conditions, sampler["coarse_epochs"]).items():
+        for condition, gain in _gains(of_seed.trials, factors, sampler["coarse_epochs"]).items():
             gains.setdefault(condition, {})[seed] = gain
-    others = set(results.config.experiment.confirm_seeds) if results.config.experiment else set()
-    for i, width in enumerate(conditions.widths):
-        x = np.array(conditions.budgets) * 1.03**i
-        draw_estimates(left, x, [estimate(made_up[width, n]) for n in conditions.budgets], label=f"{width:g} decades")
-        first = [estimate(g for s, g in gains[width, n].items() if s not in others) for n in conditions.budgets]
+    for i, width in enumerate(factors.widths):
+        x = np.array(factors.budgets) * 1.03**i
+        draw_estimates(left, x, [estimate(made_up[width, n]) for n in factors.budgets], label=f"{width:g} decades")
+        first = [estimate(split(gains[width, n], results)[0].values()) for n in factors.budgets]
         draw_estimates(right, x, first, label=f"{width:g} decades")
     for axis, title in ((left, "made-up losses"), (right, "trained trials, the seeds that find")):
         axis.axhline(0, color="0.6", linestyle=":")
         axis.set(xscale="log", xlabel="budget (trials of all epochs)")
-        axis.set_xticks(conditions.budgets, [str(n) for n in conditions.budgets])
+        axis.set_xticks(factors.budgets, [str(n) for n in factors.budgets])
         axis.minorticks_off()
         axis.set_title(title, size=10)
     left.set(ylabel="lowest loss is lower by")
     best, worst = (pick(made_up, key=lambda c: np.mean(made_up[c])) for pick in (max, min))
     (width, budget), effect = most(gains, results)
-    nowhere = f"the claim shows under none of these {len(gains)} conditions"
+    among = f" under any of these {len(gains)} conditions"
     return drawing(
         canvas,
         f"Made up, coarse to fine ends {estimate(made_up[best]).text('{:.0%}')} below random search with {best[1]} "
         f"trials over {best[0]:g} decades, {estimate(made_up[worst]).text('{:.0%}')} with {worst[1]} over "
         f"{worst[0]:g}. "
-        + verdict(f"Trained, most with {budget} over {width:g}: {{}}", effect, results, "{:.0%}", missing=nowhere),
+        + verdict(f"Trained, most with {budget} over {width:g}: {{}}", effect, results, "{:.0%}", among=among),
     )
 
 
-def _gains(
-    trials: Sequence[FinishedTrial], conditions: Conditions, coarse_epochs: int
-) -> dict[tuple[float, int], float]:
+def _gains(trials: Sequence[FinishedTrial], factors: Factors, coarse_epochs: int) -> dict[tuple[float, int], float]:
     """By which share coarse to fine ends below random search, of one seed, under each condition."""
-    if len(trials) != conditions.of_seed():
-        raise InputError(f"{len(trials)} trials of a seed: all searches of one take {conditions.of_seed()}.")
+    if len(trials) != factors.of_seed():
+        raise InputError(f"{len(trials)} trials of a seed: all searches of one take {factors.of_seed()}.")
     ordered = sorted(trials, key=lambda trial: trial.number)
     coarse, final = (np.array([lowest(trial, epochs) for trial in ordered]) for epochs in (coarse_epochs, None))
     return {
         condition: lower_by(min(coarse[draws].min(), final[fine].min()), final[draws].min())
-        for condition, draws, fine in conditions.searches()
+        for condition, draws, fine in factors.searches()
     }
 
 
@@ -176,12 +173,12 @@ def lowest(trial: FinishedTrial, epochs: int | None) -> float:
     return min((loss for loss in losses if np.isfinite(loss)), default=np.inf)
 
 
-def made_up_gains(conditions: Conditions, keep: float, margin: float) -> dict[tuple[float, int], list[float]]:
+def made_up_gains(factors: Factors, keep: float, margin: float) -> dict[tuple[float, int], list[float]]:
     """The mean share of each seed, under each condition. The best point lies anywhere in the space, whose second
     hyperparameter spans three decades; what a trial says differs by 5 % from what it would, and after half of its
     epochs it is 30 % above its end."""
     gains: dict[tuple[float, int], list[float]] = {}
-    for (width, budget), *_ in conditions.searches():
+    for (width, budget), *_ in factors.searches():
         space: Space = {"width": Interval(0, width), "other": Interval(0, 3)}
         for seed in surfaces.SEEDS:
             rng, shares = np.random.default_rng([seed, round(10 * width), budget]), []

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments.batch_norm import PLACEMENT, STYLES, WITH, WITHOUT, layers_with
 from pipeline.experiments.drawing import Drawing, drawing, panels
-from pipeline.experiments.evidence import estimate, verdict
+from pipeline.experiments.evidence import estimate, finding, verdict
 from pipeline.study.finished import SEED, Results
 from pipeline.tracking.curves import band, by_epoch, measure
 
@@ -34,7 +34,7 @@ def figure(results: Results) -> Drawing:
             label = None if i else f"{text}, a line a seed"
             right.plot(list(trial.diagnoses), measure(trial.diagnoses, layer, "shift"), color=color, label=label)
         shifts[placement] = {t.params.get(SEED, 0): measure(t.diagnoses, layer, "shift")[-1] for t in trials}
-        moves.append(f"{estimate(shifts[placement].values()).text()} {text}")
+        moves.append(f"{estimate(finding(shifts[placement], results).values()).text()} {text}")
     without.set(ylabel="pre-activations: median,\n15th to 85th percentile")
     right.set(ylabel="shift since epoch 0\n(standard deviations)", ylim=(0, None))
     right.set_title(f"how far the mean of a unit of {layer}, the last hidden layer, has moved", size=10)

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.drawing import RATE, Drawing, best_of_each, draw_losses, drawing, panels
-from pipeline.experiments.evidence import effects, estimate, verdict
+from pipeline.experiments.evidence import effects, estimate, finding, verdict
 from pipeline.study.finished import Results
 from pipeline.tracking.curves import by_epoch
 
@@ -26,7 +26,7 @@ def figure(results: Results) -> Drawing:
     by_epoch(left)
     left.set(xlabel="epoch", ylabel="learning rate / first one")
     draw_losses(right, results, SCHEDULE)
-    of_seeds = [_lowest(trials) for trials in results.by_seed().values()]
+    of_seeds = list(finding(effects(results, _lowest), results).values())
     means = {schedule: estimate(losses[schedule] for losses in of_seeds) for schedule in of_seeds[0]}
     lost = [schedule for schedule, loss in means.items() if not loss.n]
     return drawing(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.experiments.drawing import RATE, Drawing, best_of_each, draw_losses, drawing, panels
-from pipeline.experiments.evidence import effects, verdict
+from pipeline.experiments.evidence import effects, finding, verdict
 from pipeline.search.scales import window
 from pipeline.study.finished import Results
 from pipeline.tracking.curves import by_epoch
@@ -22,7 +22,7 @@ def figure(results: Results) -> Drawing:
     draw_losses(right, results, MOMENTUM, _label)
     by_epoch(left)
     left.set(xlabel="epoch", ylabel="training loss at the best rate (nats)", yscale="log")
-    of_seeds = [_best_rates(trials) for trials in results.by_seed().values()]
+    of_seeds = list(finding(effects(results, _best_rates), results).values())
     best_rates = []
     for beta in of_seeds[0]:
         rates = np.array([rates[beta] for rates in of_seeds])

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.experiments import surfaces
 from pipeline.experiments.drawing import Drawing, draw_estimates, drawing, panels
-from pipeline.experiments.evidence import estimate, lower_by, most, verdict, whole
+from pipeline.experiments.evidence import SHARE, estimate, lower_by, most, split, verdict, whole
 from pipeline.experiments.table import share_lower
 from pipeline.search.samplers.sampler import Point, Sampler, Search
 from pipeline.study.finished import FinishedTrial, Results
@@ -91,9 +91,8 @@ def figure(results: Results) -> Drawing:
         lowest = _lowest(of_seed.trials, layout(sides))
         for n in numbers:
             gains[n][seed] = lower_by(lowest[n, RANDOM], lowest[n, GRID])
-    others = set(results.config.experiment.confirm_seeds) if results.config.experiment else set()
     for what, color, confirm in (("first seeds", "0.2", False), ("other seeds", "0.6", True)):
-        of_seeds = [[gain for seed, gain in gains[n].items() if (seed in others) == confirm] for n in numbers]
+        of_seeds = [list(split(gains[n], results)[confirm].values()) for n in numbers]
         if any(of_seeds):
             x = [n + 0.1 * confirm for n in numbers]
             draw_estimates(
@@ -104,17 +103,17 @@ def figure(results: Results) -> Drawing:
     right.set(xlabel="hyperparameters searched", ylabel="lowest loss is lower by", xticks=numbers)
     n, effect = most(gains, results)
     last = numbers[-1]
-    nowhere = f"the claim shows with no number from 2 to {last}"
+    among = f" with any number from 2 to {last}"
     return drawing(
         canvas,
         f"Made up, random search is better than a grid in {_all(shares[2, 1])} of pairs with 1 of 2 that matters, "
         f"{_all(shares[last, 1])} with 1 of {last}, {_all(shares[last, last])} with all {last}. "
-        + verdict(f"Trained, most with {n} searched: loss lower by {{}}", effect, results, "{:.0%}", missing=nowhere),
+        + verdict(f"Trained, most with {n} searched: loss lower by {{}}", effect, results, "{:.0%}", among=among),
     )
 
 
 def _all(shares: Sequence[float]) -> str:
-    return estimate(shares).text("{:.0%}")
+    return estimate(shares, SHARE).text("{:.0%}")
 
 
 def made_up_shares(sides: Sequence[int]) -> dict[tuple[int, int], list[float]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.experiments.drawing import Drawing, axis_name, drawing, panels
-from pipeline.experiments.evidence import estimate, verdict
+from pipeline.experiments.evidence import SHARE, estimate, finding, verdict
 from pipeline.experiments.table import Table, draw_searches, share_lower
 from pipeline.search.scales import LINEAR
 from pipeline.search.space import Interval
@@ -45,12 +45,14 @@ def figure(results: Results) -> Drawing:
     left.set_xticklabels([label.replace(" to ", "\nto ") for label in labels], fontsize=8)
     right.set(xlabel="trials of a random search", ylabel="lowest validation loss found (nats)", yscale="log")
     linear, own = tenth
-    medians = " and ".join(f"{estimate(np.median(b) for b in of_seeds.values()).mean:.4f}" for of_seeds in tenth)
+    medians = " and ".join(
+        f"{estimate(np.median(b) for b in finding(of_seeds, results).values()).mean:.4f}" for of_seeds in tenth
+    )
     shares_better = {seed: share_lower(own[seed][:, None], linear[seed]) for seed in tables}
     return drawing(
         canvas,
         f"Draws from {labels[-1]}, exactly: {', '.join(sentences)}. Lowest loss of 10 trials, median: {medians}. "
-        + verdict("The latter is better in {} of pairs", shares_better, results, "{:.0%}"),
+        + verdict("The latter is better in {} of pairs", shares_better, results, "{:.0%}", bounds=SHARE),
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from pipeline.data.sources import load_splits
 from pipeline.errors import InputError
 from pipeline.experiments.drawing import Drawing, drawing, panels
-from pipeline.experiments.evidence import estimate, verdict
+from pipeline.experiments.evidence import SHARE, estimate, finding, verdict
 from pipeline.study.finished import SEED, Results
 
 CLASSES, LAYERS = "dataset.n_classes", "model.hidden_layers"
@@ -55,12 +55,12 @@ def figure(results: Results) -> Drawing:
     for i, color in enumerate(COLORS[:most]):
         axes[0, 0].plot([], [], "o", color=color, label=f"class {i}")
     shares = {depth: {seed: float(np.mean(of_seed)) for seed, of_seed in bends[depth].items()} for depth in rows}
-    straight = f"{estimate(shares[rows[0]].values()).mean:.1%} with {rows[0]} hidden layers"
+    straight = estimate(finding(shares[rows[0]], results).values(), SHARE).text("{:.1%}")
     more = {seed: share - shares[rows[0]].get(seed, np.nan) for seed, share in shares[rows[-1]].items()}
     return drawing(
         canvas,
-        f"Of segments between two points of one predicted class, {straight} leave that class. "
-        + verdict(f"With {rows[-1]} it is {{}} more", more, results, "{:.1%}"),
+        f"Of segments between two points of one predicted class, {straight} leave that class with {rows[0]} hidden "
+        "layers. " + verdict(f"With {rows[-1]} it is {{}} more", more, results, "{:.1%}"),
     )
 
 

@@ -75,12 +75,14 @@ def layered(shift, noise=0.1):
     return {epoch: {"dense": {**layer, "shift": epoch * shift, "batch_noise": noise}} for epoch in range(3)}
 
 
-def batches(*lost, sizes=(4, 8, 16)):
+def batches(*lost, sizes=(4, 8, 16), noise=0.1):
     """Two seeds of each; those `lost` diverged."""
     cells = [(p, size, seed) for p in ("none", "before_activation") for size in sizes for seed in (0, 1)]
     return results(
         [
-            trial({PLACEMENT: p, SIZE: size, SEED: seed}, None if (p, size, seed) in lost else 0.9, 3, layered(0.1))
+            trial(
+                {PLACEMENT: p, SIZE: size, SEED: seed}, None if (p, size, seed) in lost else 0.9, 3, layered(0.1, noise)
+            )
             for p, size, seed in cells
         ]
     )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.experiments.coarse_to_fine import Conditions
+from pipeline.experiments.coarse_to_fine import Factors
 from pipeline.records import Trial
 from pipeline.schema import Experiment, Target
 from pipeline.study.figure import draw_figure
@@ -80,7 +80,7 @@ def test_an_experiment_draws_its_figure_and_says_what_it_found(name, tmp_path):
 def test_coarse_to_fine_gives_both_searches_the_same_epochs():
     of = yaml.safe_load((ROOT / "conf/experiment/coarse_to_fine.yaml").read_text())
     sampler, epochs = of["sweep"]["sampler"], of["train"]["epochs"]
-    for (_, budget), draws, fine in Conditions(sampler["widths"], sampler["budgets"]).searches():
+    for (_, budget), draws, fine in Factors(sampler["widths"], sampler["budgets"]).searches():
         coarse = (draws.stop - draws.start) * sampler["coarse_epochs"]
         assert coarse + (fine.stop - fine.start) * epochs == budget * epochs
 
@@ -110,6 +110,7 @@ def test_an_experiments_trial_is_trained_alone_by_the_printed_command(tmp_path):
         (["experiment=bn_lerning_rate"], "bn_learning_rate"),
         (["experiment=bn_depth", "experiment.ranges=a,b"], "experiment sets up the sweep"),
         (["experiment=bn_depth", "experiment.confirm_seeds=[5,2]"], "[5, 2]: 2 is in experiment.seeds, too."),
+        (["experiment=momentum", "experiment.seeds=[]", "experiment.confirm_seeds=[3,4]"], "[3, 4] confirm what those"),
         (["experiment=bn_depth", "~experiment.figure._target_"], "experiment.figure._target_ is missing"),
         (
             ["experiment=bn_depth", "experiment.figure._target_=pipeline.experiments.bn_depth.figur"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.experiments.coarse_to_fine import CoarseToFine, Conditions
+from pipeline.experiments.coarse_to_fine import CoarseToFine, Factors
 from pipeline.experiments.drawing import RATE
 from pipeline.experiments.random_vs_grid import GridBesideRandom, grid_places, layout
 from pipeline.search.samplers.sampler import Outcome, Search
@@ -51,17 +51,17 @@ def outcomes(points):
 
 
 def test_the_fine_trials_of_each_search_lie_around_its_best_coarse_ones():
-    conditions = Conditions([2, 4], [4, 8])
+    factors = Factors([2, 4], [4, 8])
     sampler = CoarseToFine(search(seeds=(0, 1)), widths=[2, 4], budgets=[4, 8], **ZOOM)
     coarse = sampler.ask(sampler.generation)
     assert Counter(point.arm for point in coarse) == {0: 16, 1: 16}
     sampler.tell(outcomes(coarse))
     fine = sampler.ask(sampler.generation)
-    assert len(coarse) + len(fine) == sampler.total() == 2 * conditions.of_seed()
+    assert len(coarse) + len(fine) == sampler.total() == 2 * factors.of_seed()
     for arm in (0, 1):
         own = [point for point in (*coarse, *fine) if point.arm == arm]
         rates = np.array([point.coordinates[RATE] for point in own])
-        for (width, budget), draws, zoomed in conditions.searches():
+        for (width, budget), draws, zoomed in factors.searches():
             assert (draws.stop - draws.start, zoomed.stop - zoomed.start) == (budget, budget // 2)
             assert np.abs(rates[draws] + 2).max() <= width / 2  # around the middle of four decades
             best = rates[draws][np.argsort(np.abs(rates[draws] + 3))[: max(2, budget // 4)]]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -47,10 +48,14 @@ from tests.experiments.made_up import (
 from tests.workers.jobs import config
 
 RATES = (0.01, 0.1, 1.0)
+RANGES = {RATE: LOG}
 
 
 def rates(*scores):
     return dict(zip(RATES, scores, strict=True))
+
+
+RISING = rates(0.1, 0.5, 0.9)
 
 
 def placed(without, with_norm):
@@ -92,10 +97,10 @@ def deep(without, with_norm):
         (bn_depth, deep(0.8, None), False),
         (decay, by_rate("schedule", {"constant": rates(0.3, 0.2, 0.4), "cosine": rates(0.3, 0.1, None)}), True),
         (decay, by_rate("schedule", {"constant": rates(0.3, 0.2, 0.4), "cosine": rates(0.3, 0.2, 0.4)}), False),
-        (decay, by_rate("schedule", {"cosine": rates(0.3, 0.2, 0.4), "constant": rates(None, None, None)}), False),
+        (decay, by_rate("schedule", {"cosine": rates(0.3, 0.2, 0.4), "constant": rates(None, None, None)}), None),
         (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.2, 0.1), 0.9: rates(0.1, 0.2, 0.3)}), True),
         (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(0.3, 0.1, 0.2)}), False),
-        (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(None, None, None)}), False),
+        (momentum, by_rate(MOMENTUM, {0.0: rates(0.3, 0.1, 0.2), 0.9: rates(None, None, None)}), None),
         (batch_size, timed(0.2, 0.1), True),
         (batch_size, timed(0.1, 0.2), False),
         (covariate_shift, shifted(1.0, 0.1), True),
@@ -106,8 +111,47 @@ def test_a_finding_says_whether_its_claim_shows(module, found, shows):
     of = yaml.safe_load((ROOT / f"conf/experiment/{module.__name__.rsplit('.', 1)[1]}.yaml").read_text())
     _, finding = module.figure(judged(found, of["experiment"]["above"]))
     assert finding.endswith(". No other seeds confirm it.")
-    assert finding.count(NOT_SHOWN) == (not shows)
-    assert "nan" not in finding
+    assert finding.count(NOT_SHOWN) == (shows is False)
+    assert ("Nothing to compare." in finding) == (shows is None)
+    assert "can't be told" not in finding and "nan" not in finding
+
+
+def bent(*shares):
+    """Softmax regression, straight, and hidden layers whose classes have an angle, with seeds 0 and 1."""
+    arguments = {"examples_per_class": 5, "noise": 0.1, "turns": 0.5, "validation_fraction": 0.2, "test_fraction": 0.2}
+    of = config()
+    of = replace(of, dataset=replace(of.dataset, target="pipeline.data.sets.planar.spirals", arguments=arguments))
+    rows = [({"dataset.n_classes": 3, DEPTH: depth, SEED: seed}, depth) for seed in (0, 1) for depth in (0, 2)]
+    trials = [trial(params, 0.9, number=shares[depth > 0]) for params, depth in rows]
+    corner = np.eye(3)
+    return results(trials, of=of, predict=lambda n, x: corner[((x[:, 0] > 0) & ((x[:, 1] > 0) | (n == 0))).astype(int)])
+
+
+def drawn(score):
+    return results([trial({RATE: rate, SEED: seed}, score) for seed in (0, 1) for rate in RATES], RANGES)
+
+
+@pytest.mark.parametrize(
+    ("module", "first", "other"),
+    [
+        (bn_learning_rate, placed(rates(0.1, 0.9, 0.1), rates(0.9, 0.9, 0.9)), placed(rates(0.9, 0.9, 0.9), RISING)),
+        (bn_depth, deep(0.2, 0.8), deep(0.6, 0.7)),
+        (decay, *(by_rate("schedule", {"constant": RISING, "cosine": rates(0.3, low, 0.4)}) for low in (0.1, 0.2))),
+        (momentum, *(by_rate(MOMENTUM, {0.0: RISING, 0.9: row}) for row in (RISING, rates(0.9, 0.5, 0.1)))),
+        (batch_size, timed(0.2, 0.1), timed(0.7, 0.1)),
+        (covariate_shift, shifted(1.0, 0.1), shifted(5.0, 0.2)),
+        (bn_batch_size, batches(), batches(noise=0.7)),
+        (softmax_boundaries, bent(0, 1), bent(1, 1)),
+        (scales, drawn(0.3), drawn(0.9)),
+    ],
+)
+def test_seeds_that_confirm_change_no_figure_but_their_own(module, first, other):
+    confirm = [replace(t, params={**t.params, SEED: t.params[SEED] + 2}) for t in other.trials]
+    both = replace(first, trials=[*first.trials, *confirm])
+    (_, alone), (_, together) = (module.figure(judged(found, confirm=(2, 3))) for found in (first, both))
+    assert together.startswith(alone.removesuffix("No other seeds confirm it.") + "Other seeds: ")
+    if module is not scales:  # where either search is as good as the other
+        assert alone != module.figure(judged(other))[1]
 
 
 def test_diverged_trials_are_said():
@@ -143,7 +187,6 @@ def cut(experiment):
     return replace(found, trials=found.trials[:-1])
 
 
-RANGES = {RATE: LOG}
 ROW = trial({RATE: 0.1}, 0.9)
 LINEAR = config({"model.hidden_layers": 2, "model.activation": "linear"})
 BLIND = [trial({PLACEMENT: p, SIZE: 4}, 0.9) for p in ("none", "before_activation")]
