@@ -134,7 +134,7 @@ class Budget:
 
     def note(self) -> None:
         self._noted = time.time()
-        self._ledger.note_spent(self.used)
+        self._ledger.note_spent(self.used, self.total)
 
     def summary(self, name: str) -> str | None:
         """What a sweep of that name has used of its time, and what is left to do; None without a budget."""

@@ -38,6 +38,7 @@ class History:
         self.tested: dict[int, TestResult] = {}  # by trial: winners, each when it was one
         self.schedules: dict[int, Sequence[Mapping[str, object]]] = {}  # that winners of populations followed
         self.spent = 0.0  # seconds of all starts
+        self.budget: float | None = None  # seconds that all starts had, by the last one; None: as many as they took
         self.regions: dict[str, Sequence[Mapping[str, str]]] = {}  # of the stage after one, by arm
         # Where such a region goes past the box before it, by arm: fields of pipeline.search.refine.Widening. An earlier
         # version widened none, and noted nothing.
@@ -75,7 +76,7 @@ class History:
             case "tested":
                 self.tested[record["trial"]] = TestResult(record["metrics"], record["n"])
             case "spent":
-                self.spent = record["seconds"]
+                self.spent, self.budget = record["seconds"], record.get("budget")
             case "region":
                 self.regions[record["stage"]] = record["arms"]
                 if "widened" in record:
@@ -193,9 +194,10 @@ class Ledger(History):
         """The test split was read for a trial, which is not done again."""
         self._add({"record": "tested", "trial": number, "metrics": result.metrics, "n": result.n})
 
-    def note_spent(self, seconds: float) -> None:
-        """What all starts have taken so far."""
-        self._add({"record": "spent", "seconds": round(seconds, 3)})
+    def note_spent(self, seconds: float, budget: float | None) -> None:
+        """What all starts have taken so far, of which budget."""
+        of = {} if budget is None else {"budget": budget}
+        self._add({"record": "spent", "seconds": round(seconds, 3), **of})
 
     def note_decision(self, stage: str, decision: Decision) -> None:
         """Whether the search goes on after a stage: a resumed sweep decides the same."""

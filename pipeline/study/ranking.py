@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.objective import Objective
 from pipeline.records import SCORED, Trial, ended_metrics
+from pipeline.study.ledger import History
 from pipeline.study.standing import Standing
 
 
@@ -20,16 +21,15 @@ def ranked(trials: Iterable[Trial], objective: Objective, standings: Sequence[St
     return _finalists_first(sorted(ended, key=key), standings)
 
 
-def candidates(
-    trials: Iterable[Trial], objective: Objective, standings: Sequence[Standing], *, paused: bool
-) -> list[Trial]:
-    """Those that may be a sweep's winner, best first: finalists, then those that completed and, where a budget leaves
-    them at that, `paused` ones as they stand."""
+def candidates(history: History, objective: Objective, standings: Sequence[Standing]) -> list[Trial]:
+    """Those that may be a sweep's winner, best first: finalists, then those that completed and, where there is a budget
+    that may leave them at that, paused ones as they stand."""
 
     def able(trial: Trial) -> bool:
-        return trial.status == "completed" or (paused and trial.paused and trial.best_epoch > 0 and not trial.status)
+        paused = trial.paused and trial.best_epoch > 0 and not trial.status
+        return trial.status == "completed" or (paused and history.budget is not None)
 
-    chosen = [trial for trial in trials if trial.replicate_of is None and able(trial)]
+    chosen = [trial for trial in history.sampled if able(trial)]
     chosen.sort(key=lambda t: (objective.score(t.metrics), t.status == "completed", -t.number), reverse=True)
     return _finalists_first(chosen, standings)
 

@@ -97,7 +97,7 @@ def conclude_sweep(
     rows = [*(replace(_row(study, trial), replicates=of_seeds.get(trial.number)) for trial in ended), *begun]
     leaderboard.write(path, rows, metric, keys)
     recorder.artifact(None, path)
-    best_first = candidates(trials, study.objective, finalists, paused=not stop.requested)
+    best_first = candidates(study.ledger, study.objective, finalists)
     winner = next(iter(best_first), None)
     checked: dict[str, float] = {}  # the winner's metrics with other seeds and on the test split
     disk_full = False

@@ -149,6 +149,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
             if plan.single:
                 return results.conclude_run(study, None if stop.requested else executor, recorder, data[0])
             stop.requested |= failure is not None
+            study.budget.note()  # which says whether a paused trial may be the best
             status = results.conclude_sweep(study, executor, recorder, runs, data, stop)
             study.budget.conclude(over, sum(trial.status is None for trial in ledger.trials.values()))
             if failure:

@@ -14,7 +14,7 @@ from pipeline.tracking import owner, store
 from pipeline.tracking.earlier import RANK, EarlierStart, Kept, close_abandoned
 from pipeline.tracking.names import by_stored_name, stored_value
 from pipeline.tracking.tracked_run import OWN_STATUS, Summary, TrackedRun, best_values, event_values, stored_params
-from pipeline.tracking.writes import NAME, RUNNING, Point, RunStore, RunWrite, run_store
+from pipeline.tracking.writes import NAME, RUNNING, MetricPoint, RunStore, RunWrite, run_store
 
 FLUSH_SECONDS = 2.0  # a trial shorter than this becomes one batch; a longer one is seen as it runs
 SETTLE_SECONDS = 0.2  # in which trials that end together are stored together
@@ -168,12 +168,12 @@ class MlflowWriter:
             if isinstance(event, Diagnosed | EpochEnded) and event.epoch > logged_epoch:
                 logged_epoch = event.epoch
                 at, values = int(event.time * 1000), by_stored_name(event_values(event))
-                points += [Point(name, value, at, event.epoch) for name, value in values.items()]
+                points += [MetricPoint(name, value, at, event.epoch) for name, value in values.items()]
         ended = _end_of(run)
         if ended:
             if ended.status in SCORED:
                 at, best = int(ended.time * 1000), best_values(ended.metrics, ended.best_epoch)
-                points += [Point(name, value, at, 0) for name, value in best.items()]
+                points += [MetricPoint(name, value, at, 0) for name, value in best.items()]
             status, write.tags = ended.status, {**write.tags, "reason": stored_value(ended.reason or "")}
         elif any(isinstance(event, Interrupted) for event in run.pending):
             status = "paused" if run.paused else "interrupted"
@@ -210,7 +210,7 @@ class MlflowWriter:
     def measures(self, number: int, metrics: Mapping[str, float]) -> None:
         """Adds what was measured of a trial after its end."""
         named, at = by_stored_name(metrics.items()), int(time.time() * 1000)
-        self._store.write([RunWrite(self.stored(number), points=[Point(*item, at, 0) for item in named.items()])])
+        self._store.write([RunWrite(self.stored(number), points=[MetricPoint(*item, at, 0) for item in named.items()])])
 
     def ranks(self, places: Mapping[int, int]) -> None:
         """Stores the places of trials, by number, among those that have ended."""
@@ -220,7 +220,7 @@ class MlflowWriter:
         for number, place in places.items():
             run_id = ids.get(number) or self.kept.run_ids.get(number)
             if run_id and self.kept.ranks.get(number) != place:
-                writes.append(RunWrite(run_id, points=[Point(RANK, place, at, 0)]))
+                writes.append(RunWrite(run_id, points=[MetricPoint(RANK, place, at, 0)]))
         for first in range(0, len(writes), 16 * self._store.at_once):
             self._store.write(writes[first : first + 16 * self._store.at_once])
 
@@ -235,7 +235,7 @@ class MlflowWriter:
         run_id, at = self.stored(None), int(time.time() * 1000)
         named, before = by_stored_name(result.metrics.items()), self._client.get_run(run_id).data
         # What an earlier start has said already would be one more point of a curve.
-        points = [Point(name, value, at, 0) for name, value in named.items() if before.metrics.get(name) != value]
+        points = [MetricPoint(name, value, at, 0) for name, value in named.items() if before.metrics.get(name) != value]
         tags = {**result.tags, "status": result.status}
         # A server lets nobody change a parameter: those of an earlier winner stay, and say whose they are.
         params = stored_params(result.params) if self._store.replaces_params or not before.params else {}

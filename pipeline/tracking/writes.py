@@ -20,7 +20,7 @@ NAME = "mlflow.runName"
 
 
 @dataclass(frozen=True)
-class Point:
+class MetricPoint:
     """A value of a metric."""
 
     name: str
@@ -37,7 +37,7 @@ class RunWrite:
     began: int | None = None  # of a run that is made, in milliseconds since 1970; None: now
     params: Mapping[str, str] = field(default_factory=dict)  # all of them, or none: as they are
     tags: Mapping[str, str] = field(default_factory=dict)
-    points: Sequence[Point] = ()
+    points: Sequence[MetricPoint] = ()
     status: str | None = None  # MLflow's; None: as it is
     ended: int | None = None  # with a status that is an end
 

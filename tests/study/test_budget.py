@@ -15,7 +15,7 @@ from pipeline.limits import limit, seconds_of
 from pipeline.records import Ended, EpochEnded, Message, Paused, Started, TrialEvent
 from pipeline.search.plan import make_plan
 from pipeline.study.interruption import Stop
-from pipeline.study.ledger import Ledger
+from pipeline.study.ledger import NAME, History, Ledger
 from pipeline.study.study import Study
 from pipeline.training.deadline import Deadline
 from tests.conftest import composed
@@ -169,6 +169,7 @@ def test_the_same_command_with_a_larger_budget_goes_on(tmp_path, now):
     assert statuses(again) == ["paused"] * 40
     assert not worker.sizes  # it had no time left
     spent = again.spent
+    assert History(tmp_path / NAME).budget == 12  # so a report, too, says which paused trial is the best
     assert spent > 12 - 7  # of both starts
     now.now += 5000
     ledger, worker, _ = start(tmp_path, now, "sweep.n_trials=40", "sweep.budget=1min")
@@ -176,6 +177,7 @@ def test_the_same_command_with_a_larger_budget_goes_on(tmp_path, now):
     assert {trial.reached for trial in ledger.trials.values()} == {reached}
     assert [t.params for t in ledger.trials.values()] == [t.params for t in again.trials.values()]
     assert ledger.spent > spent
+    assert ledger.budget == 60
 
 
 def test_what_a_killed_start_used_is_known_to_a_few_seconds(tmp_path, now):

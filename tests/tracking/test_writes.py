@@ -8,7 +8,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking.writes import NAME, RUNNING, ByClient, BySqlite, Point, RunWrite
+from pipeline.tracking.writes import NAME, RUNNING, ByClient, BySqlite, MetricPoint, RunWrite
 
 TABLES = {  # -> what tells its rows apart, but for the run
     "runs": "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, deleted_time,"
@@ -21,7 +21,7 @@ TABLES = {  # -> what tells its rows apart, but for the run
 
 
 def points(*values):
-    return [Point(name, value, at, step) for name, value, at, step in values]
+    return [MetricPoint(name, value, at, step) for name, value, at, step in values]
 
 
 def steps(ids):

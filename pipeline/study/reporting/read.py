@@ -14,7 +14,7 @@ from pipeline.search.stopping import Decision
 from pipeline.search.tiers import UNDECLARED
 from pipeline.search.transfer import Start
 from pipeline.secret import masked
-from pipeline.study import ledger
+from pipeline.study.ledger import NAME, History
 from pipeline.study.lineage import schedule
 from pipeline.study.ranking import candidates, ranked
 from pipeline.study.reporting.axes import make_axis, read_space
@@ -23,7 +23,7 @@ from pipeline.study.reporting.header import Header
 from pipeline.study.reporting.importance import how_much_mattered
 from pipeline.study.reporting.pairs import arms_in_pairs
 from pipeline.study.reporting.replicated import in_words, replicated
-from pipeline.study.reporting.trials import History, read_trial
+from pipeline.study.reporting.trials import TrialHistory, read_trial
 from pipeline.study.reporting.winner import describe_winner, tiers_of
 from pipeline.study.standing import standings
 from pipeline.tracking.report.data import (
@@ -41,41 +41,41 @@ from pipeline.tracking.report.data import (
 
 def read_sweep(folder: Path) -> SweepReport:
     """Raises InputError if `folder` holds no sweep, or a damaged one."""
-    path = folder / ledger.NAME
+    path = folder / NAME
     if not path.is_file():
-        raise InputError(f"{folder}: no sweep was run there: it holds no {ledger.NAME}. Sweeps are in outputs/sweeps/.")
-    told = ledger.History(path)
-    if told.header is None:
+        raise InputError(f"{folder}: no sweep was run there: it holds no {NAME}. Sweeps are in outputs/sweeps/.")
+    sweep = History(path)
+    if sweep.header is None:
         raise InputError(f"{folder}: the sweep was ended before its first trial was chosen. Start it again.")
     try:
-        header = Header(told.header)
+        header = Header(sweep.header)
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: what it says of the sweep is not understood. Restore the file.") from None
     objective = header.objective
-    histories = {n: read_trial(trial, folder / str(n)) for n, trial in told.trials.items()}
+    histories = {n: read_trial(trial, folder / str(n)) for n, trial in sweep.trials.items()}
     clock = Clock(
         [start for history in histories.values() for start in history.starts],
         [epoch.time for history in histories.values() for epoch in history.epochs],
     )
-    finalists = standings(told, objective)
-    order = ranked(told.sampled, objective, finalists)
-    open_ = [trial for trial in told.sampled if trial.status is None]
+    finalists = standings(sweep, objective)
+    order = ranked(sweep.sampled, objective, finalists)
+    open_ = [trial for trial in sweep.sampled if trial.status is None]
     open_.sort(key=lambda trial: objective.score(histories[trial.number].metrics(objective)), reverse=True)
     trials = [*order, *open_]
     tiers = tiers_of(folder, trials)
     axes, places = _axes(header, trials, tiers)
     names = _metrics(histories.values(), objective.metric)
-    spaces = dict(_spaces_of_stages(header, told, tiers))
-    best = next(iter(candidates(told.sampled, objective, finalists, paused=told.spent > 0)), None)
+    spaces = dict(_spaces_of_stages(header, sweep, tiers))
+    best = next(iter(candidates(sweep, objective, finalists)), None)
     arms, winner = header.names(), None
     mattered, disagreements = how_much_mattered(folder)
-    facts = told.data[best.arm] if best and best.arm < len(told.data) else DataFacts(header.fingerprint, "", {}, {})
+    facts = sweep.data[best.arm] if best and best.arm < len(sweep.data) else DataFacts(header.fingerprint, "", {}, {})
     pairs: list[Pairs] = []
     if best:
         winner = describe_winner(
-            folder, best, order, objective, facts, histories, told.tested, header.spaces, finalists
+            folder, best, order, objective, facts, histories, sweep.tested, header.spaces, finalists
         )
-        pairs = arms_in_pairs(told.sampled, spaces, best, objective, lambda trial: histories[trial.number].epochs)
+        pairs = arms_in_pairs(sweep.sampled, spaces, best, objective, lambda trial: histories[trial.number].epochs)
     return SweepReport(
         name=folder.resolve().name,
         folder=str(folder),
@@ -90,19 +90,20 @@ def read_sweep(folder: Path) -> SweepReport:
         axes=axes,
         arms=arms,
         begun=clock.begun,
-        stages=[_stage(name, spaces[name], header, axes, told.decisions.get(name)) for name in header.stages],
+        stages=[_stage(name, spaces[name], header, axes, sweep.decisions.get(name)) for name in header.stages],
         pairs=pairs,
         progress=list(_progress([histories[trial.number] for trial in trials], objective, clock)),
         winner=winner,
-        data={**_data(told.data, header, arms), **_start(told.start)},
+        data={**_data(sweep.data, header, arms), **_start(sweep.start)},
         fixed=header.fixed([axis.key for axis in axes]),
-        versions=told.versions,
+        versions=sweep.versions,
         importance=mattered,
         disagreements=disagreements,
         replicated=list(replicated(histories, objective)),
         copies=_copies(histories),
         schedule=_schedule(folder, best),
-        spent=told.spent,
+        spent=sweep.spent,
+        budget=sweep.budget,
     )
 
 
@@ -123,12 +124,14 @@ def _axes(
     return axes, places
 
 
-def _metrics(histories: Iterable[History], metric: str) -> list[str]:
+def _metrics(histories: Iterable[TrialHistory], metric: str) -> list[str]:
     names = dict.fromkeys([metric, "val_loss"])
     return list(names | dict.fromkeys(name for history in histories for name in history.curves()))
 
 
-def _trial(history: History, objective: Objective, clock: Clock, coordinates: Sequence[float | None]) -> TrialReport:
+def _trial(
+    history: TrialHistory, objective: Objective, clock: Clock, coordinates: Sequence[float | None]
+) -> TrialReport:
     return TrialReport(
         history.trial if history.trial.reason is None else replace(history.trial, reason=masked(history.trial.reason)),
         history.metrics(objective),
@@ -144,19 +147,17 @@ def _trial(history: History, objective: Objective, clock: Clock, coordinates: Se
     )
 
 
-def _spaces_of_stages(
-    header: Header, told: ledger.History, tiers: Mapping[str, int]
-) -> Iterator[tuple[str, list[Space]]]:
+def _spaces_of_stages(header: Header, sweep: History, tiers: Mapping[str, int]) -> Iterator[tuple[str, list[Space]]]:
     """Where each stage looked, in each arm: the whole space, or what of it was taken over, as far as its tiers go; or
     the region that the stage before left."""
-    whole, region = told.start.spaces(header.spaces) if told.start else header.spaces, None
+    whole, region = sweep.start.spaces(header.spaces) if sweep.start else header.spaces, None
     for name, stage in header.stages.items():
         if region and stage.get("refine") is not False:
             yield name, [read_space(*pair) for pair in zip(region, header.scales, strict=True)]
         else:
             upto = stage.get("tiers") or math.inf
             yield name, [{k: d for k, d in s.items() if tiers.get(k, UNDECLARED) <= upto} for s in whole]
-        region = told.regions.get(name)
+        region = sweep.regions.get(name)
 
 
 def _stage(
@@ -176,7 +177,7 @@ def _stage(
     return StageReport(name, header.stages[name].get("epochs"), boxes, in_words(decision, header.objective.metric))
 
 
-def _progress(histories: Iterable[History], objective: Objective, clock: Clock) -> Iterator[Improvement]:
+def _progress(histories: Iterable[TrialHistory], objective: Objective, clock: Clock) -> Iterator[Improvement]:
     """How the best value so far grew with the epochs trained, and with time."""
     ends = sorted((e.time, h.trial.number, e) for h in histories for e in h.epochs)
     best = (float("-inf"), float("-inf"))
@@ -187,7 +188,7 @@ def _progress(histories: Iterable[History], objective: Objective, clock: Clock) 
             yield Improvement(number, epochs, clock.seconds(time), epoch.value(objective.metric))
 
 
-def _copies(histories: Mapping[int, History]) -> list[Copy]:
+def _copies(histories: Mapping[int, TrialHistory]) -> list[Copy]:
     """Of a population: who went on as whose copy."""
     copies = [Copy(n, e.epoch, e.source) for n, history in histories.items() for e in history.exploits if e.source != n]
     return sorted(copies, key=lambda copy: (copy.epoch, copy.trial))

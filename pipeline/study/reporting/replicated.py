@@ -6,13 +6,13 @@ from statistics import fmean, stdev
 
 from pipeline.objective import Objective
 from pipeline.search.stopping import Decision
-from pipeline.study.reporting.trials import History
+from pipeline.study.reporting.trials import TrialHistory
 from pipeline.study.standing import SEED
 from pipeline.tracking.display import number
 from pipeline.tracking.report.data import Replicated
 
 
-def replicated(histories: Mapping[int, History], objective: Objective) -> Iterator[Replicated]:
+def replicated(histories: Mapping[int, TrialHistory], objective: Objective) -> Iterator[Replicated]:
     """Of each trial that has replicates, in the order of their numbers."""
     of = {h.trial.replicate_of for h in histories.values() if h.trial.replicate_of is not None}
     for trial in sorted(of):

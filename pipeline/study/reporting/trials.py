@@ -13,7 +13,7 @@ RATE = "learning_rate"  # of an epoch's last step: a curve like the metrics, whe
 
 
 @dataclass(frozen=True)
-class History:
+class TrialHistory:
     trial: Trial
     epochs: Sequence[EpochEnded]  # each once
     starts: Sequence[float] = ()  # seconds since 1970: it may have been started more than once
@@ -45,7 +45,7 @@ class History:
         return curves | ({RATE: rates} if max(rates, default=0.0) > min(rates, default=0.0) else {})
 
 
-def read_trial(trial: Trial, folder: Path) -> History:
+def read_trial(trial: Trial, folder: Path) -> TrialHistory:
     """Raises InputError for damaged events."""
     epochs: dict[int, EpochEnded] = {}
     rungs: dict[int, None] = {}
@@ -65,4 +65,4 @@ def read_trial(trial: Trial, folder: Path) -> History:
                 rungs[rung] = None
             case Ended(status="pruned", epochs=rung):
                 rungs[rung] = None
-    return History(trial, list(epochs.values()), starts, parameters, cohort, list(rungs), exploits_among(events))
+    return TrialHistory(trial, list(epochs.values()), starts, parameters, cohort, list(rungs), exploits_among(events))

@@ -16,7 +16,7 @@ from pipeline.secret import masked, note_names
 from pipeline.study import folders
 from pipeline.study.cautions import cautions
 from pipeline.study.repeating import UNKNOWN, applies, groups_of
-from pipeline.study.reporting.trials import History
+from pipeline.study.reporting.trials import TrialHistory
 from pipeline.study.standing import Standing, of_winner
 from pipeline.tracking.report.data import Winner
 
@@ -27,7 +27,7 @@ def describe_winner(
     order: Sequence[Trial],
     objective: Objective,
     data: DataFacts,
-    histories: Mapping[int, History],
+    histories: Mapping[int, TrialHistory],
     tested: Mapping[int, TestResult],
     spaces: Sequence[Space],
     finalists: Sequence[Standing],

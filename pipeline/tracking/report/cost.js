@@ -78,7 +78,8 @@ function costSection(sweep) {
     ['a trial', `${duration(median(trained.map(trial => trial.seconds)))} (median); ${duration(Math.min(...trained.map(trial => trial.seconds)))} to ${duration(Math.max(...trained.map(trial => trial.seconds)))}`],
     ['together', `up to ${plural(Math.max(...trained.map(trial => trial.cohort)), 'trial')} in one computation`],
   ];
-  if (sweep.spent) rows.unshift(['budget', `${duration(sweep.spent)} of it used by all starts, start-up included`]);
+  if (sweep.budget) rows.unshift(['budget', `${duration(sweep.spent)} of ${duration(sweep.budget)} used by all starts, start-up included`]);
+  else if (sweep.spent) rows.unshift(['all starts', `${duration(sweep.spent)}, start-up included`]);
   if (parameters.length) rows.push(['model size', `${num(Math.min(...parameters))} to ${num(Math.max(...parameters))} parameters`]);
   return section('cost', 'Time and cost', {half: true, short: 'Cost'}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
     choices('What the chart shows', [['timeline', 'timeline'], ['trial', 'by trial'], ['epoch', 'by epoch']], 'timeline', by => { state.by = by; show(); })), p.host));

@@ -159,4 +159,5 @@ class SweepReport:
     replicated: Sequence[Replicated] = ()
     copies: Sequence[Copy] = ()  # of a population, by epoch
     schedule: Sequence[ScheduleStep] = ()
-    spent: float = 0.0  # seconds of all starts of a sweep with a budget; 0: it has none
+    spent: float = 0.0  # seconds of all starts, start-up included; 0: an earlier version did not note them
+    budget: float | None = None  # seconds

@@ -79,6 +79,7 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "copies": [[copy.trial, copy.epoch, copy.source] for copy in sweep.copies],
         "schedule": [vars(step) for step in sweep.schedule],
         "spent": sweep.spent,
+        "budget": sweep.budget,
         "begun": sweep.begun,
         "data": sweep.data,
         "fixed": sweep.fixed,

@@ -360,20 +360,20 @@ def test_hyperparameters_that_change_are_curves(tmp_path):
     assert trial.curves["optimizer.beta_1"][:3] == pytest.approx([0, 1 / 2, 2 / 3])
 
 
-@pytest.mark.parametrize("spent", [0, 20])
-def test_where_a_budget_ended_the_best_may_be_paused(tmp_path, spent):
+@pytest.mark.parametrize("budget", [None, 20])
+def test_where_there_is_a_budget_the_best_may_be_paused(tmp_path, budget):
     folder = make_sweep(tmp_path / "s", n=4)
     lines = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
     for line in lines:
         if line["record"] == "ended":
             line |= {"record": "reached", "epoch": 2, "status": None}
-    lines = [line for line in lines if line["record"] != "spent"]
-    lines += [{"record": "spent", "seconds": spent}] if spent else []
+        if line["record"] == "spent" and budget:
+            line["budget"] = budget
     (folder / "ledger").write_text("".join(json.dumps(line) + "\n" for line in lines))
     sweep = read_sweep(folder)
     assert {report.trial.shown_status for report in sweep.trials} == {"paused"}
-    assert sweep.spent == spent
-    if spent:
+    assert (sweep.spent, sweep.budget) == (61, budget)
+    if budget:
         best = max(line["metrics"]["val_accuracy"] for line in lines if line["record"] == "reached")
         (winner,) = (r.trial for r in sweep.trials if r.trial.number == sweep.winner.number)
         assert winner.metrics["val_accuracy"] == best

@@ -120,6 +120,23 @@ def test_it_opens_whatever_became_of_the_sweep(session, tmp_path, change, width)
         session.key(name)
 
 
+@pytest.mark.parametrize(
+    ("budget", "row"),
+    [
+        (None, "all starts 1 min 1 s, start-up included"),
+        (120.0, "budget 1 min 1 s of 2 min 0 s used by all starts, start-up included"),
+    ],
+)
+def test_what_was_spent_is_of_a_budget_where_there_is_one(session, tmp_path, budget, row):
+    folder = make_sweep(tmp_path / "s", n=4)
+    lines_of(folder, lambda record: {**record, "budget": budget} if budget and record["record"] == "spent" else record)
+    path = tmp_path / "report.html"
+    path.write_text(render([read_sweep(folder)]))
+    session.open(path)
+    first = "return [...document.querySelector('#cost table').rows[0].cells].map(cell => cell.textContent).join(' ')"
+    assert session.run(first) == row
+
+
 def test_pointing_at_a_curve_highlights_its_trial_in_every_chart_and_in_the_table(session, page, sweep):
     session.open(page)
     chart = "#curves .plot"
