@@ -1,6 +1,6 @@
 """What earlier versions wrote, as this one reads it: the one place that knows of both."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipeline.schema import Plain
@@ -75,9 +75,10 @@ def completed(config: Any) -> Mapping[str, Any]:
     return {key: current(value) for key, value in {**config, **added}.items()}
 
 
-def with_entries(header: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_entries(header: Mapping[str, Any], now: Mapping[str, Any], idle: Collection[str] = ()) -> Mapping[str, Any]:
     """A study's header of any version, as this one has it. Earlier ones had all heads and metrics in their configs, of
-    which those count that the same arm uses `now`, and did not say what a scale was, nor how large a generation."""
+    which those count that the same arm uses `now`, and did not say what a scale was, nor how large a generation.
+    idle: keys of the strategy that change nothing, whatever they were."""
     arms = {}
     for name, arm in header.get("arms", {}).items():
         if "scales" not in arm and (used := now["arms"].get(name)):
@@ -90,6 +91,7 @@ def with_entries(header: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[s
     strategy = header.get("strategy", {})
     if "generation" in now.get("strategy", {}):
         strategy = {"generation": now["strategy"]["generation"], **strategy}
+    strategy = {**strategy, **{key: now["strategy"][key] for key in idle if key in strategy}}
     return {**header, "strategy": strategy, "arms": arms}
 
 

@@ -91,6 +91,10 @@ class Composed:
         """Not resolved, but for what the sweep aims at: a secret from the environment stays there."""
         return self._base.template(tuple(self.values)).filled([*self.values.values()])
 
+    def takes_from(self, key: str) -> bool:
+        """Whether another value may be taken from the one under a dotted key, by an interpolation."""
+        return self._base.uses([key])
+
     def kind_of(self, key: str) -> str:
         """What stands under a dotted key: `value`, `group`, or `nothing`."""
         item = OmegaConf.select(self._base.node, key, default=_ABSENT)

@@ -7,6 +7,7 @@ from pipeline.eventlog import epochs_of
 from pipeline.records import Trial
 from pipeline.search.refine import survivors
 from pipeline.search.stopping import Decision, expected_gain, gain_of_epochs, noise
+from pipeline.search.unused import searched_again
 from pipeline.study import replicates
 from pipeline.study.interruption import Stop
 from pipeline.tracking.display import number, print_line
@@ -28,7 +29,7 @@ def is_worth_it(study: "Study", index: int, ranked: list[Trial], executor: Execu
     best = next((trial for trial in ranked if trial.status == "completed"), None)
     if n is None or best is None or ledger.of_stage(stage.name):
         return True
-    if [*map(set, plan.free(before))] != [*map(set, plan.free(stage))]:
+    if not searched_again(plan, before, stage):
         return True
     decision = ledger.decisions.get(before.name)
     if decision is None:

@@ -15,6 +15,7 @@ from pipeline.jsonl import remove_temporary
 from pipeline.records import DataFacts, Ended, Restarting, Started, Trial
 from pipeline.search.plan import Arm, Plan
 from pipeline.search.space import Interval
+from pipeline.search.unused import unused
 from pipeline.study import folders
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study
@@ -44,7 +45,7 @@ def open_study(plan: Plan, data: Sequence[DataFacts]) -> Study:
         if before is None:
             ledger.begin(now, plan.start)
         else:
-            _check_same(what, anew, compatibility.with_entries(before, now), now)
+            _check_same(what, anew, compatibility.with_entries(before, now, _idle(plan)), now)
         if not plan.single and ledger.identity is None:
             ledger.identify(uuid.uuid4().hex)
         if not plan.single:
@@ -172,6 +173,11 @@ def header(plan: Plan, fingerprint: str, now: Plan | None = None) -> dict[str, A
         "arms": arms,
         "order": list(arms),  # a trial knows its arm by its place
     }
+
+
+def _idle(plan: Plan) -> list[str]:
+    """What a header has of the strategy and changes nothing: earlier versions let it be typed."""
+    return [key for key in ("points", "keep", "margin") if not plan.single and unused(f"sweep.{key}", plan)]
 
 
 def _used(arm: Arm, record: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.records import Trial
 from pipeline.search.plan import Plan
+from pipeline.search.unused import refining, searched_again
 from pipeline.study.interruption import Stop
 from pipeline.study.ranking import ranked
 from pipeline.study.standing import SEED
@@ -66,8 +67,8 @@ def to_come(plan: Plan) -> list[tuple[str, int, int]]:
     """What a plan says of replicates: a line, how many trials they are at most, and the epochs of each."""
     sweep, rows = plan.config.sweep, []
     if n := sweep.stop_seeds:
-        for before, stage in itertools.pairwise(plan.stages):
-            if stage.refine and [*map(set, plan.free(before))] == [*map(set, plan.free(stage))]:
+        for before, stage in refining(plan):
+            if searched_again(plan, before, stage):
                 line = f"before stage {stage.name}: the best trial with {n} other seeds, to see if it is worth it"
                 rows.append((line, n, plan.epochs(before)))
     if n := sweep.replicates:

@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
+from pipeline.search.unused import check_typed
 from pipeline.study.start import run
 
 
@@ -28,6 +29,7 @@ class CaviarSweeper(Sweeper):
         """Runs the sweep; raises SystemExit with its status if that is not 0."""
         overrides = parse(arguments, self.loader)
         plan = make_plan([*overrides, *self._of_experiment(overrides)], self._compose, self._arm_values)
+        check_typed(overrides, plan)
         status = run(plan)
         if status:
             raise SystemExit(status)

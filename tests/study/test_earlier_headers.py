@@ -86,6 +86,7 @@ def begun(folder, plan, strategy):
     ("lines", "strategy"),
     [
         ([], {"strategy": "random", "points": None, **REST}),
+        ([], {"strategy": "random", "points": 3, **REST, "keep": 0.5, "margin": 0.1}),  # which changed nothing
         (["sweep=grid"], {"strategy": "grid", "points": 5, **REST}),
         (["sweep=grid", "sweep.points=3"], {"strategy": "grid", "points": 3, **REST}),
         (["sweep=grid", "sweep.points=null"], {"strategy": "grid", "points": None, **REST}),
