@@ -156,7 +156,7 @@ def test_whatever_keeps_a_figure_from_being_drawn_is_one_line(error, said, tmp_p
     study = SimpleNamespace(
         config=SimpleNamespace(experiment=experiment),
         folder=tmp_path,
-        ledger=SimpleNamespace(trials=trials),
+        ledger=SimpleNamespace(sampled=[*trials.values()]),
         plan=SimpleNamespace(arms=[SimpleNamespace(space={})]),
         trial_folder=lambda trial: tmp_path / str(trial.number),
     )
