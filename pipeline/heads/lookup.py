@@ -10,7 +10,7 @@ from pipeline.events import NOT_METRICS
 from pipeline.heads.head import Head
 from pipeline.heads.metric import Metric
 from pipeline.keras_import import absent
-from pipeline.schema import Config
+from pipeline.schema import Config, Plain
 from pipeline.targets import locate, problem
 
 KINDS: dict[str, type[Any]] = {"heads": Head, "metrics": Metric}
@@ -62,6 +62,14 @@ def make_head(
     if not recorded[aim].suits(bare):
         raise InputError(f"sweep.metric={objective}: with model.head={name} there is none. Use sweep.metric=val_loss.")
     return replace(bare, metrics=tuple(recorded.values()))
+
+
+def aim_of(config: Config) -> tuple[str, str]:
+    """The metric and the direction that sweep.metric=auto stands for."""
+    maps = {"heads": config.heads, "metrics": config.metrics, "allowed_targets": config.allowed_targets}
+    plain: Plain = {"sweep": {"metric": "auto", "direction": "auto"}, "model": {"head": config.model.head}, **maps}
+    resolve_aim(plain)
+    return plain["sweep"]["metric"], plain["sweep"]["direction"]
 
 
 def resolve_aim(config: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pipeline import limits
 from pipeline.checks import MAPS, check, check_value
 from pipeline.config import Composed
 from pipeline.errors import InputError
+from pipeline.heads.lookup import aim_of
 from pipeline.overrides import to_text
 from pipeline.records import Repeat, Trial
 from pipeline.schema import Config, StageSettings, Sweep, Target
@@ -134,8 +135,9 @@ class Plan:
         """The overrides with which `python run.py` trains a trial by itself."""
         arm, epochs = self.arms[trial.arm], self._epochs_of(trial)
         kept = [p for p in self.pins if not p.lstrip("+~").startswith(("sweep=", "sweep.", "executor"))]
-        if any(p.lstrip("+").startswith(("sweep=", "sweep.metric=", "sweep.direction=")) for p in self.pins):
-            # What decides the best epoch may come from another sweep file than the one `python run.py` composes.
+        aim = arm.config.sweep.metric, arm.config.sweep.direction
+        if aim != aim_of(arm.config):
+            # What decides the best epoch may come from a sweep file, which `python run.py` does not compose.
             kept += [f"sweep.{key}={getattr(arm.config.sweep, key)}" for key in ("metric", "direction")]
         replaced = ("train.epochs",) * bool(epochs) + ("seed",) * (trial.replicate_of is not None)
         kept = [p for p in kept if p.partition("=")[0] not in replaced]

@@ -72,7 +72,9 @@ def compared(trials: Sequence[Trial], labels: Sequence[str], objective: Objectiv
 
 
 def _is_worse(row: ArmsCompared, objective: Objective) -> bool:
-    return row.difference is not None and (row.difference.mean > 0) == (objective.direction == "minimize")
+    if row.difference is None:
+        return False
+    return row.difference.mean > 0 if objective.direction == "minimize" else row.difference.mean < 0
 
 
 def values_of(first: Trial, second: Trial, objective: Objective, curve: Curve) -> tuple[float, float] | None:

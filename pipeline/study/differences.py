@@ -26,7 +26,8 @@ class Difference:
         return Difference(self.pairs, -self.mean, -self.high, -self.low)
 
     def __str__(self) -> str:
-        return f"{self.mean:+.4f} on the average, 95 % interval {self.low:+.4f} to {self.high:+.4f}"
+        mean, low, high = (round(value, 4) + 0.0 for value in (self.mean, self.low, self.high))  # no minus zero
+        return f"{mean:+.4f} on the average, 95 % interval {low:+.4f} to {high:+.4f}"
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Difference | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.limits import seconds_of
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
 from pipeline.search.plan import Plan, Stage, listed_arms
@@ -58,7 +59,9 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
         anew = "" if stage.refine else ", anew in the whole space"
         anew = f", of {tiers_text(stage.tiers)}{anew}" if stage.tiers else anew
         asked = f", asked {stage.generation} at a time" if stage.generation else ""
-        print_line(f"stage {stage.name}: {stage.n_trials} trials of up to {plan.epochs(stage)} epochs{anew}{asked}")
+        filled = f"as many trials as {config.sweep.budget} has time for,"
+        n_trials = filled if stage.fills else f"{stage.n_trials} trials"
+        print_line(f"stage {stage.name}: {n_trials} of up to {plan.epochs(stage)} epochs{anew}{asked}")
         if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
             print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
     if (population := config.sweep.population) and plan.evolves:
@@ -146,6 +149,8 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     n_first = sum(cost.trials for cost in costs)
     total, seconds, most = 0.0, STARTUP, 1
     for stage in plan.stages:
+        if stage.fills:
+            continue  # as much as there is time for
         rungs = plan.rungs(stage)
         mean = planned(plan, stage).left()
         total += stage.n_trials * mean
@@ -161,6 +166,10 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     if not all(cost.measured for cost in costs):
         upto = "about "
     print_line(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
+    budget = seconds_of(config.sweep.budget) if config.sweep.budget else None
+    if budget and (any(stage.fills for stage in plan.stages) or seconds > budget):
+        print_line(f"forecast: {duration(budget)}, which is sweep.budget, {memory:.1f} GiB")
+        return
     print_line(f"forecast: {upto}{duration(seconds)}, {memory:.1f} GiB")
 
 
@@ -185,6 +194,8 @@ def outline(plan: Plan) -> str:
     n, arms, stages = sum(stage.n_trials for stage in plan.stages), len(plan.arms), len(plan.stages)
     epochs = round(sum(stage.n_trials * planned(plan, stage).left() for stage in plan.stages))
     text = f"sweep {name}: " if (name := plan.config.sweep.name) else "sweep: "
+    if any(stage.fills for stage in plan.stages):
+        return f"{text}as many trials as {plan.config.sweep.budget} has time for"
     text += f"{n} trials" + (f" of {arms} arms" if arms > 1 else "") + (f" in {stages} stages" if stages > 1 else "")
     return f"{text}, about {epochs:,} epochs in all"
 
@@ -193,7 +204,8 @@ def planned(plan: Plan, stage: Stage) -> PlannedStage:
     """What the plan says of a stage's epochs."""
     halving = plan.config.sweep.halving
     factor = halving.factor if halving else 1
-    return PlannedStage(stage.name, stage.n_trials, plan.epochs(stage), plan.rungs(stage), factor)
+    n_trials = 0 if stage.fills else stage.n_trials  # nobody knows
+    return PlannedStage(stage.name, n_trials, plan.epochs(stage), plan.rungs(stage), factor)
 
 
 def spread(seconds: Sequence[float], workers: int) -> float:

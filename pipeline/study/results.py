@@ -110,7 +110,8 @@ def conclude_sweep(
         elif not stop.requested:
             conclude_importance(study, recorder)
     if winner is not None:
-        conclude_arms(study, winner, recorder)
+        if not study.plan.evolves:  # trials that copy each other are no pairs
+            conclude_arms(study, winner, recorder)
         best, facts = winner.metrics[metric], data[winner.arm]
         guess = cautions.of_guessing(facts, metric)
         (epochs,) = (row.epochs for row in rows if row.trial is winner)
@@ -158,6 +159,9 @@ def conclude_sweep(
         print_line(used, "yellow" if unfinished else None)
     if problem := recorder.close():
         print_line(f"tracking: not all was recorded, {problem}; resuming forwards it", "yellow")
+    if winner is None and unfinished and not interrupted:
+        print_line("no trial has trained an epoch yet")
+        return 0  # it has kept to its budget
     return 130 if interrupted else 0 if winner and not disk_full else 1
 
 

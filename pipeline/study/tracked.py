@@ -29,7 +29,8 @@ class TrackedRuns:
         """The run of a sweep as a whole. identity: tells it from a sweep of the same name that was there before."""
         tags = {"kind": "sweep", "folder": str(self._folder), "sweep_id": identity, **self._about(0)}
         tags |= {"sampler": self._plan.sampler.target.rpartition(".")[2]}
-        tags["n_trials"] = str(sum(stage.n_trials for stage in self._plan.stages))
+        stages = self._plan.stages
+        tags["n_trials"] = "null" if any(s.fills for s in stages) else str(sum(s.n_trials for s in stages))
         return TrackedRun(f"sweep {self._folder.name}", {}, tags)
 
     def summary(self, status: Status, winner: Trial | None, checked: Mapping[str, float]) -> Summary:

@@ -358,7 +358,7 @@ def test_the_overrides_of_a_trial_compose_to_its_config(lines):
         (["train.epochs=7", "sweep.name=x", "sweep.n_trials=3", "executor=inline"], {}, None, ["train.epochs=7"]),
         (["train.epochs=7"], {}, 5, ["train.epochs=5"]),
         (["++sweep.n_trials=3"], {}, None, []),
-        (["sweep=random"], {}, None, ["sweep.metric=val_accuracy", "sweep.direction=maximize"]),
+        (["sweep=random"], {}, None, []),
         (LOSS, {}, None, LOSS),
         # a group before the keys in it
         (["optimizer=sgd,adam"], {RATE: 0.1, "optimizer": "sgd"}, None, ["optimizer=sgd", f"{RATE}=0.1"]),

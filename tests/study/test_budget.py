@@ -14,6 +14,7 @@ from pipeline.eventlog import append_event, epochs_of
 from pipeline.limits import limit, seconds_of
 from pipeline.records import Ended, EpochEnded, Message, Paused, Started, TrialEvent
 from pipeline.search.plan import make_plan
+from pipeline.study.forecast import outline
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import NAME, History, Ledger
 from pipeline.study.study import Study
@@ -53,8 +54,9 @@ class Clock:
 
 
 @pytest.fixture
-def now(monkeypatch):
+def now(monkeypatch, tmp_path):
     fake = Clock()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # how long other tests took to conclude says nothing
     monkeypatch.setattr(time, "time", fake)
     monkeypatch.setattr(clock, "_age_of_process", lambda: 0.0)
     return fake
@@ -226,3 +228,14 @@ def test_a_sweep_that_needs_no_more_is_as_without_a_budget(tmp_path, now):
 def test_trials_without_a_number_need_a_budget_and_fill_the_last_stage(tmp_path, line, message):
     with pytest.raises(InputError, match=message):
         plan_of(tmp_path, *line)
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (["sweep.n_trials=null", "sweep.budget=2min"], "sweep: as many trials as 2min has time for"),
+        (["sweep.n_trials=8", "sweep.budget=2min"], "sweep: 8 trials, about 80 epochs in all"),
+    ],
+)
+def test_what_is_said_at_once(tmp_path, lines, text):
+    assert outline(plan_of(tmp_path, *lines)) == text
