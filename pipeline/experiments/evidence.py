@@ -119,7 +119,7 @@ def verdict(
     it, and whether the seeds that confirm say the same.
 
     It shows where the whole interval lies above `experiment.above`, and does not where none of it does.
-    among: the conditions of which this is the one where it shows most, as in " with any number from 2 to 6".
+    among: the conditions of which this is the one where it shows most, as in " with any number".
     """
     above = (results.config.experiment or Experiment()).above
     first, second = (estimate(effects.values(), bounds) for effects in split(of_seeds, results))
@@ -135,10 +135,10 @@ def verdict(
 def _confirmed(answer: Answer, again: Answer) -> str:
     """What the seeds that confirm say of the `answer` of those that find."""
     if answer in (Answer.NONE, Answer.OPEN):
-        return "which have nothing to confirm"
+        return "nothing to confirm"
     if answer != again:
         return "not confirmed"
-    return "confirmed" if answer == Answer.YES else "where it does not show, either"
+    return "confirmed" if answer == Answer.YES else "where it does not show either"
 
 
 def most(

@@ -103,10 +103,10 @@ def figure(results: Results) -> Drawing:
     right.set(xlabel="hyperparameters searched", ylabel="lowest loss is lower by", xticks=numbers)
     n, effect = most(gains, results)
     last = numbers[-1]
-    among = f" with any number from 2 to {last}"
+    among = " with any number"
     return drawing(
         canvas,
-        f"Made up, random search is better than a grid in {_all(shares[2, 1])} of pairs with 1 of 2 that matters, "
+        f"Made up, random search beats a grid in {_all(shares[2, 1])} of pairs with 1 of 2 that matters, "
         f"{_all(shares[last, 1])} with 1 of {last}, {_all(shares[last, last])} with all {last}. "
         + verdict(f"Trained, most with {n} searched: loss lower by {{}}", effect, results, "{:.0%}", among=among),
     )
