@@ -6,7 +6,7 @@ Nothing else knows OmegaConf's nodes; reading this module costs no TensorFlow.
 import copy
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property, reduce
 from operator import getitem
 from pathlib import Path
@@ -36,8 +36,9 @@ _ABSENT = object()
 class Composed:
     """A config as Hydra composed it, interpolations and all, with a trial's parameters in the place of its values."""
 
-    def __init__(self, node: DictConfig) -> None:
-        self._base = _Base(node)
+    def __init__(self, node: DictConfig, choices: Mapping[str, str] | None = None) -> None:
+        """choices: the name of the file that a group of conf/ was taken from, by group, where that is known."""
+        self._base, self.choices = _Base(node), choices or {}
         self.values: Mapping[str, Any] = {}  # by dotted key
 
     @classmethod
@@ -54,7 +55,7 @@ class Composed:
         node, written = self._node.copy(), other._node
         for key in _OF_THE_START:
             OmegaConf.update(node, key, written[key], merge=False, force_add=True)
-        return Composed(node)
+        return Composed(node, self.choices)
 
     def with_values(self, values: Mapping[str, Any]) -> "Composed":
         """The same with parameters, by dotted key, set: no need to compose it again."""
@@ -246,6 +247,12 @@ def _at_home(value: Any) -> Any:
     if isinstance(value, str) and (path := re.match(r"((?:sqlite:///)?)(~[\w.-]*/.*)", value, re.DOTALL)):
         return path[1] + os.path.expanduser(path[2])  # noqa: PTH111 - of an unknown user it stays as it is
     return value
+
+
+def chosen(choices: Mapping[str, object], overrides: Iterable[str]) -> dict[str, str]:
+    """Of Hydra's choices those that say what a group is: not where its target was typed over that of the file."""
+    typed = {line.lstrip("+").partition("=")[0] for line in overrides}
+    return {group: str(name) for group, name in choices.items() if name and f"{group}._target_" not in typed}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

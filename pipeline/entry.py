@@ -20,7 +20,7 @@ def train_one(config: DictConfig) -> None:
     """The task of a run without -m. Raises SystemExit with a status other than 0."""
     from hydra.core.hydra_config import HydraConfig
 
-    from pipeline.config import Composed
+    from pipeline.config import Composed, chosen
     from pipeline.study.repeating import plan_of
     from pipeline.study.start import run
 
@@ -32,7 +32,8 @@ def train_one(config: DictConfig) -> None:
             key = line.split("=")[0].lstrip("+~")
             if (key == "sweep" or key.startswith("sweep.")) and key not in ("sweep.metric", "sweep.direction"):
                 raise InputError(f"{line} is for a sweep: python run.py -m {line} … (-m runs many trials).")
-        status = run(plan_of(Composed(config), overrides))
+        choices = chosen(HydraConfig.get().runtime.choices, overrides)
+        status = run(plan_of(Composed(config, choices), overrides))
     except Exception as error:  # handled here: Hydra would print a line of its own above it
         _refuse(error)
     if status:

@@ -7,7 +7,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from pipeline.config import Composed
+from pipeline.config import Composed, chosen
 from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
@@ -51,10 +51,11 @@ class CaviarSweeper(Sweeper):
         hydra = cast(list[str], OmegaConf.to_container(self.hydra.overrides.hydra, resolve=False))
         name = self.hydra.job.config_name
         config = self.loader.load_configuration(name, [*hydra, *overrides], run_mode=RunMode.RUN)
+        choices = chosen(config.hydra.runtime.choices, overrides)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         OmegaConf.set_struct(config, True)
-        return Composed(config)
+        return Composed(config, choices)
 
     def _arm_values(self, override: Override) -> list[Any]:
         values = [getattr(value, "text", value) for value in override.sweep_iterator()]  # without its quotes

@@ -10,6 +10,7 @@ from pipeline.overrides import to_text
 from pipeline.records import DataFacts, Status, Trial
 from pipeline.schema import OpenGroup, leaves
 from pipeline.search.plan import Plan
+from pipeline.search.samplers.sampler import called
 from pipeline.search.scales import LINEAR, Scale
 from pipeline.search.space import Interval, averaging_steps
 from pipeline.study.folders import config_file
@@ -28,7 +29,7 @@ class TrackedRuns:
     def parent(self, identity: str) -> TrackedRun:
         """The run of a sweep as a whole. identity: tells it from a sweep of the same name that was there before."""
         tags = {"kind": "sweep", "folder": str(self._folder), "sweep_id": identity, **self._about(0)}
-        tags |= {"sampler": self._plan.sampler.target.rpartition(".")[2]}
+        tags |= {"sampler": called(self._plan.sampler.target)}
         stages = self._plan.stages
         tags["n_trials"] = "null" if any(s.fills for s in stages) else str(sum(s.n_trials for s in stages))
         return TrackedRun(f"sweep {self._folder.name}", {}, tags)
@@ -94,11 +95,13 @@ class TrackedRuns:
 
     def _about(self, arm: int) -> dict[str, str]:
         """What runs of the experiment are told apart by, whether of a sweep (of its winner's arm) or by themselves."""
-        config, data = self._plan.arms[arm].config, self._data[arm]
+        composed, data = self._plan.arms[arm].composed, self._data[arm]
+        config = composed.config
         attributes = data.attributes.items()
         tags = {"data." + re.sub(r"[^\w.-]", "_", key): str(value)[:LONGEST_TAG] for key, value in attributes}
         tags |= {f"version.{name}": version for name, version in library_versions().items()}
-        tags |= {name: _called(getattr(config, name)) for name in ("dataset", "model", "optimizer")}
+        for name in ("dataset", "model", "optimizer"):
+            tags[name] = _called(getattr(config, name), composed.choices.get(name))
         return {**tags, "data_fingerprint": data.fingerprint, "metric": config.sweep.metric}
 
 
@@ -109,10 +112,12 @@ def _config_params(composed: Composed) -> dict[str, object]:
     return params | {f"window {key}": steps for key, steps in averages.items()}
 
 
-def _called(group: OpenGroup) -> str:
-    """A group's target by its last name, data that a file or folder holds by the name of that."""
+def _called(group: OpenGroup, choice: str | None) -> str:
+    """A group by the name of the file of conf/ that was chosen, for momentum and sgd are of one class; where none is
+    known, by its target's last name. Data that a file or folder holds by the name of that."""
     paths = (group.arguments.get(key) for key in ("file", "folder"))
-    return next((Path(path).name for path in paths if isinstance(path, str)), group.target.rpartition(".")[2])
+    file = next((Path(path).name for path in paths if isinstance(path, str)), None)
+    return file or choice or group.target.rpartition(".")[2]
 
 
 def sortable(value: object) -> object:

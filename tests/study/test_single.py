@@ -82,6 +82,7 @@ def test_mlflow_has_parameters_metrics_picture_and_model(run):
     ended = json.loads((trial / "events.jsonl").read_text().splitlines()[-1])
     assert stored.data.metrics["best_val_accuracy"] == ended["metrics"]["val_accuracy"]
     assert stored.data.tags["version.keras"]
+    assert stored.data.tags["optimizer"] == "adam"  # the file that was chosen, not its class
     names = {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
     assert names == {"config.yaml", "learning_curve.png", "model.h5"}
 

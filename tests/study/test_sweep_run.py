@@ -140,6 +140,7 @@ def test_mlflow_nests_children_that_compare(arms):
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["best_val_accuracy"] == max(c.data.metrics["best_val_accuracy"] for c in children)
     assert "test_accuracy" in parent.data.metrics
+    assert parent.data.tags["optimizer"] in ("adam", "sgd")  # the winner's, by the files that were chosen
     for child in children:
         assert float(child.data.params["optimizer.learning_rate"]) > 0
         assert {"trial", "stage", "arm", "status"} <= set(child.data.tags)

@@ -1,10 +1,12 @@
 """What the tracking store is told of sweeps and runs by themselves, so that they rank side by side, and of trials."""
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow.tracking import MlflowClient
 
-from pipeline.config import Composed
+from pipeline.config import Composed, chosen
+from pipeline.hydra_schema import register
 from pipeline.records import DataFacts, Ended, EpochEnded, HandedOut, Trial
 from pipeline.search.plan import Plan, make_plan
 from pipeline.study.folders import write_config
@@ -13,7 +15,7 @@ from pipeline.tracking.earlier import EarlierStart
 from pipeline.tracking.mlflow_writer import MlflowWriter
 from pipeline.tracking.recorder import MlflowRecorder
 from pipeline.tracking.tracked_run import Summary
-from tests.conftest import composed
+from tests.conftest import ROOT, composed
 
 DATA = DataFacts("f" * 8, "blobs", {}, {"source (cm)": "made"})
 RATE = "optimizer.learning_rate"
@@ -96,6 +98,40 @@ def test_another_winner_has_its_parameters_on_the_parent_or_it_says_whose_they_a
     assert run.data.tags["params_of"] == f"trial {kept}"
     assert run.data.params["optimizer._target_"] == f"keras.optimizers.{('Adam', 'SGD')[kept]}"
     assert ("optimizer.beta_1" in run.data.params) == server
+
+
+@pytest.mark.parametrize(
+    ("overrides", "optimizer"),
+    [
+        (["optimizer=sgd"], "sgd"),
+        (["optimizer=momentum"], "momentum"),
+        (["optimizer=nesterov", "optimizer.learning_rate=0.1"], "nesterov"),
+        (["optimizer=nesterov", "optimizer._target_=keras.optimizers.SGD"], "SGD"),  # no longer what the file says
+    ],
+)
+def test_optimizers_of_one_class_are_told_apart(overrides, optimizer, tmp_path):
+    register()
+    overrides = ["dataset=blobs", *overrides]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        choices = compose("config", overrides, return_hydra_config=True).hydra.runtime.choices
+        node = compose("config", overrides)
+    plan = Plan.of_one(Composed(node, chosen(choices, overrides)), [])
+    tags = TrackedRuns(plan, tmp_path, [DATA]).trial(Trial(0, "run", 0, {})).tags
+    assert (tags["optimizer"], tags["model"], tags["dataset"]) == (optimizer, "mlp", "blobs")
+
+
+@pytest.mark.parametrize(
+    ("lines", "sampler"),
+    [
+        (["sweep=tpe"], "tpe"),
+        (["sweep=coarse_to_fine"], "random"),
+        (["sweep=cma_es"], "cma_es"),
+        (["sweep.sampler._target_=optuna.samplers.NSGAIISampler"], "NSGAIISampler"),
+    ],
+)
+def test_a_sweep_names_its_sampler_as_it_is_typed(lines, sampler, tmp_path):
+    plan = plan_of("dataset=blobs", *lines)
+    assert TrackedRuns(plan, tmp_path, [DATA]).parent("identity").tags["sampler"] == sampler
 
 
 def test_data_in_a_file_are_called_by_its_name(tmp_path):

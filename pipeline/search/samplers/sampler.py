@@ -106,6 +106,12 @@ def blamed(sampler: Target) -> Iterator[None]:
         raise SamplerError(f"sweep.sampler: {sampler.target}: {problem(error)}") from error
 
 
+def called(target: str) -> str:
+    """What a sampler is called, as in sweep=tpe; somebody's own by the name of its class."""
+    room, _, name = target.rpartition(".")
+    return room.rpartition(".")[2] if room.startswith(f"{__package__}.") else name
+
+
 def make_sampler(target: Target, search: Search) -> Sampler:
     """The sampler that sweep.sampler names, which may be one of Optuna's. Raises InputError if it names something
     else."""

@@ -7,6 +7,7 @@ from pipeline import compatibility
 from pipeline.objective import Objective
 from pipeline.overrides import to_text
 from pipeline.schema import leaves
+from pipeline.search.samplers.sampler import called
 from pipeline.study.reporting.axes import read_space
 
 
@@ -20,7 +21,7 @@ class Header:
         self.stages: Mapping[str, Any] = now["stages"]
         strategy = now["strategy"]
         self.objective = Objective(strategy["metric"], strategy["direction"])
-        self.sampler = str((strategy.get("sampler") or {}).get("_target_", "")).rpartition(".")[2]
+        self.sampler = called(str((strategy.get("sampler") or {}).get("_target_", "")))
         self.fingerprint = str(now.get("data", ""))
         self.ranges = [self._ranges(arm) for arm in self.order]
         self.scales = [self.arms[arm].get("scales", {}) for arm in self.order]

@@ -186,7 +186,7 @@ def test_the_command_names_the_folder_as_it_is_called_now(folder, tmp_path):
 def test_a_sweep_of_an_earlier_version():
     """Its header names a strategy, says nothing of scales, and its events and ledger nothing of the data."""
     sweep = read_sweep(ROOT / "tests/fixtures/begun_earlier/sweep")
-    assert (sweep.metric, sweep.sampler, len(sweep.trials)) == ("val_accuracy", "Random", 8)
+    assert (sweep.metric, sweep.sampler, len(sweep.trials)) == ("val_accuracy", "random", 8)
     (axis,) = sweep.axes
     assert (axis.scale, axis.tier, axis.low, axis.high) == ("log", 1, -4, -1)
     assert sweep.winner.number == 3
