@@ -65,12 +65,14 @@ def _problems(key: str, dist: Distribution, grid: int | None) -> Iterator[str]:
         yield f"above {MOST_DROPPED} hardly a unit is left; write {Interval(low, 0.5)}"
     if dist.integer and dist.scale == LOG and (share := _most_of_one(dist)) > MOST_OF_ONE:
         yield f"{share:.0%} of the draws are {dist.low}; write {replace(dist, scale=LINEAR)}"
-    if grid and dist.integer and len(dist.grid(grid)) < min(grid, dist.high - dist.low + 1):
-        fewer = len(dist.grid(grid))
-        yield f"of {grid} points {grid - fewer} fall on the same whole number; write sweep.points={fewer} or a choice()"
-    elif grid and dist.integer and grid >= 2 * (dist.high - dist.low + 1):
-        n = int(dist.high - dist.low + 1)
-        yield f"it has {n} values, so that its axis has {n} and not {grid} points; write sweep.points={n}"
+    if grid and dist.integer:
+        values = [dist.value(coordinate) for coordinate in dist.grid(grid)]
+        n, there_are = len(values), int(dist.high - dist.low + 1)
+        fix = f"write {Choice(tuple(values))}"  # sweep.points is for all axes, and would thin out the others, too
+        if n < min(grid, there_are):
+            yield f"of {grid} points {grid - n} fall on the same whole number; {fix}"
+        elif grid >= 2 * there_are:
+            yield f"it has {n} values, so that its axis has {n} and not {grid} points; {fix}"
 
 
 def _by_factor(dist: Interval) -> str:

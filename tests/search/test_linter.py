@@ -112,8 +112,9 @@ def test_nothing_is_said_of(plain, line):
     assert of(plain, line) == []
 
 
-FEWER = "it has 4 values, so that its axis has 4 and not 9 points; write sweep.points=4"
-SAME = "of 5 points 1 fall on the same whole number; write sweep.points=4 or a choice()"
+FEWER = "it has 4 values, so that its axis has 4 and not 9 points; write choice(1, 2, 3, 4)"
+TWO = "it has 2 values, so that its axis has 2 and not 5 points; write choice(1, 2)"
+SAME = "of 5 points 1 fall on the same whole number; write choice(1, 2, 4, 6)"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,8 @@ SAME = "of 5 points 1 fall on the same whole number; write sweep.points=4 or a c
     [
         (9, "model.hidden_layers=int(interval(1, 4))", FEWER),
         (5, "model.hidden_layers=int(interval(1, 4))", None),
+        (5, "model.hidden_layers=int(interval(1, 2))", TWO),
+        (5, "model.hidden_layers=choice(1, 2)", None),  # what is said to be written
         (5, "model.hidden_layers=tag(log, int(interval(1, 6)))", SAME),
         (5, f"{UNITS}=tag(log, int(interval(16, 256)))", None),
     ],
