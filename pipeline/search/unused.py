@@ -57,6 +57,27 @@ def unused(key: str, plan: Plan) -> str | None:
     return None
 
 
+def without_effect(plan: Plan) -> list[str]:
+    """Lines about what a sweep is for and does not do with these numbers: that trials stop, copy each other, or are
+    learned from."""
+    sweep, longest, lines = plan.config.sweep, max(map(plan.epochs, plan.stages)), []
+    if sweep.halving and (first := sweep.halving.min_epochs) and not any(map(plan.rungs, plan.stages)):
+        lines.append(f"no trial is stopped early: sweep.halving.min_epochs={first}, of {longest} epochs")
+    if evolves(sweep) and sweep.population and (sweep.population.every or 0) >= longest:
+        lines.append(
+            f"no trial copies another one: sweep.population.every={sweep.population.every}, of {longest} epochs"
+        )
+    asked_at_once = [stage for stage in plan.stages if stage.generation and stage.n_trials <= stage.generation]
+    if asked_at_once and len(plan.stages) == 1:
+        (stage,) = asked_at_once
+        n, size = stage.n_trials, stage.generation
+        lines.append(
+            f"nothing is learned from any trial: all {n} are asked at once; with a smaller sweep.generation than {size}, "
+            "or a larger sweep.n_trials, something is"
+        )
+    return lines
+
+
 def refining(plan: Plan) -> list[tuple[Stage, Stage]]:
     """The stages that search around the best of another one, each after that one."""
     pairs = itertools.pairwise(plan.stages)

@@ -1,5 +1,6 @@
 """`python run.py -m`: from Hydra's hand-over to the printed result."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
@@ -12,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.overrides import to_text
 from pipeline.search.plan import make_plan
 from pipeline.search.ranges import parse
-from pipeline.search.unused import check_typed
+from pipeline.search.unused import check_typed, without_effect
 from pipeline.study.start import run
 
 
@@ -30,7 +31,7 @@ class CaviarSweeper(Sweeper):
         overrides = parse(arguments, self.loader)
         plan = make_plan([*overrides, *self._of_experiment(overrides)], self._compose, self._arm_values)
         check_typed(overrides, plan)
-        status = run(plan)
+        status = run(replace(plan, notes=(*plan.notes, *without_effect(plan))))
         if status:
             raise SystemExit(status)
         return status

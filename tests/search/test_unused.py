@@ -5,7 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.errors import InputError
 from pipeline.search.plan import make_plan
-from pipeline.search.unused import check_typed
+from pipeline.search.unused import check_typed, without_effect
 from tests.conftest import composed
 
 AROUND = "is for stages that search around the best of the one before, as in sweep=coarse_to_fine."
@@ -17,9 +17,11 @@ GRIDS = "is for grids, sweep=grid: this sweep's sampler does not read it."
 
 
 def checked(*lines):
+    """The plan of a command that is not refused."""
     overrides = OverridesParser.create().parse_overrides(["dataset=blobs", *lines])
     plan = make_plan(overrides, lambda words: composed(*words), lambda override: ["adam", "sgd"])
     check_typed(overrides, plan)
+    return plan
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,22 @@ def test_what_can_not_apply_is_refused(lines, why):
 )
 def test_what_applies_is_not(lines):
     checked(*lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], []),
+        (["sweep=halving"], []),
+        (["sweep=halving", "sweep.stages.halving.epochs=3"], ["no trial is stopped early: sweep.halving.min_epochs=3"]),
+        (["sweep.halving.min_epochs=20"], ["no trial is stopped early: sweep.halving.min_epochs=20, of 20 epochs"]),
+        (["sweep=population"], []),
+        (["sweep=population", "sweep.population.every=40"], ["no trial copies another one: sweep.population.every=40"]),
+        (["sweep=tpe"], []),
+        (["sweep=tpe", "sweep.n_trials=10"], ["nothing is learned from any trial: all 10 are asked at once"]),
+        (["sweep=tpe", "sweep.generation=64"], ["nothing is learned from any trial: all 64 are asked at once"]),
+    ],
+)
+def test_a_sweep_that_does_not_do_what_it_is_for_says_so(lines, said):
+    notes = without_effect(checked(*lines))
+    assert [note.startswith(start) for note, start in zip(notes, said, strict=True)] == [True] * len(said)
