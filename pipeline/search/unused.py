@@ -72,7 +72,7 @@ def without_effect(plan: Plan) -> list[str]:
         (stage,) = asked_at_once
         n, size = stage.n_trials, stage.generation
         lines.append(
-            f"nothing is learned from any trial: all {n} are asked at once; with a smaller sweep.generation than {size}, "
+            f"nothing is learned from any trial: all {n} are asked at once; with sweep.generation below {size}, "
             "or a larger sweep.n_trials, something is"
         )
     return lines
