@@ -27,7 +27,7 @@ from pipeline.study.reporting.write import conclude_report
 from pipeline.study.standing import for_summary, of_winner, standings
 from pipeline.study.study import Study
 from pipeline.study.tracked import TrackedRuns
-from pipeline.study.transfer import outcome_of_start
+from pipeline.study.transferred import outcome_of_start
 from pipeline.tracking import leaderboard, store
 from pipeline.tracking.curves import learning_curve
 from pipeline.tracking.diagnostics_picture import diagnostics_picture

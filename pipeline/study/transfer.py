@@ -1,6 +1,6 @@
 """`sweep.start_from=NAME|FOLDER`: a sweep begins with what another one, of other data perhaps, found to be best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,16 @@ from typing import Any
 from pipeline import compatibility
 from pipeline.errors import InputError, nearest
 from pipeline.objective import Objective
-from pipeline.records import SCORED, Trial
-from pipeline.schema import leaves
+from pipeline.records import Trial
+from pipeline.schema import StageSettings, leaves
 from pipeline.search.plan import START_FROM, Arm, Plan, Stage, stages_of
 from pipeline.search.space import Params
 from pipeline.search.tiers import applicable
 from pipeline.search.transfer import KEEP, Start, fitting
 from pipeline.study.ledger import NAME, History
-from pipeline.study.study import Study
+from pipeline.study.lineage import schedule
+from pipeline.study.ranking import ranked
+from pipeline.study.standing import standings
 from pipeline.tracking.display import number
 
 STAGE = "start_from"
@@ -60,18 +62,42 @@ def _with_start(plan: Plan, start: Start, notes: Sequence[str]) -> Plan:
         tuple(_whole(arm, params) for params in best[: start.n_starters]) for arm, best in zip(arms, start.best)
     )
     n_given = sum(len(points) or start.n_starters for points in given)
-    if sweep.n_trials is not None:
-        if all(stage.n_trials is not None for stage in sweep.stages.values()):
-            raise InputError(
-                f"sweep.start_from tries {n_given} configurations first, which sweep.stages leaves no room for: let "
-                "the n_trials of one stage be null."
-            )
-        sweep = replace(sweep, n_trials=sweep.n_trials - n_given)
     first = Stage(STAGE, n_given, list(sweep.stages.values())[-1].epochs, False, given=given)
     spaces = start.spaces([arm.space for arm in arms])
     settings, _ = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
-    stages = [first, *stages_of(arms, spaces, sweep, settings, first=1)]
-    return replace(plan, stages=stages, start=start, notes=(*plan.notes, *notes))
+    left = None if sweep.n_trials is None else _left(sweep.n_trials, n_given, settings)
+    try:
+        stages = stages_of(arms, spaces, replace(sweep, n_trials=left), settings, first=1)
+    except InputError as error:
+        if left is None:
+            raise
+        raise InputError(
+            f"sweep.start_from: {_configurations(n_given)} it tries first leave {left} of sweep.n_trials="
+            f"{sweep.n_trials}, as if sweep.n_trials={left}: {error}"
+        ) from None
+    return replace(plan, stages=[first, *stages], start=start, notes=(*plan.notes, *notes))
+
+
+def _left(n_trials: int, n_given: int, stages: Mapping[str, StageSettings]) -> int:
+    """How many trials the stages have that follow. Raises InputError where they have too few."""
+    fixed = [stage.n_trials for stage in stages.values() if stage.n_trials is not None]
+    if len(fixed) == len(stages):
+        raise InputError(
+            f"sweep.start_from tries {_configurations(n_given)} first, which sweep.stages leaves no room for: let the "
+            "n_trials of one stage be null."
+        )
+    least = n_given + sum(fixed) + len(stages) - len(fixed)
+    if n_trials < least:
+        raise InputError(
+            f"sweep.n_trials={n_trials} is the total: sweep.start_from tries {_configurations(n_given)} first, the "
+            f"stages after it are {', '.join(stages)}{f', of which {sum(fixed)} are given' * bool(fixed)}. "
+            f"It must be at least {least}."
+        )
+    return n_trials - n_given
+
+
+def _configurations(n: int) -> str:
+    return f"{n} configuration{'s' * (n != 1)}"
 
 
 def _whole(arm: Arm, params: Params) -> Params:
@@ -101,15 +127,16 @@ def _read(plan: Plan, folder: Path, source: str) -> tuple[Start, list[str]]:
     header: Any = compatibility.current(history.header or {})
     strategy, order = header.get("strategy", {}), header.get("order", [])
     objective = Objective(strategy.get("metric", "val_loss"), strategy.get("direction", "minimize"))
-    completed = [trial for trial in history.trials.values() if trial.status == "completed"]
-    ranked = sorted(completed, key=lambda trial: objective.score(trial.metrics), reverse=True)
-    if not ranked:
+    completed = [t for t in _best_first(history, objective) if t.status == "completed"]
+    if not completed:
         raise InputError(f"sweep.start_from={source}: no trial of it has completed.")
+    if "population" in strategy:
+        completed = [_as_it_ended(folder, trial) for trial in completed]
     configs = [compatibility.current(header["arms"][name]["config"]) for name in order]
     best, notes = [], []
     for arm in plan.arms:
         fresh = START_FROM in arm.crossed and arm.crossed[START_FROM] is None
-        alike = [] if fresh else [trial for trial in ranked if _alike(configs[trial.arm], arm)]
+        alike = [] if fresh else _different([t for t in completed if _alike(configs[t.arm], arm)], arm)
         taken = [params for trial in _top(alike) if (params := fitting(arm.space, dict(trial.params)))]
         best.append(tuple(taken))
         if not fresh:
@@ -117,8 +144,35 @@ def _read(plan: Plan, folder: Path, source: str) -> tuple[Start, list[str]]:
     if not any(best):
         raise InputError(f"sweep.start_from={source}: nothing of it can be taken over. {' '.join(notes)}".strip())
     n = plan.config.sweep.n_trials
-    title = f"start_from {source}: {len(completed)} completed trials, of {_target(configs[ranked[0].arm], 'dataset')}"
+    title = (
+        f"start_from {source}: {len(completed)} completed trials, of {_target(configs[completed[0].arm], 'dataset')}"
+    )
     return Start.of(source, best, n), [title, *notes]
+
+
+def _best_first(history: History, objective: Objective) -> list[Trial]:
+    """A sweep's trials as its leaderboard has them: replicates are none of their own, they say how finalists stand."""
+    return ranked(history.sampled, objective, standings(history, objective))
+
+
+def _as_it_ended(folder: Path, trial: Trial) -> Trial:
+    """A trial of a population with what trained its best epoch, which is seldom what it began with."""
+    periods = schedule(folder, trial.number, trial.best_epoch)
+    if not periods:
+        raise InputError(
+            f"{folder / str(trial.number)}: its events are gone, which say what the trial of a population became. "
+            "Restore them, or start from another sweep."
+        )
+    return replace(trial, params={**trial.params, **periods[-1].params})
+
+
+def _different(trials: Sequence[Trial], arm: Arm) -> list[Trial]:
+    """The first of those that are one point in the arm's space: of arms, stages and seeds that it does not tell apart,
+    a configuration would be tried again and again."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        first.setdefault(repr([trial.params.get(key) for key in arm.space]), trial)
+    return list(first.values())
 
 
 def _top(trials: Sequence[Trial]) -> Sequence[Trial]:
@@ -164,49 +218,3 @@ def _said(
     if fixed:
         lines.append(f"  {which}fixed otherwise there: {', '.join(fixed[:6])}{', …' if len(fixed) > 6 else ''}")
     return lines
-
-
-def outcome_of_start(study: Study) -> list[str]:
-    """How the sweep fared with what it took over, and beside an arm that started afresh."""
-    if study.plan.start is None:
-        return []
-    metric, lines = study.objective.metric, []
-    trials = [t for t in study.ledger.trials.values() if t.status in SCORED]
-
-    def best(some: Sequence[Trial]) -> Trial | None:
-        return max(some, key=lambda t: (study.objective.score(t.metrics), -t.number), default=None)
-
-    arms = list(enumerate(study.plan.arms))
-    for place, arm in arms:
-        own = [t for t in trials if t.arm == place]
-        if not study.plan.start.best[place] or not own:
-            continue
-        taken = best([t for t in own if t.stage == STAGE])
-        if taken and (winner := best(own)):
-            values = [number(trial.metrics[metric]) for trial in (taken, winner)]
-            lines.append(
-                f"start_from: of what was taken over the best is trial {taken.number}, {metric} {values[0]}; of all it "
-                f"is trial {winner.number}, {values[1]}"
-            )
-        for other, control in arms:
-            if control.crossed == {**arm.crossed, START_FROM: None} and other != place:
-                lines += _against(study, own, [t for t in trials if t.arm == other])
-    return lines
-
-
-def _against(study: Study, own: Sequence[Trial], fresh: Sequence[Trial]) -> list[str]:
-    """After how many trials each came to the best that the other found."""
-    if not own or not fresh:
-        return []
-    metric, score = study.objective.metric, study.objective.score
-
-    def reached(trials: Sequence[Trial], aim: tuple[float, float]) -> str:
-        n = next((i for i, t in enumerate(trials, start=1) if score(t.metrics)[0] >= aim[0]), None)
-        return f"after {n} of its {len(trials)} trials" if n else f"in none of its {len(trials)} trials"
-
-    ours, theirs = (max(score(t.metrics) for t in trials) for trials in (own, fresh))
-    values = [number(abs(s[0])) for s in (ours, theirs)]
-    return [
-        f"start_from: {metric} {values[0]} taken over, {values[1]} afresh; what the other found was reached "
-        f"{reached(own, theirs)} with it, {reached(fresh, ours)} without"
-    ]

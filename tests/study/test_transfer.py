@@ -11,6 +11,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.errors import InputError
+from pipeline.eventlog import append_event
+from pipeline.events import Exploited
 from pipeline.records import (
     DataFacts,
     Done,
@@ -204,3 +206,82 @@ def test_a_start_is_read_as_it_was_written():
     start = Start.of("first", [[{RATE: 0.012345678901}], []], 24)
     assert Start.from_json(json.loads(json.dumps(start.to_json()))) == start
     assert start.n_starters == 1
+
+
+STAGES = ["sweep=coarse_to_fine", *(f"sweep.stages.{name}.epochs=null" for name in ("coarse", "medium", "fine"))]
+
+
+def twice(numbers):
+    """The stub's finished sweep, in which an arm's trials are those of another one, and the best have replicates."""
+    run("sweep.name=twice", "sweep.n_trials=24", "model.norm_placement=none,before_activation", *numbers)
+    rows = [row for row in leaderboard("twice") if not row.get("replicate_of")]
+    points = list(dict.fromkeys((float(row[RATE]), float(row[BETA])) for row in rows))
+    assert len(points) == 12
+    return points
+
+
+@pytest.mark.parametrize("numbers", [[], ["sweep.replicates=4", "sweep.finalists=4"]])
+def test_what_another_sweep_tried_twice_is_one_configuration(tmp_path, monkeypatch, capsys, numbers):
+    monkeypatch.chdir(tmp_path)
+    points = twice(numbers)
+    run("sweep.name=second", "sweep.n_trials=24", "dataset=blobs", "sweep.start_from=twice")
+    taken = [tuple(t["params"].values()) for t in asked("second") if t["stage"] == "start_from"]
+    assert taken == points[:3]
+    text = capsys.readouterr().out
+    assert "start_from twice: 24 completed trials, of digits" in text
+    assert "  its best 3 of 12, the first with" in text
+
+
+def test_replicates_are_no_trials_of_which_a_start_is_told(first, capsys):
+    line = ["sweep.name=second", "sweep.n_trials=12", "dataset=blobs", "sweep.start_from=first"]
+    run(*line, "sweep.start_from_control=true", "sweep.replicates=3")
+    assert len(asked("second")) > 12
+    assert len(re.findall(r"of its 6 trials", capsys.readouterr().out)) == 2
+
+
+def test_of_a_population_what_trained_its_best_epochs_is_taken_over(first):
+    folder = Path("outputs/sweeps/first")
+    records = [json.loads(line) for line in (folder / "ledger").read_text().splitlines()]
+    for record in records:
+        if record["record"] == "study":
+            record["header"]["strategy"]["population"] = {"every": 1, "n_trials": 16}
+    (folder / "ledger").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    line = ["sweep.name=second", "sweep.n_trials=12", "dataset=blobs", "sweep.start_from=first"]
+    with pytest.raises(InputError, match=r"sweeps/first/\d+: its events are gone, which say what"):
+        run(*line)
+    rates = {}
+    for trial in asked("first"):
+        number = trial["trial"]
+        rates[number] = round(1e-3 + 1e-5 * number, 8)  # its best epoch is the first
+        for epoch, own in ((0, {**trial["params"], RATE: rates[number]}), (1, trial["params"])):
+            append_event(folder / str(number), Exploited(1.0 + epoch, epoch, number, own))
+    run(*line)
+    best = [int(row["trial"]) for row in leaderboard("first")[:3]]
+    taken = [t["params"] for t in asked("second") if t["stage"] == "start_from"]
+    assert [params[RATE] for params in taken] == [rates[number] for number in best]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["sweep.n_trials=1"],
+            "sweep.n_trials=1 is the total: sweep.start_from tries 1 configuration first, the stages after it are "
+            "random. It must be at least 2.",
+        ),
+        ([*STAGES, "sweep.n_trials=3"], "after it are coarse, medium, fine. It must be at least 4."),
+        (
+            [*STAGES, "sweep.n_trials=8", "sweep.stages.coarse.n_trials=6"],
+            "sweep.n_trials=8 is the total: sweep.start_from tries 2 configurations first, the stages after it are "
+            "coarse, medium, fine, of which 6 are given. It must be at least 10.",
+        ),
+        (
+            ["sweep=grid", "sweep.points=3", "sweep.n_trials=10"],
+            "sweep.start_from: 2 configurations it tries first leave 8 of sweep.n_trials=10, as if sweep.n_trials=8: "
+            "sweep=grid has 9 trials",
+        ),
+    ],
+)
+def test_too_few_trials_are_named_as_they_were_typed(first, lines, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        run("dataset=blobs", "sweep.start_from=first", *lines)
