@@ -1,5 +1,6 @@
 """A sweep's folder as one leaves it, without training: two arms, two stages, halving, failures, curves by formula."""
 
+import itertools
 import json
 import math
 import random
@@ -40,9 +41,10 @@ def lines(path: Path, records: list[dict]) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def make_sweep(folder: Path, n: int = 20, epochs: int = 8, seed: int = 0, arms: int = 2) -> Path:
+def make_sweep(folder: Path, n: int = 20, epochs: int = 8, seed: int = 0, arms: int = 2, seeds: int = 0) -> Path:
     """Trials alternate between the arms, at the same u; half of them in each stage. Every ninth fails, every seventh
-    diverges, and of the others those of an odd point stop at epoch 2."""
+    diverges, and of the others those of an odd point stop at epoch 2. The first two that completed are trained again
+    with so many other `seeds`; with them the later one is better."""
     rng = random.Random(seed)
     names = list(ARMS)[:arms]
     header = {
@@ -92,6 +94,27 @@ def make_sweep(folder: Path, n: int = 20, epochs: int = 8, seed: int = 0, arms: 
         (hydra / "config.yaml").write_text(
             "optimizer:\n  search:\n    learning_rate: {tier: 1, range: x}\n    momentum: {tier: 2, range: x}\n"
         )
+    finalists = (
+        [r["trial"] for r in ledger if r["record"] == "ended" and r["status"] == "completed"][:2] if seeds else []
+    )
+    for number, (finalist, of_seed) in enumerate(itertools.product(finalists, range(1, seeds + 1)), start=n):
+        asked = next(r for r in ledger if r["record"] == "asked" and r["trial"] == finalist)
+        params = {**asked["params"], "seed": of_seed}
+        ledger.append({**asked, "trial": number, "params": params, "replicate_of": finalist})
+        ledger.append({"record": "started", "trial": number})
+        time = BEGUN + 10 * n
+        value = (0.96 if finalist == finalists[1] else 0.92) + 0.01 * of_seed
+        metrics = {"val_accuracy": value, "val_loss": 1 - value}
+        end = {"status": "completed", "reason": None, "best_epoch": 2, "metrics": metrics}
+        ledger.append({"record": "ended", "trial": number, **end})
+        lines(folder / str(number) / "events.jsonl", [
+            {"time": time, "event": "started", "pid": 1, "parameters": 100, "cohort": 4},
+            *({"time": time + epoch, "event": "epoch", "epoch": epoch, **metrics, "seconds": 0.5, "learning_rate": 0.01}
+              for epoch in (1, 2)),
+            {"time": time + 3, "event": "ended", "epochs": 2, **end},
+        ])  # fmt: skip
+    if seeds:
+        ledger.append({"record": "finalists", "trials": finalists, "seeds": list(range(1, seeds + 1))})
     ledger.append({"record": "spent", "seconds": 61.0})  # which every sweep has, with a budget or without
     lines(folder / "ledger", ledger)
     return folder

@@ -1,14 +1,14 @@
 """A sweep's folder as its report shows it. Nothing is locked, trained or changed: the sweep may be running."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.objective import Objective
 from pipeline.overrides import to_text
-from pipeline.records import DataFacts, Trial
+from pipeline.records import SCORED, DataFacts, Trial
 from pipeline.search.space import Choice, Space
 from pipeline.search.stopping import Decision
 from pipeline.search.tiers import UNDECLARED
@@ -92,14 +92,19 @@ def read_sweep(folder: Path) -> SweepReport:
         begun=clock.begun,
         stages=[_stage(name, spaces[name], header, axes, sweep.decisions.get(name)) for name in header.stages],
         pairs=pairs,
-        progress=list(_progress([histories[trial.number] for trial in trials], objective, clock)),
+        progress=list(_progress(histories.values(), objective, clock)),
         winner=winner,
         data={**_data(sweep.data, header, arms), **_start(sweep.start)},
         fixed=header.fixed([axis.key for axis in axes]),
         versions=sweep.versions,
         importance=mattered,
         disagreements=disagreements,
-        replicated=list(replicated(histories, objective)),
+        replicated=list(replicated(histories, objective, finalists)),
+        replicates=[
+            _trial(history, objective, clock, [])
+            for history in histories.values()
+            if history.trial.replicate_of is not None
+        ],
         copies=_copies(histories),
         schedule=_schedule(folder, best),
         spent=sweep.spent,
@@ -177,13 +182,15 @@ def _stage(
     return StageReport(name, header.stages[name].get("epochs"), boxes, in_words(decision, header.objective.metric))
 
 
-def _progress(histories: Iterable[TrialHistory], objective: Objective, clock: Clock) -> Iterator[Improvement]:
-    """How the best value so far grew with the epochs trained, and with time."""
+def _progress(histories: Collection[TrialHistory], objective: Objective, clock: Clock) -> Iterator[Improvement]:
+    """How the best value so far grew with the epochs trained, those of replicates too, and with time. No best value is
+    of a trial that failed or diverged, or of a replicate."""
+    by_number = {history.trial.number: history.trial for history in histories}
     ends = sorted((e.time, h.trial.number, e) for h in histories for e in h.epochs)
     best = (float("-inf"), float("-inf"))
     for epochs, (time, number, epoch) in enumerate(ends, start=1):
-        score = objective.score(epoch.metrics)
-        if score[0] > best[0]:
+        score, trial = objective.score(epoch.metrics), by_number[number]
+        if score[0] > best[0] and trial.replicate_of is None and (trial.status is None or trial.status in SCORED):
             best = score
             yield Improvement(number, epochs, clock.seconds(time), epoch.value(objective.metric))
 

@@ -6,16 +6,19 @@ function compareSection() {
   if (metrics.size > 1) warnings.push('The sweeps have different metrics: their values do not compare.');
   if (prints.size > 1) warnings.push('The sweeps were trained on different data: their values compare only as far as the data do.');
   const sign = SWEEPS[0].maximize ? -1 : 1;
-  const order = metrics.size > 1 ? SWEEPS : [...SWEEPS].sort((a, b) => (a.best ? sign * a.best.score : Infinity) - (b.best ? sign * b.best.score : Infinity));
+  // Where replicates decided, a winner is as good as their mean.
+  const byMean = s => s.best && s.best.seeds && s.best.seeds.mean !== null ? s.best.seeds : null;
+  const worth = s => !s.best ? Infinity : sign * (byMean(s) ? byMean(s).mean : s.best.score);
+  const order = metrics.size > 1 ? SWEEPS : [...SWEEPS].sort((a, b) => worth(a) - worth(b));
   const columns = [
     ['sweep', s => h('span', {class: 'nowrap'}, swatch(category(s.place), DASHES[s.place % DASHES.length]), ' ', s.name)],
-    ['best', s => s.best ? metric(s.best.score) : '–', true],
+    ['best', s => byMean(s) ? `${metric(byMean(s).mean)}, mean of ${plural(byMean(s).seeds, 'seed')}` : s.best ? metric(s.best.score) : '–', true],
     ['metric', s => s.metric],
     ['test', s => s.winner && s.winner.test ? Object.entries(s.winner.test.metrics).map(([name, v]) => `${name} ${metric(v)}`).join(', ') : '–'],
     ['trials', s => s.trials.length, true],
     ['completed', s => s.trials.filter(t => t.status === 'completed').length, true],
-    ['epochs', s => s.trials.reduce((sum, t) => sum + t.epochs, 0).toLocaleString('en'), true],
-    ['time', s => duration(Math.max(0, ...s.trials.map(t => t.ended || 0))), true],
+    ['epochs', s => s.epochs.toLocaleString('en'), true],
+    ['time', s => duration(s.wall), true],
     ['sampler', s => s.sampler],
     ['searched', s => s.axes.map(axis => axis.name).join(', ')],
     ['data', s => (s.data.data || s.data.fingerprint || '').split(':')[0]],
@@ -27,13 +30,16 @@ function compareSection() {
   const keys = [...new Set(order.flatMap(sweep => sweep.axes.map(axis => axis.key)))];
   const cell = (sweep, key) => {
     const a = sweep.axes.findIndex(axis => axis.key === key);
-    if (a < 0) return key in sweep.fixed ? h('span', {class: 'soft'}, sweep.fixed[key]) : '–';
+    if (a < 0) {
+      const {[key]: fixed, [`${key}._target_`]: target} = sweep.fixed; // of a group, what its file makes
+      return fixed || target ? h('span', {class: 'soft'}, fixed || target.split('.').pop()) : '–';
+    }
     return sweep.best ? value(sweep.axes[a], sweep.best.params[a]) : '–';
   };
   const winners = h('div', {class: 'wide'}, h('table', {}, h('thead', {}, h('tr', {}, h('th', {scope: 'col'}, 'winner'), order.map(sweep => h('th', {scope: 'col', class: 'n'}, sweep.name)))),
     h('tbody', {}, keys.map(key => h('tr', {}, rowHead(key), order.map(sweep => h('td', {class: 'n'}, cell(sweep, key))))))));
   return section('compare', 'The sweeps compared', {short: 'Compared'}, warnings.map(text => h('p', {class: 'warn'}, text)), table,
-    h('h3', {}, 'The winners’ parameters'), h('p', {class: 'note'}, 'Grey: not searched in that sweep.'), winners,
+    h('h3', {}, 'The winners’ parameters'), h('p', {class: 'note'}, 'Grey: not searched in that sweep. Of a file of a group that was not compared: what it makes.'), winners,
     alike ? [h('h3', {}, 'The best value so far, by what was spent'), progressFigure(SWEEPS, 'Progress of the sweeps'), h('h3', {}, 'All trials'), stripFigure(order)] : null);
 }
 

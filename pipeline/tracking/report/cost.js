@@ -1,11 +1,11 @@
 // What the sweep cost, when each trial ran, where trials stopped, and why some failed.
 
 function costSection(sweep) {
-  const trained = sweep.trials.filter(trial => trial.epochs);
+  const trained = sweep.fits.filter(trial => trial.epochs), reseeded = trained.filter(trial => trial.of);
   if (!trained.length) return null;
   const sum = list => list.reduce((a, b) => a + b, 0);
-  const epochs = sum(trained.map(trial => trial.epochs)), seconds = sum(trained.map(trial => trial.seconds));
-  const wall = Math.max(...trained.map(trial => trial.ended || 0));
+  const {epochs, wall} = sweep, seconds = sum(trained.map(trial => trial.seconds));
+  const took = trained.filter(trial => !trial.of).map(trial => trial.seconds);
   const perEpoch = trained.map(trial => trial.seconds / trial.epochs);
   const state = {by: 'timeline'};
   const timed = trained.filter(trial => trial.begun !== null).sort((a, b) => a.begun - b.begun || a.number - b.number);
@@ -27,14 +27,14 @@ function costSection(sweep) {
   };
   const place = (box, trial) => [box.x + box.w * x.u(trial.number), box.y + box.h * (1 - y.u(measure(trial)))];
   const p = plot({
-    label: () => state.by === 'timeline' ? `When each of ${timed.length} trials trained, of ${duration(wall)}.` : `Seconds of training by trial${state.by === 'epoch' ? ', an epoch' : ''}.`,
+    label: () => state.by === 'timeline' ? `When each of ${plural(timed.length, reseeded.length ? 'fit' : 'trial')} trained, of ${duration(wall)}.` : `Seconds of training by trial${state.by === 'epoch' ? ', an epoch' : ''}.`,
     height: width => clamp(Math.round(width * .45), 220, 330),
     margin: {left: 52, right: 14, top: 26, bottom: 40},
-    trials: () => trained.filter(inside),
+    trials: () => trained.filter(trial => !trial.of && inside(trial)),
     draw(ctx, box) {
       if (state.by === 'timeline') {
         drawX(ctx, box, x.ticks(clamp(box.w / 80, 2, 8)), 'seconds since the first trial began');
-        drawY(ctx, box, [], 'trials, in the order in which they began');
+        drawY(ctx, box, [], reseeded.length ? 'trials, and those of other seeds, as they began' : 'trials, in the order in which they began');
         for (const trial of timed) {
           ctx.fillStyle = inside(trial) ? ramp(trial.share) : css('faint');
           ctx.fillRect(...bar(box, trial));
@@ -53,19 +53,21 @@ function costSection(sweep) {
       if (trial.place !== sweep.place || !trial.epochs) return;
       ctx.fillStyle = css('accent');
       if (state.by === 'timeline') {
-        if (!row.has(trial)) return;
-        const [bx, by, w, height] = bar(box, trial);
-        ctx.fillRect(bx, by - 1, w, Math.max(height + 2, 4));
-        drawName(ctx, box, trial, bx + w, by);
+        for (const fit of timed) {
+          if ((fit.of || fit) !== trial) continue;
+          const [bx, by, w, height] = bar(box, fit);
+          ctx.fillRect(bx, by - 1, w, Math.max(height + 2, 4));
+          if (fit === trial) drawName(ctx, box, trial, bx + w, by);
+        }
       } else {
         drawMark(ctx, 'circle', ...place(box, trial), 6);
         drawName(ctx, box, trial, ...place(box, trial));
       }
     },
     pick(px, py, box) {
-      if (state.by !== 'timeline') return nearestOf(byNumber.filter(inside), trial => place(box, trial), px, py);
-      const trial = timed[Math.floor((py - box.y) / box.h * timed.length)];
-      return trial && inside(trial) ? trial : null;
+      const fit = state.by === 'timeline' ? timed[Math.floor((py - box.y) / box.h * timed.length)]
+        : nearestOf(byNumber.filter(inside), trial => place(box, trial), px, py);
+      return fit && inside(fit) ? fit.of || fit : null;
     },
   });
   const show = () => { ready(); p.schedule(); };
@@ -75,12 +77,13 @@ function costSection(sweep) {
     ['whole', `${duration(wall)} from the first trial's begin to the last one's end, without pauses between starts`],
     ['training', `${duration(seconds)}, shares of trials that train together added up`],
     ['epochs', `${epochs.toLocaleString('en')}, ${duration(median(perEpoch))} each (median); ${duration(Math.min(...perEpoch))} to ${duration(Math.max(...perEpoch))}`],
-    ['a trial', `${duration(median(trained.map(trial => trial.seconds)))} (median); ${duration(Math.min(...trained.map(trial => trial.seconds)))} to ${duration(Math.max(...trained.map(trial => trial.seconds)))}`],
+    ['a trial', `${duration(median(took))} (median); ${duration(Math.min(...took))} to ${duration(Math.max(...took))}`],
     ['together', `up to ${plural(Math.max(...trained.map(trial => trial.cohort)), 'trial')} in one computation`],
   ];
   if (sweep.budget) rows.unshift(['budget', `${duration(sweep.spent)} of ${duration(sweep.budget)} used by all starts, start-up included`]);
   else if (sweep.spent) rows.unshift(['all starts', `${duration(sweep.spent)}, start-up included`]);
-  if (parameters.length) rows.push(['model size', `${num(Math.min(...parameters))} to ${num(Math.max(...parameters))} parameters`]);
+  if (reseeded.length) rows.push(['other seeds', `${plural(reseeded.length, 'fit')} with other seeds, among all these: ${plural(sum(reseeded.map(fit => fit.epochs)), 'epoch')}, ${duration(sum(reseeded.map(fit => fit.seconds)))} of training`]);
+  if (parameters.length) rows.push(['model size', `${[...new Set([Math.min(...parameters), Math.max(...parameters)])].map(n => n.toLocaleString('en')).join(' to ')} parameters`]);
   return section('cost', 'Time and cost', {half: true, short: 'Cost'}, facts(rows), h('figure', {}, h('div', {class: 'controls'},
     choices('What the chart shows', [['timeline', 'timeline'], ['trial', 'by trial'], ['epoch', 'by epoch']], 'timeline', by => { state.by = by; show(); })), p.host));
 }
@@ -98,10 +101,9 @@ function rungsSection(sweep) {
   if (!rungs.size) return null;
   const list = [...rungs.keys()].map(key => JSON.parse(key)).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(key => rungs.get(JSON.stringify(key)));
   const most = Math.max(...list.map(entry => entry.came));
-  const spent = sweep.trials.reduce((sum, trial) => sum + trial.epochs, 0);
   const pruned = sweep.trials.filter(trial => trial.status === 'pruned').length;
   return section('rungs', 'Rungs', {half: true},
-    h('p', {class: 'note'}, `${plural(pruned, 'trial')} of ${sweep.trials.length.toLocaleString('en')} stopped at a rung; ${spent.toLocaleString('en')} epochs were trained in all. Solid: went on; hatched: stopped.`),
+    h('p', {class: 'note'}, `${plural(pruned, 'trial')} of ${sweep.trials.length.toLocaleString('en')} stopped at a rung; ${sweep.epochs.toLocaleString('en')} epochs were trained in all. Solid: went on; hatched: stopped.`),
     h('div', {class: 'bars'}, list.flatMap(entry => [
       h('span', {}, `${sweep.severalStages ? `${entry.stage}, ` : ''}epoch ${entry.epoch}`),
       h('div', {class: 'bar', role: 'img', 'aria-label': `${entry.came} came, ${entry.stopped} stopped`},

@@ -83,6 +83,7 @@ class Replicated:
     values: Sequence[tuple[int, float | None]]  # seed, metric; None: it failed, diverged, or has not ended
     mean: float | None
     sd: float | None  # None: fewer than two
+    seeds: int  # of which these are
     epochs: int  # of all fits
     seconds: float
 
@@ -157,6 +158,7 @@ class SweepReport:
     importance: Sequence[Mattered] = ()
     disagreements: Sequence[str] = ()  # of the importance with the tiers
     replicated: Sequence[Replicated] = ()
+    replicates: Sequence[TrialReport] = ()  # all fits of these, by number; without coordinates
     copies: Sequence[Copy] = ()  # of a population, by epoch
     schedule: Sequence[ScheduleStep] = ()
     spent: float = 0.0  # seconds of all starts, start-up included; 0: an earlier version did not note them

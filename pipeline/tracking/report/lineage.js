@@ -14,10 +14,11 @@ function lineageSection(sweep) {
   const last = Math.max(...rows.map(trial => trial.epochs), 1);
   const x = numeric(0, last, false), height = clamp(560 / rows.length, 7, 22);
   const at = (box, epoch, trial) => [box.x + box.w * x.u(epoch), box.y + (rows.indexOf(trial) + .5) * height];
-  // Where the weights that a trial has at its end were trained: [from epoch, to epoch, trial], newest first.
+  const modelEpoch = trial => trial.bestEpoch || trial.epochs;
+  // Where the weights of a trial's model, which is of its best epoch, were trained: [from epoch, to epoch, trial], newest first.
   const ancestry = trial => {
     const path = [];
-    let until = trial.epochs;
+    let until = modelEpoch(trial);
     for (let guard = 0; trial && guard < 10000; guard++) {
       const copy = (copiesOf.get(trial) || []).filter(c => c.epoch < until).pop();
       path.push([copy ? copy.epoch : 0, until, trial]);
@@ -70,7 +71,7 @@ function lineageSection(sweep) {
       ctx.strokeStyle = css('accent');
       trace(ctx, box, trial);
       ctx.fillStyle = css('accent');
-      drawMark(ctx, 'circle', ...at(box, trial.epochs, trial), 5);
+      drawMark(ctx, 'circle', ...at(box, modelEpoch(trial), trial), 5);
     },
     pick(px, py, box) { const trial = rows[Math.floor((py - box.y) / height)]; return trial && inside(trial) ? trial : null; },
   });
@@ -82,6 +83,8 @@ function lineageSection(sweep) {
       h('tbody', {}, sweep.schedule.map(period => h('tr', {}, h('th', {scope: 'row', class: 'n'}, period.from_epoch), h('td', {class: 'n'}, period.trial),
         keys.map(key => h('td', {class: 'n', title: String(period.params[key])}, value(named(key), period.params[key]))))))))] : [];
   return section('lineage', 'Lineage', {},
-    h('p', {class: 'note'}, 'A line a trial, the best on top; where it has a dot, it went on as a copy of the trial at the other end of the vertical line. The thick line is the way that the winner’s weights came; a highlighted trial shows its own.'),
+    h('p', {class: 'note'}, rows.length === sweep.trials.length ? 'A line a trial' : `A line each of the ${rows.length.toLocaleString('en')} of ${plural(sweep.trials.length, 'trial')} that copied another one or were copied`,
+      ', the best on top; where it has a dot, it went on as a copy of the trial at the other end of the vertical line. ',
+      rows.includes(sweep.best) ? 'The thick line is the way that the weights of the winner’s best epoch came; a highlighted trial shows its own.' : 'A highlighted trial shows the way that the weights of its best epoch came.'),
     h('figure', {}, p.host), table);
 }

@@ -76,6 +76,7 @@ def _sweep(sweep: SweepReport, most: int) -> Mapping[str, Any]:
         "importance": [vars(row) for row in sweep.importance],
         "disagreements": sweep.disagreements,
         "replicated": [vars(of) for of in sweep.replicated],
+        "replicates": {"of": [t.trial.replicate_of for t in sweep.replicates], **_columns(sweep.replicates, [])},
         "copies": [[copy.trial, copy.epoch, copy.source] for copy in sweep.copies],
         "schedule": [vars(step) for step in sweep.schedule],
         "spent": sweep.spent,

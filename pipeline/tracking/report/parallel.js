@@ -96,6 +96,16 @@ function parallelSection(sweep) {
       return best;
     },
   });
+  // Between axes that lie, words stand among the lines of all trials: on a ground of their own.
+  function backed(ctx, text, x, y, width) {
+    const ink = ctx.fillStyle;
+    ctx.fillStyle = css('card');
+    ctx.fillRect(x - 4, y - 2, width + 8, 17);
+    ctx.fillStyle = ink;
+    ctx.textAlign = 'left';
+    ctx.textBaseline = 'top';
+    ctx.fillText(text, x, y);
+  }
   function drawAxis(ctx, box, a, k) {
     const axis = axisOf(a), [x1, y1] = at(box, k, 0), [x2, y2] = at(box, k, 1), lies = lying(box);
     ctx.strokeStyle = css('soft');
@@ -118,12 +128,10 @@ function parallelSection(sweep) {
       const [x, y] = at(box, k, u);
       ctx.fillStyle = css('ink');
       if (lies) {
-        ctx.textAlign = 'center';
-        ctx.textBaseline = 'top';
         const width = ctx.measureText(text).width, centre = clamp(x, width / 2 + 1, box.width - width / 2 - 1);
         if (centre - width / 2 < last + 8) continue;
         last = centre + width / 2;
-        haloText(ctx, text, centre, y + 5);
+        backed(ctx, text, centre - width / 2, y + 5, width);
       } else {
         if (k && Math.abs(y - last) < 14) continue;
         last = y;
@@ -141,9 +149,8 @@ function parallelSection(sweep) {
     ctx.font = `600 ${FONT}`;
     const notes = [axis.tier ? `tier ${axis.tier}` : '', axis.scale === 'log' ? 'log' : axis.scale === 'one_minus_log' ? 'log 1−x' : ''].filter(Boolean).join(', ');
     if (lies) {
-      ctx.textAlign = 'left';
-      ctx.textBaseline = 'bottom';
-      haloText(ctx, fitted(ctx, axis.name + (notes ? `, ${notes}` : ''), box.w), box.x, y1 - 12);
+      const text = fitted(ctx, axis.name + (notes ? `, ${notes}` : ''), box.w);
+      backed(ctx, text, box.x, y1 - 26, ctx.measureText(text).width);
     } else {
       const room = box.w / (places.length - 1) - 8;
       ctx.textAlign = k === 0 ? 'left' : k === places.length - 1 ? 'right' : 'center';

@@ -6,8 +6,7 @@ function progressFigure(sweeps, label) {
   const state = {by: 'epochs', log: false};
   let x = null, y = null;
   const spent = step => state.by === 'epochs' ? step[1] : Math.max(step[2], 0);
-  const total = sweep => state.by === 'epochs' ? sweep.trials.reduce((sum, trial) => sum + trial.epochs, 0)
-    : Math.max(...sweep.trials.map(trial => trial.ended || 0), spent(sweep.progress[sweep.progress.length - 1]));
+  const total = sweep => state.by === 'epochs' ? sweep.epochs : Math.max(sweep.wall, spent(sweep.progress[sweep.progress.length - 1]));
   const color = sweep => sweeps.length > 1 ? category(sweep.place) : css('bar');
   const measure = () => {
     const last = Math.max(...list.map(total));
@@ -55,7 +54,7 @@ function progressFigure(sweeps, label) {
 function progressSection(sweep) {
   const figure = progressFigure([sweep], 'Progress');
   if (!figure) return null;
-  const last = sweep.progress[sweep.progress.length - 1], epochs = sweep.trials.reduce((sum, trial) => sum + trial.epochs, 0);
-  const text = `The best value came from trial ${last[0]}, after ${Math.round(100 * last[1] / epochs)} % of the ${epochs.toLocaleString('en')} epochs.`;
+  const last = sweep.progress[sweep.progress.length - 1];
+  const text = `The best value came from trial ${last[0]}, after ${Math.round(100 * last[1] / sweep.epochs)} % of the ${sweep.epochs.toLocaleString('en')} epochs.`;
   return section('progress', 'Progress', {half: true}, h('p', {class: 'note'}, text), figure);
 }

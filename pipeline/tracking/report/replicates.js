@@ -4,14 +4,13 @@ function replicatesSection(sweep) {
   const rows = sweep.replicated.map(row => ({...row, trial: sweep.byNumber.get(row.number), known: row.values.map(pair => pair[1]).filter(v => v !== null)}))
     .filter(row => row.trial && row.known.length);
   if (!rows.length) return null;
-  const better = sweep.maximize ? -1 : 1;
-  rows.sort((a, b) => better * (a.mean - b.mean));
+  rows.sort((a, b) => a.trial.i - b.trial.i); // as the table has them
   const all = rows.flatMap(row => [...row.known, row.trial.score]).filter(v => v !== null);
   const x = numeric(...ends(all, false), false), height = 34;
   const at = (box, v) => box.x + box.w * clamp(x.u(v), 0, 1);
   const middle = (box, row) => box.y + (rows.indexOf(row) + .5) * height;
   const p = plot({
-    label: () => `${sweep.metric} of ${plural(rows.length, 'trial')} with other seeds: ${rows.map(row => `trial ${row.number}, mean ${metric(row.mean)} of ${row.known.length}`).join('; ')}.`,
+    label: () => `${sweep.metric} of ${plural(rows.length, 'trial')} with other seeds: ${rows.map(row => `trial ${row.number}, mean ${metric(row.mean)} of ${row.seeds}`).join('; ')}.`,
     height: () => 12 + rows.length * height + 40,
     margin: {left: 70, right: 14, top: 12, bottom: 40},
     trials: () => rows.map(row => row.trial),
@@ -52,5 +51,5 @@ function replicatesSection(sweep) {
   const epochs = rows.reduce((sum, row) => sum + row.epochs, 0), seconds = rows.reduce((sum, row) => sum + row.seconds, 0);
   return section('replicates', 'Other seeds', {half: true},
     h('p', {class: 'note'}, `A mark a seed, the line their mean, the band one standard deviation to either side; the triangle is the trial's own result, which was chosen for being good. They cost ${plural(epochs, 'epoch')}, ${duration(seconds)} of training.`),
-    h('figure', {}, p.host), facts(rows.map(row => [`trial ${row.number}`, `${metric(row.mean)}${spread(row)}, ${plural(row.known.length, 'seed')}${row.known.length < row.values.length ? ` of ${row.values.length}` : ''}`])));
+    h('figure', {}, p.host), facts(rows.map(row => [`trial ${row.number}`, `${metric(row.mean)}${spread(row)}, ${plural(row.seeds, 'seed')}${row.seeds < row.values.length ? ` of ${row.values.length}` : ''}`])));
 }

@@ -34,6 +34,16 @@ function readSweep(raw, place) {
   });
   const sweep = {...raw, place, trials, shown: curves.shown};
   sweep.byNumber = new Map(trials.map(trial => [trial.number, trial]));
+  raw.replicated.forEach(row => { sweep.byNumber.get(row.number).seeds = row; });
+  // Replicates are fits of their trials: shown as they are, and left out of the brush with them.
+  const {replicates: r} = raw;
+  const replicates = r.number.map((number, i) => Object.assign(Object.create(sweep.byNumber.get(r.of[i])), {
+    number, of: sweep.byNumber.get(r.of[i]), status: r.status[i], epochs: r.epochs[i], seconds: r.seconds[i], begun: r.begun[i], ended: r.ended[i],
+    parameters: r.parameters[i], cohort: r.cohort[i],
+  }));
+  sweep.fits = [...trials, ...replicates]; // all that was trained
+  sweep.epochs = sweep.fits.reduce((sum, fit) => sum + fit.epochs, 0);
+  sweep.wall = Math.max(0, ...sweep.fits.map(fit => fit.ended || 0)); // seconds
   sweep.best = raw.winner ? sweep.byNumber.get(raw.winner.number) : null;
   sweep.severalArms = raw.arms.length > 1;
   sweep.severalStages = raw.stages.length > 1;

@@ -8,6 +8,8 @@ function tableSection(sweep) {
     {name: 'trial', of: t => t.number, show: t => String(t.number), number: true},
     {name: 'rank', of: t => t.i, show: t => String(t.i + 1), number: true},
     {name: sweep.metric, of: t => t.score, show: t => metric(t.score), number: true},
+    ...(sweep.replicated.length ? [['mean', t => metric(t.seeds.mean)], ['sd', t => metric(t.seeds.sd)], ['seeds', t => String(t.seeds.seeds)]] : []).map(([name, show]) =>
+      ({name, title: 'with other seeds', of: t => t.seeds && t.seeds[name], show: t => t.seeds ? show(t) : '–', number: true})),
     {name: 'status', of: t => t.status, show: t => t.status},
   ];
   if (sweep.severalStages) columns.push({name: 'stage', of: t => sweep.stages.findIndex(s => s.name === t.stage), show: t => t.stage});
@@ -16,12 +18,14 @@ function tableSection(sweep) {
     of: t => Number.isNaN(t.at[a]) ? null : t.at[a], show: t => value(axis, t.params[a]),
     hint: t => [t.params[a], windowOf(axis, t.params[a])].filter(v => v !== null && v !== '').join(', '),
   }));
-  sweep.metrics.forEach((name, m) => {
-    if (m && trials.some(t => t.metrics[m] !== null)) columns.push({name, of: t => t.metrics[m], show: t => metric(t.metrics[m]), number: true});
-  });
+  const measured = sweep.metrics.map((name, m) => ({name, of: t => t.metrics[m], show: t => metric(t.metrics[m]), number: true}))
+    .filter(({of}, m) => m && trials.some(t => of(t) !== null));
+  const ofValidation = ({name}) => name.startsWith('val_');
+  columns.push(...measured.filter(ofValidation));
   columns.push({name: 'best epoch', of: t => t.bestEpoch, show: t => t.bestEpoch ? String(t.bestEpoch) : '–', number: true});
   columns.push({name: 'epochs', of: t => t.epochs, show: t => String(t.epochs), number: true});
   columns.push({name: 'seconds', of: t => t.seconds, show: t => num(t.seconds, 3), number: true});
+  columns.push(...measured.filter(column => !ofValidation(column))); // which are the first to have no room
   if (trials.some(t => t.reason)) columns.push({name: 'reason', of: t => t.reason, show: t => t.reason || '', text: true});
 
   const state = {by: 1, down: false, all: false};
@@ -65,7 +69,7 @@ function tableSection(sweep) {
     if (!tabbed && shown.length) row(shown[0]).tabIndex = 0;
     heads.forEach((head, c) => {
       head.setAttribute('aria-sort', c !== state.by ? 'none' : state.down ? 'descending' : 'ascending');
-      head.firstChild.textContent = columns[c].name + (c !== state.by ? '' : state.down ? ' ▼' : ' ▲');
+      head.firstChild.replaceChildren(...breakable(columns[c].name), c !== state.by ? '' : state.down ? '\u00a0▼' : '\u00a0▲');
     });
     more.hidden = list.length <= FIRST_ROWS;
     more.textContent = state.all ? `Show the first ${FIRST_ROWS}` : `Show all ${list.length.toLocaleString('en')}`;
@@ -98,5 +102,5 @@ function tableSection(sweep) {
   return section('trials', 'Trials', {},
     h('p', {class: 'note'}, 'A click, or Enter, keeps a trial highlighted in every chart; arrow keys move through the rows, a heading sorts.'),
     h('div', {class: 'controls'}, told, more),
-    h('div', {class: 'scroll', role: 'region', 'aria-label': 'Trials', tabindex: -1}, h('table', {}, h('thead', {}, h('tr', {}, heads)), body)));
+    h('div', {class: 'scroll', role: 'region', 'aria-label': 'Trials', tabindex: -1}, h('table', {class: columns.length > 12 ? 'dense' : null}, h('thead', {}, h('tr', {}, heads)), body)));
 }

@@ -15,14 +15,15 @@ function commandLine(text, label) {
     button.textContent = 'Copied';
     setTimeout(() => { button.textContent = 'Copy'; }, 1500);
   }}, 'Copy');
-  return h('div', {class: 'command'}, h('pre', {}, text), button);
+  return h('div', {class: 'command'}, h('pre', {}, text.split(/(?<=[=/,])/).flatMap(part => [part, h('wbr')])), button);
 }
 
 function winnerSection(sweep) {
   const trial = sweep.best;
   if (!trial) {
     const done = sweep.trials.filter(t => t.epochs).length;
-    return section('winner', 'No winner yet', {short: 'Winner'}, h('p', {}, `No trial has completed; ${done} of ${plural(sweep.trials.length, 'trial')} trained at least an epoch.`));
+    const open = sweep.trials.some(t => ['waiting', 'interrupted', 'paused'].includes(t.status));
+    return section('winner', open ? 'No winner yet' : 'No winner', {short: 'Winner'}, h('p', {}, `${open ? 'No trial has completed' : 'All have ended, and none completed'}; ${done} of ${plural(sweep.trials.length, 'trial')} trained at least an epoch.`));
   }
   const {winner} = sweep, tile = (name, text, main) => h('div', {class: main ? 'tile main' : 'tile'}, h('b', {}, text), h('span', {}, name));
   const others = sweep.metrics.map((name, m) => [name, trial.metrics[m]]).filter(([name, v], m) => m && v !== null && name.startsWith('val_'));
@@ -31,8 +32,8 @@ function winnerSection(sweep) {
   const rows = sweep.axes.map((axis, a) => [axis, a]).filter(([, a]) => trial.params[a] !== null).map(([axis, a]) => h('tr', {},
     rowHead(axis.key), h('td', {class: 'reads'}, h('b', {class: String(trial.params[a]).length > 24 ? 'value' : 'nowrap'}, value(axis, trial.params[a])), axis.scale === 'one_minus_log' ? h('span', {class: 'soft'}, ` ${windowOf(axis, trial.params[a])}`) : null),
     h('td', {class: 'place'}, axis.ranges[trial.arm] && axis.scale !== 'choice' ? h('span', {class: 'where', role: 'img', 'aria-label': `at ${Math.round(100 * share(axis, trial.at[a]))} % of the axis`}, h('i', {style: `left:${100 * clamp(share(axis, trial.at[a]), 0, 1)}%`})) : null)));
-  const seeds = sweep.replicated.find(row => row.number === trial.number && row.mean !== null);
-  if (seeds) others.unshift([`mean of ${plural(seeds.values.filter(pair => pair[1] !== null).length, 'other seed')}${seeds.sd === null ? '' : `, sd ${metric(seeds.sd)}`}`, seeds.mean]);
+  const {seeds} = trial;
+  if (seeds && seeds.mean !== null) others.unshift([`mean of ${plural(seeds.seeds, 'other seed')}${seeds.sd === null ? '' : `, sd ${metric(seeds.sd)}`}`, seeds.mean]);
   return section('winner', `${trial.status === 'completed' ? 'Winner' : `Best so far, ${trial.status}`}: trial ${trial.number}`, {short: 'Winner'},
     h('div', {class: 'tiles'}, tile(`${sweep.metric}, validation`, metric(trial.score), true), others.map(([name, v]) => tile(name, metric(v))), test,
       tile('best epoch', `${trial.bestEpoch} of ${trial.epochs}`), trial.parameters ? tile('parameters of the model', trial.parameters.toLocaleString('en')) : null),

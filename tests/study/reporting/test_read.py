@@ -379,3 +379,35 @@ def test_where_there_is_a_budget_the_best_may_be_paused(tmp_path, budget):
         assert winner.metrics["val_accuracy"] == best
     else:  # without a budget they are at a rung, and go on
         assert sweep.winner is None
+
+
+def test_what_replicates_cost_is_in_the_cost_and_the_progress(tmp_path):
+    plain, sweep = read_sweep(make_sweep(tmp_path / "plain")), read_sweep(make_sweep(tmp_path / "s", seeds=3))
+    assert [len(report.epochs) for report in sweep.replicates] == 6 * [2]
+    assert {report.trial.replicate_of for report in sweep.replicates} == {of.number for of in sweep.replicated}
+    assert min(report.ended for report in sweep.replicates) > max(r.ended for r in sweep.trials if r.ended)
+    assert sweep.progress == plain.progress  # whose best value is of no replicate
+    first, second = sweep.replicated
+    assert (first.mean, second.mean, second.sd, second.seeds) == pytest.approx((0.94, 0.98, 0.01, 3))
+    assert sweep.winner.number == second.number == sweep.trials[0].trial.number  # though its own value is the worse one
+
+
+def test_noise_runs_are_in_no_mean_by_which_finalists_are_ranked(tmp_path):
+    folder = make_sweep(tmp_path / "s", seeds=3)
+    path = folder / "ledger"
+    path.write_text(path.read_text().replace('"seeds": [1, 2, 3]', '"seeds": [1, 2]'))
+    (_, of) = read_sweep(folder).replicated
+    assert (of.mean, of.seeds, len(of.values)) == pytest.approx((0.975, 2, 3))
+
+
+def test_no_progress_is_of_trials_that_diverged(tmp_path):
+    folder = make_sweep(tmp_path / "s")
+    path = folder / "ledger"
+    ended = ("completed", "pruned", "failed")
+    text = path.read_text()
+    for status in ended:
+        text = text.replace(f'"status": "{status}"', '"status": "diverged"')
+    path.write_text(text)
+    sweep = read_sweep(folder)
+    assert not sweep.progress
+    assert sweep.winner is None

@@ -137,6 +137,87 @@ def test_what_was_spent_is_of_a_budget_where_there_is_one(session, tmp_path, bud
     assert session.run(first) == row
 
 
+TABLE = """
+const table = document.querySelector(arguments[0] + ' table');
+return [...table.rows].map(row => [...row.cells].map(cell => cell.textContent.replace(/\\s+/g, ' ').trim()));
+"""
+
+
+def test_a_replicated_sweep_shows_its_means_and_what_they_cost(session, tmp_path):
+    path = tmp_path / "report.html"
+    report = read_sweep(make_sweep(tmp_path / "s", n=24, seeds=3))
+    path.write_text(render([report]))
+    session.open(path)
+    heads, *rows = session.run(TABLE, "#trials")
+    assert heads[:6] == ["trial", "rank ▲", "val_accuracy", "mean", "sd", "seeds"]
+    assert [row[3:6] for row in rows[:3]] == [["0.9800", "0.0100", "3"], ["0.9400", "0.0100", "3"], ["–", "–", "–"]]
+    first, second = (row[0] for row in rows[:2])
+    assert [row[0] for row in session.run(TABLE, "#replicates")] == [f"trial {first}", f"trial {second}"]
+    cost = dict(session.run(TABLE, "#cost"))
+    assert cost["other seeds"] == "6 fits with other seeds, among all these: 12 epochs, 6 s of training"
+    epochs = sum(len(trial.epochs) for trial in report.trials) + 12
+    assert cost["epochs"].startswith(f"{epochs}, ")
+    assert f"of the {epochs} epochs" in session.run("return document.querySelector('#progress .note').textContent")
+    for view in ("timeline", "by trial", "by epoch"):
+        session.run(
+            "[...document.querySelectorAll('#cost button')].find(b => b.textContent === arguments[0]).click()", view
+        )
+        x, y, width, height = session.run(MIDDLE, "#cost .plot")
+        for share in (5, 50, 90):
+            session.mouse("mouseMoved", x + width * share / 100, y + height * share / 100)
+            session.drawn()
+
+
+def test_sweeps_compare_by_what_decided_and_say_what_one_did_not_search(session, tmp_path):
+    replicated, plain = make_sweep(tmp_path / "a", n=24, seeds=2), make_sweep(tmp_path / "b", n=24, seed=3, arms=1)
+
+    def of_one_optimizer(record):
+        if record["record"] == "study":
+            (arm,) = record["header"]["arms"].values()
+            arm["config"]["optimizer"] = {"_target_": "keras.optimizers.Adam"}
+        if record["record"] == "asked":
+            del record["params"]["optimizer"]
+        return record
+
+    lines_of(plain, of_one_optimizer)
+    path = tmp_path / "report.html"
+    path.write_text(render([read_sweep(plain), read_sweep(replicated)]))
+    session.open(path)
+    first = "return [...document.querySelector('#compare tbody').rows].map(row => row.cells[1].textContent)"
+    best = max(report.metrics.get("val_accuracy", 0) for report in read_sweep(plain).trials)
+    assert session.run(first) == ["0.9750, mean of 2 seeds", f"{best:.4f}"]
+    winners = "return [...document.querySelectorAll('#compare table')[1].rows].map(row => row.textContent)"
+    assert session.run(winners)[:2] == ["winnerab", "optimizermomentumAdam"]
+
+
+def test_a_sweep_of_which_none_completed_has_no_winner_and_will_have_none(session, tmp_path):
+    folder = make_sweep(tmp_path / "s", n=8)
+    path = tmp_path / "report.html"
+    for change, title in ((all_failed, "No winner"), (only_asked, "No winner yet")):
+        lines_of(folder, change)
+        path.write_text(render([read_sweep(folder)]))
+        session.open(path)
+        assert session.run("return document.querySelector('#winner h2').textContent") == title
+
+
+@pytest.mark.parametrize(("width", "selector"), [(1440, "#trials th:nth-child(14)"), (390, "#winner pre")])
+def test_nothing_that_is_read_is_cut_off(session, page, width, selector):
+    """The last of 14 columns, and a number of a command."""
+    session.open(page, width)
+    inside = "const b = document.querySelector(arguments[0]), r = b.closest('.scroll, .card').getBoundingClientRect();"
+    assert session.run(inside + "return b.getBoundingClientRect().right <= r.right", selector)
+    broken = """
+    const texts = [...document.querySelectorAll('#winner pre')].flatMap(pre => [...pre.childNodes]);
+    return texts.filter(node => /^[\\d.]+\\b/.test(node.data || '')).filter(node => {
+      const range = document.createRange(), [number] = node.data.match(/^[\\d.]+/);
+      range.setStart(node, 0);
+      range.setEnd(node, number.length);
+      return range.getClientRects().length > 1;
+    }).length;
+    """
+    assert session.run(broken) == 0
+
+
 def test_pointing_at_a_curve_highlights_its_trial_in_every_chart_and_in_the_table(session, page, sweep):
     session.open(page)
     chart = "#curves .plot"
