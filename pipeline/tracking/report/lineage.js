@@ -1,35 +1,40 @@
 // The lineage of a population: who went on as whose copy, and the schedule that this made of the winner.
 
-function lineageSection(sweep) {
-  if (!sweep.copies.length) return null;
-  const copiesOf = new Map(); // trial -> its copies, oldest first
-  const members = new Set();
+// trial -> its copies, oldest first.
+function copiesByTrial(sweep) {
+  const copiesOf = new Map();
   for (const [number, epoch, source] of sweep.copies) {
     const trial = sweep.byNumber.get(number), from = sweep.byNumber.get(source);
-    if (!trial || !from) continue;
-    members.add(trial).add(from);
-    copiesOf.set(trial, [...(copiesOf.get(trial) || []), {epoch, from}]);
+    if (trial && from) copiesOf.set(trial, [...(copiesOf.get(trial) || []), {epoch, from}]);
   }
+  return copiesOf;
+}
+
+const modelEpoch = trial => trial.bestEpoch || trial.epochs;
+// Where the weights of a trial's model, which is of its best epoch, were trained: [from epoch, to epoch, trial], newest first.
+function ancestry(trial, copiesOf) {
+  const path = [];
+  let until = modelEpoch(trial);
+  for (let guard = 0; trial && guard < 10000; guard++) {
+    const copy = (copiesOf.get(trial) || []).filter(c => c.epoch < until).pop();
+    path.push([copy ? copy.epoch : 0, until, trial]);
+    if (!copy) break;
+    [trial, until] = [copy.from, copy.epoch];
+  }
+  return path;
+}
+
+function lineageSection(sweep) {
+  if (!sweep.copies.length) return null;
+  const copiesOf = copiesByTrial(sweep);
+  const members = new Set([...copiesOf].flatMap(([trial, copies]) => [trial, ...copies.map(copy => copy.from)]));
   const rows = sweep.trials.filter(trial => members.has(trial));
   const last = Math.max(...rows.map(trial => trial.epochs), 1);
   const x = numeric(0, last, false), height = clamp(560 / rows.length, 7, 22);
   const at = (box, epoch, trial) => [box.x + box.w * x.u(epoch), box.y + (rows.indexOf(trial) + .5) * height];
-  const modelEpoch = trial => trial.bestEpoch || trial.epochs;
-  // Where the weights of a trial's model, which is of its best epoch, were trained: [from epoch, to epoch, trial], newest first.
-  const ancestry = trial => {
-    const path = [];
-    let until = modelEpoch(trial);
-    for (let guard = 0; trial && guard < 10000; guard++) {
-      const copy = (copiesOf.get(trial) || []).filter(c => c.epoch < until).pop();
-      path.push([copy ? copy.epoch : 0, until, trial]);
-      if (!copy) break;
-      [trial, until] = [copy.from, copy.epoch];
-    }
-    return path;
-  };
   const trace = (ctx, box, trial) => {
     ctx.beginPath();
-    ancestry(trial).forEach(([from, to, member], i) => {
+    ancestry(trial, copiesOf).forEach(([from, to, member], i) => {
       if (i) ctx.lineTo(...at(box, to, member));
       else ctx.moveTo(...at(box, to, member));
       ctx.lineTo(...at(box, from, member));
@@ -37,7 +42,8 @@ function lineageSection(sweep) {
     ctx.stroke();
   };
   const p = plot({
-    label: () => `Lineage of ${rows.length} trials with ${sweep.copies.length} copies.`,
+    label: () => `Lineage of ${rows.length} trials with ${sweep.copies.length} copies.${!rows.includes(sweep.best) ? ''
+      : ` The winner's weights, newest first: ${ancestry(sweep.best, copiesOf).map(([from, to, trial]) => `trial ${trial.number}, epochs ${from + 1} to ${to}`).join('; ')}.`}`,
     height: () => 12 + Math.ceil(rows.length * height) + 40,
     margin: {left: 44, right: 16, top: 12, bottom: 40},
     trials: () => rows.filter(inside),

@@ -200,6 +200,32 @@ def test_a_sweep_of_which_none_completed_has_no_winner_and_will_have_none(sessio
         assert session.run("return document.querySelector('#winner h2').textContent") == title
 
 
+def test_the_lineage_of_the_winner_starts_at_its_best_epoch(session, tmp_path):
+    folder = make_sweep(tmp_path / "s", n=4, arms=1)
+
+    def best_after_five_of_eight(record):
+        return {**record, "best_epoch": 5} if record["record"] == "ended" else record
+
+    lines_of(folder, best_after_five_of_eight)
+    best = read_sweep(folder).winner.number
+    first, second = ([n for n in range(4) if n != best])[:2]
+    exploits = [
+        {"time": 1, "event": "exploited", "epoch": epoch, "source": source, "params": {"optimizer.x": 0.1}}
+        for epoch, source in ((0, best), (2, first), (6, second))  # the last one after the best epoch
+    ]
+    events = folder / str(best) / "events.jsonl"
+    begun, *others = events.read_text().splitlines()
+    events.write_text("\n".join([begun, *map(json.dumps, exploits), *others]) + "\n")
+    path = tmp_path / "report.html"
+    path.write_text(render([read_sweep(folder)]))
+    session.open(path)
+    said = session.run("return document.querySelector('#lineage .plot').getAttribute('aria-label')")
+    assert f"newest first: trial {best}, epochs 3 to 5; trial {first}, epochs 1 to 2." in said
+    assert session.run("return document.querySelector('#lineage .note').textContent").startswith(
+        "A line each of the 3 of 4 trials that copied another one or were copied, the best on top;"
+    )
+
+
 @pytest.mark.parametrize(("width", "selector"), [(1440, "#trials th:nth-child(14)"), (390, "#winner pre")])
 def test_nothing_that_is_read_is_cut_off(session, page, width, selector):
     """The last of 14 columns, and a number of a command."""
