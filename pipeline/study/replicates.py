@@ -6,12 +6,13 @@ chosen for being good, and is so by chance in part.
 """
 
 import itertools
+import json
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.records import Trial
-from pipeline.search.plan import Plan
+from pipeline.search.plan import START_FROM, Plan
 from pipeline.search.unused import refining, searched_again
 from pipeline.study.interruption import Stop
 from pipeline.study.ranking import ranked
@@ -54,13 +55,24 @@ def train(study: "Study", of: Sequence[Trial], n: int, title: str, executor: Exe
 def replicate_finalists(study: "Study", executor: Executor, stop: Stop) -> None:
     """Trains the best trials of the whole sweep again, as sweep.replicates and sweep.finalists say."""
     sweep, ledger, n = study.config.sweep, study.ledger, study.config.sweep.replicates
-    best = [trial for trial in ranked(ledger.sampled, study.objective) if trial.status == "completed"]
-    best = best[: sweep.finalists] if n else []
+    completed = [trial for trial in ranked(ledger.sampled, study.objective) if trial.status == "completed"]
+    best = _different(study.plan, completed)[: sweep.finalists] if n else []
     ledger.note_finalists([trial.number for trial in best], seeds(study.config.seed, n) if n else [])
     if n and best:
-        which = f"the best {len(best)} trials, each" if len(best) > 1 else f"trial {best[0].number}"
+        kind = "trials" if best == completed[: len(best)] else "configurations"
+        which = f"the best {len(best)} {kind}, each" if len(best) > 1 else f"trial {best[0].number}"
         title = f"replicates: {which} with {n} other seeds (of weights, order and split of data)"
         train(study, best, n, title, executor, stop)
+
+
+def _different(plan: Plan, trials: Sequence[Trial]) -> list[Trial]:
+    """The first of those that seeds alone tell apart: with the same other seeds they would train the same."""
+    epochs = {stage.name: plan.epochs(stage) for stage in plan.stages}
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        values = {key: value for key, value in trial.params.items() if key not in (SEED, START_FROM)}
+        first.setdefault(json.dumps([epochs[trial.stage], values], sort_keys=True, default=str), trial)
+    return list(first.values())
 
 
 def to_come(plan: Plan) -> list[tuple[str, int, int]]:

@@ -14,6 +14,8 @@ from tests.study.stubbed import plan_of, run, trials
 
 RATE = "optimizer.learning_rate"
 LINE = ["sweep.n_trials=10", "sweep.max_tier=1", "executor.fuse=never", "train.epochs=2"]
+STAGED = ["sweep=coarse_to_fine", "sweep.stop_seeds=null"]
+STAGED += [f"sweep.stages.{stage}.epochs=null" for stage in ("coarse", "medium", "fine")]
 REPLICATED = [*LINE, "sweep.replicates=3", "sweep.finalists=4"]
 
 
@@ -55,6 +57,23 @@ def test_the_best_trials_train_again_as_one_cohort_with_the_same_seeds(replicate
         assert (trial.stage, trial.arm) == (origin.stage, origin.arm)
     fused, _ = run(replicated[0].parent / "fused", lucky, *REPLICATED, "executor.fuse=auto")
     assert trials(fused) == trials(study)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["seed=0,1,2", f"{RATE}=choice(0.1,0.01)", "sweep.n_trials=6"], 2),  # crossed
+        (["seed=int(interval(0,9))", "sweep.n_trials=4"], 1),  # searched
+        ([*STAGED, f"{RATE}=choice(0.1,0.01)", "sweep.n_trials=6"], 2),  # one point in all stages
+    ],
+)
+def test_trials_that_differ_by_their_seed_alone_are_one_finalist(tmp_path, lines, expected):
+    study, _ = run(tmp_path / "s", lucky, *LINE, "sweep.max_tier=0", *lines, "sweep.replicates=2", "sweep.finalists=3")
+    rates = [study.ledger.trials[number].params.get(RATE) for number in study.ledger.finalists]
+    assert len(rates) == len(set(rates)) == expected
+    assert len(replicates_of(study)) == 2 * expected
+    best = max(study.ledger.sampled, key=lambda trial: trial.metrics["val_accuracy"])
+    assert study.ledger.finalists[0] == best.number
 
 
 def test_as_one_cohort(tmp_path):
