@@ -233,11 +233,6 @@ def stages_of(
         settings = {name: replace(stage, n_trials=b.n_trials, refine=False) for name, b in made.items()}
     n_trials = sizes({name: stage.n_trials for name, stage in settings.items()}, sweep.n_trials)
     endless = {name for name, n in n_trials.items() if n is None and sweep.budget}
-    if endless and sweep.replicates:
-        raise InputError(
-            f"sweep.replicates={sweep.replicates}: a budget that trials fill leaves no time for it; say how many "
-            "trials there are, such as sweep.n_trials=24."
-        )
     if early := [name for name in list(n_trials)[:-1] if name in endless]:
         raise InputError(
             f"sweep.n_trials=null: the last stage fills the budget; say how many trials the others have, such as "
@@ -259,6 +254,11 @@ def stages_of(
         fills = name in endless and total == MOST_TRIALS  # a grid stays the whole grid
         made_of = Stage(name, total, stage.epochs, stage.refine, stage.tiers, generation=size, fills=fills)
         stages.append(replace(made_of, rungs=made[name].rungs) if made else made_of)
+    if sweep.replicates and any(stage.fills for stage in stages):
+        raise InputError(
+            f"sweep.replicates={sweep.replicates}: a budget that trials fill leaves no time for it; say how many "
+            "trials there are, such as sweep.n_trials=24."
+        )
     return stages
 
 

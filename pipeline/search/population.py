@@ -78,8 +78,6 @@ def check_population(config: Config, sampler: Sampler, arms: int) -> None:
         problem = "a trial has followed a schedule, which other seeds would not; drop sweep.replicates"
     elif sweep.n_trials is None and sweep.budget:
         problem = f"a population is whole from its beginning; sweep.budget={sweep.budget} also needs sweep.n_trials"
-    elif sweep.replicates:
-        problem = "its winner followed a schedule, which other seeds would not; drop sweep.replicates"
     elif n_trials < 2 * arms:
         problem = f"a population has at least 2 trials; sweep.n_trials={n_trials} must be at least {2 * arms}"
     elif executor.fuse == "never":

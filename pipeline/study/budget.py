@@ -11,7 +11,8 @@ from pipeline import cache, clock
 from pipeline.jsonl import write_atomically
 from pipeline.limits import seconds_of
 from pipeline.records import Ended, EpochEnded, Paused, Trial
-from pipeline.schema import Config, Sweep
+from pipeline.schema import Config
+from pipeline.search.plan import Plan
 from pipeline.study.cohorts import SMALLEST_SHARE
 from pipeline.study.forecast import between, work
 from pipeline.study.ledger import Ledger
@@ -40,10 +41,12 @@ class _Handed:
 class Budget:
     """A subscriber that measures what cohorts take, and notes in the ledger what all starts have used."""
 
-    def __init__(self, sweep: Sweep, ledger: Ledger, *, fills: bool) -> None:
-        self.total = None if sweep.budget is None else seconds_of(sweep.budget)
+    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+        sweep = plan.config.sweep
+        self.total = None if sweep.budget is None or plan.single else seconds_of(sweep.budget)
+        self.more = False  # whether a stage that fills it, and was come to, has trials that were not asked for
         self._ledger, self._earlier, self._noted = ledger, ledger.spent, time.time()
-        self._models, self._ratio, self._fills = sweep.keep_models, _remembered(), fills
+        self._models, self._ratio = sweep.keep_models, _remembered()
         self._handed: dict[int, _Handed] = {}  # by trial, those that train
         self._measured: dict[float, tuple[float, float]] = {}  # load of a cohort -> seconds of its start, of an epoch
         self._generation: tuple[int, float] | None = None  # how many trials were asked last, and when
@@ -71,9 +74,9 @@ class Budget:
         deadline = self.deadline(more)
         return math.inf if deadline is None else deadline - time.time()
 
-    def fitting(self, configs: Sequence[Config], epochs: int) -> int:
+    def fitting(self, configs: Sequence[Config], epochs: int, *, whole: bool = False) -> int:
         """How many trials of a cohort to begin, each for `epochs`: as many as are forecast to end in time. Where not
-        one can, all, to be paused, if there is time for an epoch; 0 if not."""
+        one can, all, to be paused, if there is time for an epoch; 0 if not. whole: all are begun, or none."""
         n, left = len(configs), self._left(len(configs))
         if left == math.inf:
             return n
@@ -82,7 +85,8 @@ class Budget:
         start, epoch = self._forecast(configs)
         if start + epochs * epoch <= left:
             return n
-        return _share(n, left - start, epochs * epoch) or (n if start + epoch <= left else 0)
+        ending = 0 if whole else _share(n, left - start, epochs * epoch)
+        return ending or (n if start + epoch <= left else 0)
 
     def room(self, size: int) -> int:
         """How many trials, of a generation of `size`, to ask for next: as many as are likely to end in time, by what
@@ -147,7 +151,7 @@ class Budget:
                 counts["paused" if trial.started else "not begun"] += 1
         line = f"budget: {duration(self.used)} of {duration(self.total)} used, {len(trials)} trials"
         line += "".join(f", {n} {what}" for what, n in counts.items() if n)
-        more = any(counts.values()) or self._fills
+        more = any(counts.values()) or self.more
         return line + (f"; a larger sweep.budget with sweep.name={name} goes on" if more else "")
 
     def conclude(self, since: float, n_trials: int) -> None:
@@ -161,6 +165,7 @@ class Budget:
 
 def _share(n: int, left: float, takes: float) -> int:
     """How many of `n` trials end in the seconds that are left, where all take longer or not, with what is fixed."""
+    takes = max(takes, 1e-6)  # a clock may not have moved
     return max(0, int(n * (left / takes - FIXED) / (1 - FIXED)))
 
 

@@ -63,6 +63,7 @@ class Sampling:
         ]
         self._sampler = self._made(())
         self.to_come = self._stage.n_trials  # trials that are asked after the generation at hand
+        self.exhausted = False  # whether all different trials of the spaces were asked
 
     def _made(self, history: Iterable[Outcome]) -> Sampler:
         search = search_of(self._plan.arms, self._spaces, self._index, self._stage.n_trials)
@@ -116,6 +117,7 @@ class Sampling:
             self.to_come = 0 if exhausted or self._stage.fills else max(0, total - start - size)
             yield from self._pieces(ledger, trials, window, room if self._stage.fills else None)
             generation = ledger.of_stage(self._stage.name)[window]
+            self.exhausted = exhausted and len(generation) == len(trials)
             exhausted |= self._stage.fills and len(generation) < len(trials)
             start += size
             if start < total and not exhausted:

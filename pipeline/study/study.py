@@ -40,7 +40,7 @@ class Study:
         self.plan, self.folder, self.ledger = plan, folder, ledger
         self.config = plan.config
         self.objective = Objective(self.config.sweep.metric, self.config.sweep.direction)
-        self.budget = Budget(self.config.sweep, ledger, fills=plan.stages[-1].fills)
+        self.budget = Budget(plan, ledger)
         self.subscribers: list[Subscriber] = [ledger] if plan.single else [ledger, self.budget]
         self.undecided = False  # whether the budget ended before it was known if another stage is worth it
         self.sizes: ModelSizes | None = None  # which models may be tried; None: all
@@ -62,6 +62,7 @@ class Study:
                     continue
                 if not self._climb(generation, rungs, executor, stop):
                     return
+            self.budget.more = stage.fills and not sampling.exhausted
         unfinished = self.undecided or any(trial.status is None for trial in self.ledger.sampled)
         if self.plan.single or stop.requested or unfinished:
             return
@@ -109,10 +110,8 @@ class Study:
                 continue
             ended = {trials[place].number: self._checked(trials[place]) for place in cohort if place not in missing}
             configs = [self._checked(trials[place]) for place in missing]
-            fitting = self.budget.fitting(configs, (rung or configs[0].train.epochs) - before)
-            if fitting < len(missing) and self.plan.evolves:
-                continue  # a population trains whole
-            missing = missing[:fitting]
+            epochs = (rung or configs[0].train.epochs) - before
+            missing = missing[: self.budget.fitting(configs, epochs, whole=self.plan.evolves)]
             if not missing:
                 continue  # a smaller cohort may find the time
             self._hand_out([trials[place] for place in missing])

@@ -12,14 +12,15 @@ from pipeline import clock
 from pipeline.errors import InputError
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.limits import limit, seconds_of
-from pipeline.records import Ended, EpochEnded, Message, Paused, Started, TrialEvent
-from pipeline.search.plan import make_plan
+from pipeline.records import Ended, EpochEnded, Message, Paused, Started, Trial, TrialEvent
+from pipeline.search.plan import Plan, make_plan
 from pipeline.study.forecast import outline
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import NAME, History, Ledger
 from pipeline.study.study import Study
 from pipeline.training.deadline import Deadline
 from tests.conftest import composed
+from tests.study.stubbed import arm_values
 
 BEGAN, STARTUP, COMPILING, A_TRIAL = 1e9, 4.0, 3.0, 0.02  # seconds; the last of an epoch, beside FIXED of a cohort
 FIXED = 0.1
@@ -59,6 +60,7 @@ def now(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # how long other tests took to conclude says nothing
     monkeypatch.setattr(time, "time", fake)
     monkeypatch.setattr(clock, "_age_of_process", lambda: 0.0)
+    monkeypatch.setattr(clock, "_began", None)  # and as it was, for tests after these
     return fake
 
 
@@ -120,9 +122,9 @@ def measured(task):
 
 def plan_of(folder, *lines):
     own = [f"output_dir={folder}", "dataset=blobs", "sweep.max_tier=1", "executor.workers=1"]
-    own += [] if "sweep=coarse_to_fine" in lines else ["train.epochs=10"]
+    own += [] if {"sweep=coarse_to_fine", "sweep=population"} & {*lines} else ["train.epochs=10"]
     overrides = OverridesParser.create().parse_overrides([*own, *lines])
-    return make_plan(overrides, lambda words: composed(*words), lambda override: [])
+    return make_plan(overrides, lambda words: composed(*words), arm_values)
 
 
 def start(folder, now, *lines, **how):
@@ -139,6 +141,7 @@ def start(folder, now, *lines, **how):
         ledger.close()
         return ledger, worker, now.now - began
     study.budget.note()
+    worker.summary = study.budget.summary("x")
     ledger.close()
     return ledger, worker, now.now - began
 
@@ -218,9 +221,53 @@ def test_a_sweep_that_needs_no_more_is_as_without_a_budget(tmp_path, now):
     assert ledgers[0].trials == ledgers[1].trials
 
 
+def test_a_larger_budget_goes_on_only_where_something_is_left(tmp_path, now):
+    line = ["optimizer.learning_rate=choice(0.1,0.01,0.001)", "sweep.max_tier=0", "sweep.n_trials=null"]
+    ledger, worker, _ = start(tmp_path / "small", now, *line, "sweep.budget=10min")
+    assert statuses(ledger) == ["completed"] * 3
+    assert worker.summary.endswith("used, 3 trials")
+    _, worker, _ = start(tmp_path / "large", now, "sweep.n_trials=null", "sweep.budget=1min")
+    assert worker.summary.endswith("; a larger sweep.budget with sweep.name=x goes on")
+
+
+def test_each_population_begins_as_soon_as_there_is_time_for_an_epoch(tmp_path, now):
+    line = ["sweep=population", "model.norm_placement=none,before_activation"]
+    trained = []
+    for seconds in (26, 28, 30, 33):  # one population takes 13 s
+        ledger, worker, used = start(tmp_path / str(seconds), now, *line, f"sweep.budget={seconds}s")
+        assert worker.sizes == [12, 12]
+        assert sorted(statuses(ledger)) == ["completed"] * 12 + ["paused"] * 12
+        assert seconds - 8 < used < seconds
+        trained.append(worker.trained)
+    assert trained == sorted(set(trained))
+    ledger, worker, _ = start(tmp_path / "26", now, *line, "sweep.budget=2min")
+    assert (statuses(ledger), worker.sizes) == (["completed"] * 24, [12])
+
+
+def test_a_clock_that_stands_still_divides_nothing(tmp_path, now):
+    study = Study(plan_of(tmp_path, "sweep.budget=1min"), tmp_path, Ledger(tmp_path, what="it"))
+    budget, config = study.budget, study.config
+    budget.hand_out([0], [config])
+    budget.on(Trial(0, "s", 0, {}), EpochEnded(now.now, 1, {}, cohort_seconds=0.0))
+    assert [budget.room(8), budget.room(8), budget.fitting([config] * 8, 5)] == [8, 8, 8]
+
+
+def test_a_trial_by_itself_has_no_budget(tmp_path, now):
+    single = Plan.of_one(composed("dataset=blobs", "sweep.budget=1s"), [])
+    now.now += 100
+    study = Study(single, tmp_path, Ledger(tmp_path, what="it"))
+    assert (study.budget.deadline(), study.budget.fitting([study.config], 5)) == (None, 1)
+
+
+@pytest.mark.parametrize("line", [["sweep=grid", "sweep.points=3"], ["sweep.n_trials=4"]])
+def test_replicates_go_with_a_budget_that_nothing_fills(tmp_path, line):
+    assert not plan_of(tmp_path, *line, "sweep.replicates=2", "sweep.budget=1h").stages[-1].fills
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        (["sweep.n_trials=null", "sweep.budget=1h", "sweep.replicates=2"], "sweep.replicates=2: a budget that trials"),
         (["sweep.n_trials=null"], "sweep.n_trials is null"),
         (["sweep=coarse_to_fine", "sweep.n_trials=null", "sweep.budget=1min"], "sweep.stages.coarse.n_trials=24"),
     ],
