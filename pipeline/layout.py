@@ -15,6 +15,11 @@ GAP = 3  # between columns: two blanks and a border
 _PART = re.compile(r"(?:(?<=\d)\.(?=\d)|[^\s,/._])+[,/._]*\s?|[,/._\s]+")
 
 
+def counted(n: int, noun: str) -> str:
+    """How many there are of something: 1 epoch, 2,000 epochs."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def wrapped(text: str, width: int) -> str:
     """Lines of at most `width` letters, but for longer words; what goes on is indented further than its line."""
     lines = []

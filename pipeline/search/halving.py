@@ -7,6 +7,7 @@ come to at each rung. A resumed sweep that decides again at its last rung decide
 import math
 from collections.abc import Sequence
 
+from pipeline.layout import counted
 from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import Halving
@@ -36,7 +37,7 @@ def pruned(
     """
     ranked, keep = _ranked(trials, epoch, factor, objective, times)
     return [
-        (trial, f"pruned after {epoch} epochs: place {place} of {len(ranked)}, the best {keep} went on")
+        (trial, f"pruned after {counted(epoch, 'epoch')}: place {place} of {len(ranked)}, the best {keep} went on")
         for place, trial in enumerate(ranked[keep:], start=keep + 1)
         if trial.status is None and trial.reached == epoch and not any(p.epoch == epoch for p in trial.promotions)
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.layout import counted
 from pipeline.limits import seconds_of
 from pipeline.records import CohortPlanned, Failure, MeasureJob, Measurement
 from pipeline.schema import Config
@@ -55,15 +56,18 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
         print_line(f"the space has no more than {different} different trials: each is tried once")
         stages = [replace(stage, n_trials=min(stage.n_trials, different)) for stage in plan.stages]
         plan = replace(plan, stages=stages)
-    for stage in plan.stages:
-        anew = "" if stage.refine else ", anew in the whole space"
+    for place, stage in enumerate(plan.stages):
+        anew = "" if stage.refine or not place else ", anew in the whole space"
         anew = f", of {tiers_text(stage.tiers)}{anew}" if stage.tiers else anew
-        asked = f", asked {stage.generation} at a time" if stage.generation else ""
+        at_a_time = stage.generation if stage.generation and stage.generation < stage.n_trials else None
+        asked = f", asked {at_a_time} at a time" if at_a_time else ""
         filled = f"as many trials as {config.sweep.budget} has time for,"
-        n_trials = filled if stage.fills else f"{stage.n_trials} trials"
-        print_line(f"stage {stage.name}: {n_trials} of up to {plan.epochs(stage)} epochs{anew}{asked}")
+        n_trials = filled if stage.fills else counted(stage.n_trials, "trial")
+        print_line(f"stage {stage.name}: {n_trials} of up to {counted(plan.epochs(stage), 'epoch')}{anew}{asked}")
         if (halving := config.sweep.halving) and (rungs := plan.rungs(stage)):
-            print_line(f"  after {', '.join(map(str, rungs))} epochs the best 1 in {halving.factor} go on")
+            print_line(
+                f"  after {', '.join(map(str, rungs))} epoch{'s' * (rungs != [1])} the best 1 in {halving.factor} go on"
+            )
     if (population := config.sweep.population) and plan.evolves:
         print_line(f"  every {population.every} epochs the worst {population.fraction:.0%} of an arm copy the best")
     for line, _, _ in replicates.to_come(plan):
@@ -165,7 +169,8 @@ def _summary(plan: Plan, config: Config, costs: Sequence[Cost], workers: int) ->
     upto = "up to " if config.train.early_stopping else ""
     if not all(cost.measured for cost in costs):
         upto = "about "
-    print_line(f"{round(total)} epochs in all, {len(plan.arms)} arms, {most} workers")
+    arms, busy = counted(len(plan.arms), "arm"), counted(most, "worker")
+    print_line(f"{counted(round(total), 'epoch')} in all, {arms}, {busy}")
     budget = seconds_of(config.sweep.budget) if config.sweep.budget else None
     if budget and (any(stage.fills for stage in plan.stages) or seconds > budget):
         print_line(f"forecast: {duration(budget)}, which is sweep.budget, {memory:.1f} GiB")
@@ -196,8 +201,10 @@ def outline(plan: Plan) -> str:
     text = f"sweep {name}: " if (name := plan.config.sweep.name) else "sweep: "
     if any(stage.fills for stage in plan.stages):
         return f"{text}as many trials as {plan.config.sweep.budget} has time for"
-    text += f"{n} trials" + (f" of {arms} arms" if arms > 1 else "") + (f" in {stages} stages" if stages > 1 else "")
-    return f"{text}, about {epochs:,} epochs in all"
+    text += (
+        counted(n, "trial") + (f" of {arms} arms" if arms > 1 else "") + (f" in {stages} stages" if stages > 1 else "")
+    )
+    return f"{text}, about {counted(epochs, 'epoch')} in all"
 
 
 def planned(plan: Plan, stage: Stage) -> PlannedStage:

@@ -21,6 +21,7 @@ from pipeline.overrides import to_text
 from pipeline.records import SCORED, Trial, ended_metrics
 from pipeline.search import ranges
 from pipeline.search.space import Interval, Space
+from pipeline.study.standing import SEED
 from pipeline.study.study import Study
 from pipeline.tracking.display import print_line
 from pipeline.tracking.recorder import Recorder
@@ -89,6 +90,8 @@ def _places(trials: Sequence[Trial], spaces: Sequence[Space]) -> list[dict[str, 
     groups: dict[tuple[str, str], list[int]] = {}
     for i, trial in enumerate(trials):
         for key, value in trial.params.items():
+            if key == SEED:  # no hyperparameter, though it may be crossed: its arms repeat a search on other points
+                continue
             dist = spaces[trial.arm].get(key)
             if dist is None or dist.contains(value):  # a value that was not drawn may lie outside
                 groups.setdefault((key, str(dist)), []).append(i)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from pipeline.errors import InputError
+from pipeline.layout import counted
 from pipeline.records import CountJob, Failure
 from pipeline.schema import Config, leaves
 from pipeline.tracking.display import print_line
@@ -43,9 +44,11 @@ class ModelSizes:
     def refuse(self) -> None:
         """Raises InputError: nothing is small enough."""
         known = [count for count in self._counts.values() if count is not None]
+        span = counted(max(known), "parameter")
+        larger = f"from {min(known):,} to {span}" if min(known) < max(known) else f"with {span}"
         raise InputError(
-            f"sweep.max_parameters={self.most}: all models of this space are larger, from {min(known):,} to "
-            f"{max(known):,} parameters. Raise it, or narrow the space."
+            f"sweep.max_parameters={self.most}: all models of this space are larger, {larger}. Raise it, or narrow the "
+            "space."
         )
 
     def tell(self, n: int) -> None:

@@ -86,5 +86,10 @@ def to_come(plan: Plan) -> list[tuple[str, int, int]]:
     if n := sweep.replicates:
         last = plan.stages[-1]
         best = min(sweep.finalists, sum(stage.n_trials for stage in plan.stages))
-        rows.append((f"replicates: the best {best} trials with {n} other seeds each", n * best, plan.epochs(last)))
+        which = (
+            f"the best {best:,} trials with {n} other seeds each"
+            if best > 1
+            else f"the best trial with {n} other seeds"
+        )
+        rows.append((f"replicates: {which}", n * best, plan.epochs(last)))
     return rows

@@ -79,8 +79,8 @@ class Sampling:
         return self._sampler.generation or self._stage.n_trials
 
     def first(self, most: int | None = None) -> list[Trial]:
-        """The trials of the first generation. most: so many of them."""
-        return self._ask(self._size if most is None else min(self._size, most))
+        """The trials of the first generation, which is cut where the stage has fewer. most: so many of them."""
+        return self._ask(self._size if most is None else min(self._size, most))[: self._stage.n_trials]
 
     def different(self) -> int | None:
         """How many different trials the space has, where that is fewer than the first generation is to have."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.layout import counted
 from pipeline.records import SCORED, Trial
 from pipeline.search.plan import Arm, Plan, Stage, listed_arms
 from pipeline.search.refine import Widening, around, survivors, widened
@@ -90,7 +91,8 @@ def ranked_before(study: "Study", index: int) -> list[Trial]:
 def beginning(plan: Plan, stage: Stage, region: Region, generation: Sequence[Trial], first: bool) -> StageBegan:
     """What is said of a generation of trials that is about to run. first: a later one looks where this one did."""
     total, ended = len(generation), sum(trial.status is not None for trial in generation)
-    title = f"stage {stage.name}: {total} trials of up to {plan.epochs(stage)} epochs"
+    epochs = counted(plan.epochs(stage), "epoch")
+    title = f"stage {stage.name}: {counted(total, 'trial')} of up to {epochs}"
     title += f", {ended} already ended" if ended else ""
     if not first:
         return StageBegan(stage.name, title, total, ended)

@@ -115,13 +115,18 @@ class TrialDisplay(_Display):
         self._widths = [max(n, *map(len, lines)) for n, lines in zip(least, self._headings, strict=True)]
         self._epoch = 0
         bar = _Moving(lambda: ProgressBar(self._epochs, self._epoch, pulse=not self._epoch))
-        self._begin(bar, _Moving(lambda: Text(f"{self._epoch}/{self._epochs} epochs" if self._epoch else "preparing")))
+        self._begin(
+            bar,
+            _Moving(
+                lambda: Text(f"{self._epoch:,}/{layout.counted(self._epochs, 'epoch')}" if self._epoch else "preparing")
+            ),
+        )
 
     def on(self, trial: Trial | None, event: Occurrence) -> None:
         match event:
             case records.Started():
                 again = f", going on after epoch {event.resumed_after}" if event.resumed_after else ""
-                print_line(f"{event.parameters:,} parameters{again}")
+                print_line(f"{layout.counted(event.parameters, 'parameter')}{again}")
                 self._notes.on(event)
                 for i in range(max(map(len, self._headings))):
                     self._print_row([name[i] if i < len(name) else "" for name in self._headings])
@@ -201,8 +206,9 @@ class SweepDisplay(_Display):
             text = str(event.reason)
         elif event.status == "completed":
             text = f"{self._metric} {number(event.metrics.get(self._metric))}"
+        of = "" if trial.replicate_of is None else f", a replicate of trial {trial.replicate_of}"
         params = "  ".join(f"{self._names.get(key, key)}={short(value)}" for key, value in trial.params.items())
-        print_line(f"  trial {trial.number:>3}  {text}  {params}", style)
+        print_line(f"  trial {trial.number:>3}{of}  {text}  {params}", style)
 
     def _standing(self) -> Standing:
         with self._lock:
@@ -211,7 +217,7 @@ class SweepDisplay(_Display):
     def _drawn(self) -> RenderableType:
         """The bar, and beside it as much as there is room for."""
         at = self._standing()
-        parts = [f"{at.epochs}/{at.total} epochs", clock(at.time - self._started)]
+        parts = [f"{at.epochs:,}/{layout.counted(at.total, 'epoch')}", clock(at.time - self._started)]
         if at.seconds_left is not None:
             parts[-1] += f", {clock(at.seconds_left)} left"
         if at.best:
@@ -238,7 +244,8 @@ class SweepDisplay(_Display):
         if tenth <= self._tenth and now - self._shown < LATEST:
             return
         self._shown, self._tenth = now, tenth
-        text = f"progress: {at.epochs} of {at.total} epochs, {at.ended} of {at.trials} trials ended"
+        epochs, trials = layout.counted(at.total, "epoch"), layout.counted(at.trials, "trial")
+        text = f"progress: {at.epochs:,} of {epochs}, {at.ended:,} of {trials} ended"
         text += f", {duration(now - self._started)}"
         if at.seconds_left is not None:
             text += f", about {duration(at.seconds_left)} left"

@@ -84,7 +84,7 @@ def test_inspect_shows_the_weight(run, cost_model):
     done = run("inspect", cost_model)
     assert done.status == 0
     assert "kernel 1 x 1" in done.out
-    assert "1 parameters" in done.out
+    assert "1 parameter" in done.out
 
 
 def test_a_sweep_of_learning_rates_fuses_and_reports_the_loss(tmp_path):

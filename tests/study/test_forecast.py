@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.records import CohortSummary, Done, Measurement, Message
 from pipeline.schema import Halving
 from pipeline.search.halving import rungs
-from pipeline.study.forecast import MEASURED, Cost, between, held, spread, work
+from pipeline.study.forecast import MEASURED, Cost, between, describe, held, spread, work
 from pipeline.tracking.pace import PlannedStage
 from tests.conftest import here
+from tests.study.stubbed import plan_of
 
 # seconds of each job, workers -> seconds until all are done
 SPREAD = [
@@ -84,6 +86,60 @@ def test_which_kind_costs_the_most(kinds, most_work, most_held):
     assert max(kinds, key=lambda kind: held(config(kind))) == most_held
 
 
+class Measuring:
+    """A worker to which an epoch of a trial takes a second."""
+
+    def run(self, jobs, receive):
+        for job in jobs:
+            summary = CohortSummary("fused", "alike", job.planned, 2**20, 2**30)
+            receive(Message(job.number, Done(Measurement(summary, start=1.0, epoch=1.0))))
+
+    def close(self):
+        pass
+
+
+WHOLE = "anew in the whole space"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said", "unsaid"),
+    [
+        # of a generation of 16 the stage has two
+        (
+            ["sweep.sampler._target_=optuna.samplers.NSGAIISampler", "sweep.n_trials=2"],
+            [
+                "stage random: 2 trials of up to 20 epochs",
+                "  2 trials, 0 to 1: fused",
+                "40 epochs in all, 1 arm, 1 worker",
+            ],
+            "at a time",
+        ),
+        (["sweep=tpe", "sweep.n_trials=20"], ["stage tpe: 20 trials of up to 20 epochs, asked 16 at a time"], WHOLE),
+        (
+            ["sweep.n_trials=1", "train.epochs=1"],
+            ["stage random: 1 trial of up to 1 epoch", "1 epoch in all, 1 arm"],
+            "1 epochs",
+        ),
+        (
+            ["sweep.n_trials=2", "train.epochs=1000000"],
+            ["2 trials of up to 1,000,000 epochs", "2,000,000 epochs in all"],
+            WHOLE,
+        ),
+        (
+            ["sweep=hyperband"],
+            ["stage bracket_3: 26 trials of up to 27 epochs\n", f"5 trials of up to 27 epochs, {WHOLE}"],
+            f"26 trials of up to 27 epochs, {WHOLE}",
+        ),
+    ],
+)
+def test_the_plan_in_words(lines, said, unsaid, capsys):
+    batch = ["train.batch_size=32", "model.hidden_units=8", "executor.workers=1"]
+    assert describe(plan_of(*batch, *lines), lambda config, n: Measuring()) == 0
+    out = capsys.readouterr().out
+    assert [text for text in said if text not in out] == []
+    assert unsaid not in out
+
+
 def dry(folder, *arguments):
     result = here("-m", "sweep.dry_run=true", "dataset=blobs", "executor=inline", *arguments, cwd=folder)
     return result, result.stdout.splitlines()[1:]  # without `composing the sweep`
@@ -106,7 +162,7 @@ def test_many_cohorts_are_not_all_listed(tmp_path):
     assert sum("one by one" in line for line in lines) == MEASURED
     assert "  … and 11 more, 11 kinds of them not tried, only taken to cost as these do" in lines
     assert lines[-1].startswith("forecast: about ")
-    assert any(line.startswith("600 epochs in all, 1 arms") for line in lines)  # of all 30 trials
+    assert any(line.startswith("600 epochs in all, 1 arm,") for line in lines)  # of all 30 trials
 
 
 def test_trials_that_do_not_exist_are_not_counted(tmp_path):
@@ -117,7 +173,7 @@ def test_trials_that_do_not_exist_are_not_counted(tmp_path):
         "the space has no more than 2 different trials: each is tried once",
         "stage random: 2 trials of up to 20 epochs",
     ]
-    assert "40 epochs in all, 1 arms, 1 workers" in lines
+    assert "40 epochs in all, 1 arm, 1 worker" in lines
 
 
 def test_a_searched_key_of_the_data_divides_the_cohorts_and_so_does_their_size(tmp_path):

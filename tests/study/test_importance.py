@@ -66,6 +66,12 @@ def test_a_scale_of_its_own_coordinates_is_used():
     assert rows[BETA].low > 0.6
 
 
+def test_a_seed_is_no_hyperparameter():
+    """It was crossed, and all that differs is by its arms: still it takes no share of what was searched."""
+    made = [*trials(30, lambda p: rate(p) + 9, seed=0), *trials(30, rate, arm=1, first=30, seed=1)]
+    assert set(of(made, (SPACE, SPACE))) == {*SPACE}
+
+
 def test_stages_are_compared_within_themselves():
     """Later trials train longer and are all better; where they looked is no merit of a key that does not matter."""
     narrow = {**SPACE, UNITS: Interval(16, 20, LOG, integer=True), RATE: Interval(3e-3, 3e-2, LOG)}

@@ -132,9 +132,12 @@ def test_what_ends_is_said_at_once(capsys):
     params = {"optimizer.learning_rate": 0.12345678, "model.hidden_units": [8, 8]}
     display.on(Trial(7, "random", 0, params), Ended(0.0, "failed", "out of memory", 3))
     display.on(Trial(8, "random", 0, params), Ended(0.0, "completed", None, 3, metrics={"val_loss": 0.25}))
+    replicate = Trial(9, "random", 0, {"seed": 5}, replicate_of=8)
+    display.on(replicate, Ended(0.0, "completed", None, 3, metrics={"val_loss": 0.5}))
     assert capsys.readouterr().out.splitlines() == [
         "  trial   7  failed: out of memory  learning_rate=0.1235  hidden_units=[8,8]",
         "  trial   8  val_loss 0.2500  learning_rate=0.1235  hidden_units=[8,8]",
+        "  trial   9, a replicate of trial 8  val_loss 0.5000  seed=5",
     ]
 
 

@@ -12,6 +12,7 @@ import h5py
 from pipeline import hdf5_contents
 from pipeline.cli.views.text import Shape, in_words, print_fact, show, size
 from pipeline.errors import InputError
+from pipeline.layout import counted
 from pipeline.saving import model_attributes
 
 # Layers whose output has the shape of their input, for the end of a model, where no other layer tells it.
@@ -72,7 +73,7 @@ class ModelFile:
             weights = ", ".join(f"{name} {size(shape)}" for name, shape in layer.weights.items())
             shape = "?" if layer.output_shape is None else size(layer.output_shape)
             rows.append((layer.name, layer.class_, shape, weights, f"{layer.parameters:,}"))
-        title = f"{len(rows)} layers, {self.parameters:,} parameters"
+        title = f"{counted(len(rows), 'layer')}, {counted(self.parameters, 'parameter')}"
         show(("layer", "class", "output", "weights", "parameters"), rows, title=title, words=4)
 
 
