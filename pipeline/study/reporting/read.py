@@ -1,7 +1,7 @@
 """A sweep's folder as its report shows it. Nothing is locked, trained or changed: the sweep may be running."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,17 +182,16 @@ def _stage(
     return StageReport(name, header.stages[name].get("epochs"), boxes, in_words(decision, header.objective.metric))
 
 
-def _progress(histories: Collection[TrialHistory], objective: Objective, clock: Clock) -> Iterator[Improvement]:
+def _progress(histories: Iterable[TrialHistory], objective: Objective, clock: Clock) -> Iterator[Improvement]:
     """How the best value so far grew with the epochs trained, those of replicates too, and with time. No best value is
     of a trial that failed or diverged, or of a replicate."""
-    by_number = {history.trial.number: history.trial for history in histories}
-    ends = sorted((e.time, h.trial.number, e) for h in histories for e in h.epochs)
+    ends = sorted(((h.trial, e) for h in histories for e in h.epochs), key=lambda end: (end[1].time, end[0].number))
     best = (float("-inf"), float("-inf"))
-    for epochs, (time, number, epoch) in enumerate(ends, start=1):
-        score, trial = objective.score(epoch.metrics), by_number[number]
+    for epochs, (trial, epoch) in enumerate(ends, start=1):
+        score = objective.score(epoch.metrics)
         if score[0] > best[0] and trial.replicate_of is None and (trial.status is None or trial.status in SCORED):
             best = score
-            yield Improvement(number, epochs, clock.seconds(time), epoch.value(objective.metric))
+            yield Improvement(trial.number, epochs, clock.seconds(epoch.time), epoch.value(objective.metric))
 
 
 def _copies(histories: Mapping[int, TrialHistory]) -> list[Copy]:

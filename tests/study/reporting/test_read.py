@@ -159,6 +159,17 @@ def test_progress_is_the_best_so_far(folder, sweep):
     assert 0 < sweep.progress[-1].epochs <= len(every)
 
 
+def test_epochs_may_end_at_the_same_time(tmp_path):
+    """By a coarse clock."""
+    folder = make_sweep(tmp_path / "s", n=4)
+    for path in folder.glob("*/events.jsonl"):
+        path.write_text(
+            "".join(json.dumps({**json.loads(e), "time": 1.7e9}) + "\n" for e in path.read_text().splitlines())
+        )
+    values = [step.value for step in read_sweep(folder).progress]
+    assert values and values == sorted(values)
+
+
 def test_rungs_failures_and_cost(sweep):
     stopped = [report for report in sweep.trials if report.trial.status == "pruned"]
     assert stopped and all(list(report.rungs) == [2] for report in stopped)
