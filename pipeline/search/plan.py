@@ -22,7 +22,7 @@ from pipeline.search.population import check_population, evolves, kept
 from pipeline.search.population import notes as population_notes
 from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, blamed, make_sampler
-from pipeline.search.space import Interval, Params, Space
+from pipeline.search.space import Choice, Interval, Params, Space
 from pipeline.search.tiers import applicable, freed
 from pipeline.search.transfer import Start
 
@@ -54,6 +54,16 @@ class Arm:
     @cached_property
     def config(self) -> Config:
         return self.composed.config
+
+    @property
+    def epochs(self) -> int:
+        """The most that one of its trials may have, where no stage says."""
+        match self.space.get("train.epochs"):
+            case Interval(high=high):
+                return int(high)
+            case Choice(values=values):
+                return int(max(values))
+        return self.config.train.epochs
 
     def describe(self) -> str:
         return ", ".join(f"{key}={to_text(value)}" for key, value in self.crossed.items())
@@ -107,10 +117,11 @@ class Plan:
         return [freed(space, arm.config, stage.tiers) for arm, space in zip(self.arms, self.spaces, strict=True)]
 
     def epochs(self, stage: Stage) -> int:
-        return stage.epochs or self.config.train.epochs
+        """The most that a trial of a stage may have."""
+        return stage.epochs or most_epochs(self.arms)
 
     def rungs(self, stage: Stage) -> list[int]:
-        """The epochs at which trials of a stage are compared."""
+        """The epochs at which trials of a stage are compared. Some of its arms may end before the last."""
         if stage.rungs is not None:
             return list(stage.rungs)
         return [] if self.single or stage.given else rungs(self.config.sweep.halving, self.epochs(stage))
@@ -206,6 +217,10 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
     return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out, *_of_sampler(arms, sweep)))
 
 
+def most_epochs(arms: Sequence[Arm]) -> int:
+    return max(arm.epochs for arm in arms)
+
+
 def listed_arms(arms: Sequence[str]) -> str:
     """In one line, however many there are."""
     return " | ".join(arms if len(arms) < 4 else [*arms[:2], "…", arms[-1]])
@@ -227,7 +242,7 @@ def stages_of(
 ) -> list[Stage]:
     """The stages with their numbers of trials, which are counted here, so that a grid too large is refused before
     anything is written. spaces: of each arm; first: the place of the first stage."""
-    made = {bracket.name: bracket for bracket in hyperband.of_sweep(sweep, settings, arms[0].config.train.epochs)}
+    made = {bracket.name: bracket for bracket in hyperband.of_sweep(sweep, settings, most_epochs(arms))}
     if made:
         (stage,) = settings.values()
         settings = {name: replace(stage, n_trials=b.n_trials, refine=False) for name, b in made.items()}

@@ -110,7 +110,7 @@ class Study:
                 continue
             ended = {trials[place].number: self._checked(trials[place]) for place in cohort if place not in missing}
             configs = [self._checked(trials[place]) for place in missing]
-            epochs = (rung or configs[0].train.epochs) - before
+            epochs = min(configs[0].train.epochs, *([rung] if rung else [])) - before
             missing = missing[: self.budget.fitting(configs, epochs, whole=self.plan.evolves)]
             if not missing:
                 continue  # a smaller cohort may find the time

@@ -46,6 +46,7 @@ class Stub:
                     receive(Message(job.number, TrialEvent(task.number, event, logged=False)))
 
     def events(self, config, until):
+        until = until if until and until < config.train.epochs else None
         epochs = range(1, (until or config.train.epochs) + 1)
         curve = [{"val_accuracy": (at := self.score(config, epoch)), "val_loss": 1 - at} for epoch in epochs]
         if math.isnan(curve[-1]["val_accuracy"]):

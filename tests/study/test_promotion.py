@@ -12,6 +12,7 @@ from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study
 from tests.conftest import composed
+from tests.study import stubbed
 
 LEARNS = ["sweep=tpe", "sweep.generation=4"]
 LINES = [
@@ -156,3 +157,51 @@ def test_more_trials_let_earlier_ones_go_on(tmp_path):
 def test_a_budget_that_leaves_time_lets_all_go_on(tmp_path):
     ledger, _ = run(tmp_path / "x", "sweep.n_trials=8", "sweep.budget=9h")
     assert {t.status for t in ledger.trials.values()} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("line", "epochs", "rungs"),
+    [
+        (["train.epochs=5,30"], 30, [3, 9, 27]),
+        (["train.epochs=30,5"], 30, [3, 9, 27]),
+        (["train.epochs=int(interval(2,40))"], 40, [3, 9, 27]),
+        (["train.epochs=choice(4,12,8)"], 12, [3, 9]),
+        (["sweep.stages.random.epochs=28"], 28, [3, 9, 27]),
+    ],
+)
+def test_rungs_are_those_of_whoever_trains_longest(line, epochs, rungs):
+    line = ["sweep=random", "sweep.halving.min_epochs=3", "sweep.halving.factor=3", *line]
+    plan = stubbed.plan_of(*line)
+    assert (plan.epochs(plan.stages[0]), plan.rungs(plan.stages[0])) == (epochs, rungs)
+
+
+def test_brackets_are_those_of_whoever_trains_longest():
+    line = ["sweep=hyperband", "sweep.stages.hyperband.epochs=null", "train.epochs=5,27"]
+    assert [stage.rungs for stage in stubbed.plan_of(*line).stages] == [(1, 3, 9), (3, 9), (9,), ()]
+
+
+def test_an_arm_that_ends_sooner_completes_and_the_other_is_compared_further(tmp_path):
+    line = ["train.epochs=5,30", "sweep.n_trials=12", "sweep.max_tier=1", "sweep.halving.min_epochs=3"]
+
+    def score(config, epoch):
+        return (config.train.epochs == 30) * 0.5 + config.optimizer.learning_rate / 1e6 + epoch / 1e4
+
+    study, _ = stubbed.run(tmp_path / "x", score, *line, "sweep.halving.factor=2")
+    trials = study.ledger.trials.values()
+    assert study.plan.rungs(study.plan.stages[0]) == [3, 6, 12, 24]
+    ends = [(t.params["train.epochs"], t.status, t.reached) for t in trials]
+    assert sorted(ends) == sorted(
+        [(5, "pruned", 3)] * 6
+        + [(30, "pruned", 6)] * 3
+        + [(30, "pruned", 12)]
+        + [(30, "pruned", 24)]
+        + [(30, "completed", 24)]
+    )
+    study, _ = stubbed.run(tmp_path / "y", lambda config, epoch: -score(config, epoch), *line, "sweep.halving.factor=2")
+    short = [t for t in study.ledger.trials.values() if t.params["train.epochs"] == 5]
+    assert {t.status for t in short} == {"completed"}
+    stubbed.run(tmp_path / "z", score, *line, "sweep.halving.factor=2", most=17)
+    again, _ = stubbed.run(tmp_path / "z", score, *line, "sweep.halving.factor=2")
+    assert stubbed.trials(again) == stubbed.trials(
+        stubbed.run(tmp_path / "x", score, *line, "sweep.halving.factor=2")[0]
+    )
