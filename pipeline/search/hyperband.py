@@ -5,10 +5,11 @@ s_max + 1 brackets, s_max = floor(log_η(R / r)); bracket s, from s_max down to 
 
     n_s = ceil((s_max + 1) / (s + 1) · η^s) trials    and compares them after    R · η^(i-s) epochs, i = 0 … s - 1,
 
-so that each costs about (s_max + 1) · R epochs. A sweep of another number of trials has them in this proportion.
+so that each costs about (s_max + 1) · R epochs. A sweep of another number of trials has them in this proportion, and
+one that grows keeps those it has. A sampler that learns has then been told of other earlier brackets: its new trials
+are not those of a sweep that had as many from the start.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -45,14 +46,11 @@ def brackets(epochs: int, least: int, factor: int, n_trials: int | None) -> list
 
 
 def _shared(sizes: dict[int, int], n_trials: int) -> dict[int, int]:
-    """As many in all, in the proportion of `sizes`, at least one each; what rounding leaves goes to the largest
-    remainders."""
-    total, spare = sum(sizes.values()), n_trials - len(sizes)
-    exact = {s: spare * n / total for s, n in sizes.items()}
-    shares = {s: 1 + math.floor(n) for s, n in exact.items()}
-    by_remainder = sorted(exact, key=lambda s: (math.floor(exact[s]) - exact[s], -s))
-    for s in by_remainder[: n_trials - sum(shares.values())]:
-        shares[s] += 1
+    """As many in all, in the proportion of `sizes`, at least one each. One after the other goes to the one that is
+    furthest below its share (Sainte-Laguë): of a larger number none gets fewer, so that a sweep can grow."""
+    shares = dict.fromkeys(sizes, 1)
+    for _ in range(n_trials - len(sizes)):
+        shares[max(sizes, key=lambda s: (sizes[s] / (2 * shares[s] + 1), s))] += 1
     return shares
 
 

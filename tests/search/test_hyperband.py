@@ -1,5 +1,7 @@
 """Hyperband's brackets: table 1 of Li et al. 2018, and its proportion for any number of trials."""
 
+import itertools
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -33,6 +35,15 @@ def test_any_number_of_trials_is_shared_in_the_papers_proportion(n_trials):
         assert abs(bracket.n_trials - n_trials * size / 49) <= 3
     if n_trials % 49 == 0:
         assert [b.n_trials for b in made] == sorted((b.n_trials for b in made), reverse=True)
+
+
+def test_a_number_that_grows_takes_no_trial_from_a_bracket():
+    shares = [[b.n_trials for b in brackets(27, 1, 3, n)] for n in range(4, 300)]
+    for n, (before, after) in enumerate(itertools.pairwise(shares), start=5):
+        assert sum(after) == n
+        assert sum(new - old for old, new in zip(before, after, strict=True)) == 1
+        assert all(new >= old for old, new in zip(before, after, strict=True))
+    assert shares[49 - 4] == [27, 12, 6, 4]  # the paper's own
 
 
 def test_fewer_trials_than_brackets_are_refused():
