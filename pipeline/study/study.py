@@ -110,7 +110,8 @@ class Study:
                 continue
             ended = {trials[place].number: self._checked(trials[place]) for place in cohort if place not in missing}
             configs = [self._checked(trials[place]) for place in missing]
-            epochs = min(configs[0].train.epochs, *([rung] if rung else [])) - before
+            last = configs[0].train.epochs
+            epochs = min(rung or last, last) - before
             missing = missing[: self.budget.fitting(configs, epochs, whole=self.plan.evolves)]
             if not missing:
                 continue  # a smaller cohort may find the time
