@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline import limits
+from pipeline.layout import counted
 from pipeline.overrides import to_text
 from pipeline.records import SCORED, Trial
 from pipeline.search.plan import Plan, Stage
@@ -109,8 +110,8 @@ def _too_few(plan: Plan, stage: Stage) -> str | None:
         return None
     each = " for each arm" if len(plan.arms) > 1 else ""
     return (
-        f"space: stage {stage.name} has {n_trials} trials{each} for {n_keys} hyperparameters; raise sweep.n_trials, "
-        "or lower sweep.max_tier"
+        f"space: stage {stage.name} has {counted(n_trials, 'trial')}{each} for {n_keys} hyperparameters; raise "
+        "sweep.n_trials, or lower sweep.max_tier"
     )
 
 

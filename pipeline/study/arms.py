@@ -61,12 +61,14 @@ def compared(trials: Sequence[Trial], labels: Sequence[str], objective: Objectiv
             at[labels[trial.arm]][trial.stage, trial.pair] = trial
     best = {name: _best([t for t in trials if labels[t.arm] == name], objective) for name in names}
     result = []
-    for one, other in itertools.combinations(names, 2):
-        pairs = [(at[one][point], at[other][point]) for point in at[one] if point in at[other]]
+    for first, second in itertools.combinations(names, 2):
+        pairs = [(at[first][point], at[second][point]) for point in at[first] if point in at[second]]
         values = {(a.number, b.number): both for a, b in pairs if (both := values_of(a, b, objective, curve))}
         difference = paired(*zip(*values.values(), strict=True)) if values else None
         result.append(
-            ArmsCompared(one, other, tuple(values), len(pairs) - len(values), (best[one], best[other]), difference)
+            ArmsCompared(
+                first, second, tuple(values), len(pairs) - len(values), (best[first], best[second]), difference
+            )
         )
     return [row.swapped() if _is_worse(row, objective) else row for row in result]
 

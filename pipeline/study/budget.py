@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipeline import cache, clock
 from pipeline.jsonl import write_atomically
+from pipeline.layout import counted
 from pipeline.limits import seconds_of
 from pipeline.records import Ended, EpochEnded, Paused, Trial
 from pipeline.schema import Config
@@ -149,7 +150,7 @@ class Budget:
         for trial in trials:
             if trial.status is None:
                 counts["paused" if trial.started else "not begun"] += 1
-        line = f"budget: {duration(self.used)} of {duration(self.total)} used, {len(trials)} trials"
+        line = f"budget: {duration(self.used)} of {duration(self.total)} used, {counted(len(trials), 'trial')}"
         line += "".join(f", {n} {what}" for what, n in counts.items() if n)
         more = any(counts.values()) or self.more
         return line + (f"; a larger sweep.budget with sweep.name={name} goes on" if more else "")

@@ -53,7 +53,7 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     """
     config = plan.config
     if (different := Sampling(plan, 0, plan.free(plan.stages[0])).different()) is not None:
-        print_line(f"the space has no more than {different} different trials: each is tried once")
+        print_line(f"the space has no more than {counted(different, 'different trial')}: each is tried once")
         stages = [replace(stage, n_trials=min(stage.n_trials, different)) for stage in plan.stages]
         plan = replace(plan, stages=stages)
     for place, stage in enumerate(plan.stages):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.jsonl import finite
+from pipeline.layout import counted
 from pipeline.objective import Objective
 from pipeline.records import SCORED, EpochEnded, Trial
 from pipeline.schema import leaves
@@ -111,7 +112,9 @@ class Sampling:
             trials = self._ask(size)
             exhausted = len(trials) < min(size, total - start)
             if exhausted:
-                print_line(f"the space has no more than {start + len(trials)} different trials: each is tried once")
+                print_line(
+                    f"the space has no more than {counted(start + len(trials), 'different trial')}: each is tried once"
+                )
             # The last generation is cut, and whole once the total has grown.
             window = slice(start, min(start + size, total))
             self.to_come = 0 if exhausted or self._stage.fills else max(0, total - start - size)

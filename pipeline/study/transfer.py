@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import compatibility
 from pipeline.errors import InputError, nearest
+from pipeline.layout import counted
 from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import StageSettings, leaves
@@ -144,9 +145,8 @@ def _read(plan: Plan, folder: Path, source: str) -> tuple[Start, list[str]]:
     if not any(best):
         raise InputError(f"sweep.start_from={source}: nothing of it can be taken over. {' '.join(notes)}".strip())
     n = plan.config.sweep.n_trials
-    title = (
-        f"start_from {source}: {len(completed)} completed trials, of {_target(configs[completed[0].arm], 'dataset')}"
-    )
+    data = _target(configs[completed[0].arm], "dataset")
+    title = f"start_from {source}: {counted(len(completed), 'completed trial')}, of {data}"
     return Start.of(source, best, n), [title, *notes]
 
 

@@ -23,7 +23,7 @@ from pipeline.tracking.display import (
     print_line,
     short,
 )
-from pipeline.tracking.pace import Pace, Standing
+from pipeline.tracking.pace import Pace, SweepProgress
 from pipeline.tracking.subscriber import Occurrence, StageBegan
 
 SHORTEST_EPOCH = 0.1  # seconds of one whose waiting for data is worth a look
@@ -210,13 +210,13 @@ class SweepDisplay(_Display):
         params = "  ".join(f"{self._names.get(key, key)}={short(value)}" for key, value in trial.params.items())
         print_line(f"  trial {trial.number:>3}{of}  {text}  {params}", style)
 
-    def _standing(self) -> Standing:
+    def _progress(self) -> SweepProgress:
         with self._lock:
-            return self._pace.standing(time.time())
+            return self._pace.progress(time.time())
 
     def _drawn(self) -> RenderableType:
         """The bar, and beside it as much as there is room for."""
-        at = self._standing()
+        at = self._progress()
         parts = [f"{at.epochs:,}/{layout.counted(at.total, 'epoch')}", clock(at.time - self._started)]
         if at.seconds_left is not None:
             parts[-1] += f", {clock(at.seconds_left)} left"
@@ -237,7 +237,7 @@ class SweepDisplay(_Display):
         now = time.time()
         if now - self._shown < SOONEST:
             return
-        at = self._standing()
+        at = self._progress()
         tenth = 10 * at.epochs // max(1, at.total)
         if not at.epochs:  # the first is about to be counted: there is more to say of those that follow
             self._shown = now

@@ -35,7 +35,7 @@ class PlannedStage:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepProgress:
     """Where a sweep stands at a time."""
 
     time: float  # seconds since 1970
@@ -89,7 +89,7 @@ class Pace:
             case Ended() if trial:
                 self._end(trial, event)
 
-    def standing(self, now: float) -> Standing:
+    def progress(self, now: float) -> SweepProgress:
         rest = self._rest()
         seconds = None
         if self._epochs >= max(1, len(self._running)):  # all of a cohort have told of their first epoch
@@ -97,7 +97,7 @@ class Pace:
             seconds = rest * max(0.0, now - self._first) / self._epochs
         trials = len(self._ended) + len(self._running) + self._waiting.total() + self._later.total()
         best = None if self._best is None else (self._best, self._scores[self._best][1])
-        return Standing(now, self._epochs, self._epochs + round(rest), len(self._ended), trials, seconds, best)
+        return SweepProgress(now, self._epochs, self._epochs + round(rest), len(self._ended), trials, seconds, best)
 
     def _rest(self) -> float:
         """Epochs that are still expected. Trials that have not begun train the share of their epochs that others did,

@@ -85,8 +85,8 @@ RUNGS = [PlannedStage("random", 9, 9, (1, 3), 3)]  # 1 + 2 / 3 + 6 / 9 epochs on
     ],
 )
 def test_the_total_is_what_the_plan_says_corrected_as_trials_end(what, stages, steps, epochs, total):
-    standing = feed(Pace(stages, ACCURACY), *steps).standing(0.0)
-    assert (standing.epochs, standing.total) == (epochs, pytest.approx(total))
+    progress = feed(Pace(stages, ACCURACY), *steps).progress(0.0)
+    assert (progress.epochs, progress.total) == (epochs, pytest.approx(total))
 
 
 def test_what_an_earlier_start_did_counts_as_trials():
@@ -97,17 +97,17 @@ def test_what_an_earlier_start_did_counts_as_trials():
         trial(3),
     ]
     pace = feed(Pace(ONE, ACCURACY, earlier), began(4, ended=2), (2, "start", 6, "random"))
-    standing = pace.standing(0.0)
-    assert (standing.epochs, standing.total, standing.ended, standing.trials) == (0, 4 + 10, 2, 4)
-    assert standing.best == (0, 0.9)
+    progress = pace.progress(0.0)
+    assert (progress.epochs, progress.total, progress.ended, progress.trials) == (0, 4 + 10, 2, 4)
+    assert progress.best == (0, 0.9)
 
 
 def test_seconds_left_are_those_that_an_epoch_took_so_far():
     pace = Pace(ONE, ACCURACY)
-    assert pace.standing(90.0).seconds_left is None
+    assert pace.progress(90.0).seconds_left is None
     feed(pace, began(4), *of(range(4), (1, 2)))  # from 100 to 102
-    assert pace.standing(102.0).seconds_left == pytest.approx(32 * 2 / 8)
-    assert pace.standing(104.0).seconds_left == pytest.approx(32 * 4 / 8)  # it is not soon because nothing happens
+    assert pace.progress(102.0).seconds_left == pytest.approx(32 * 2 / 8)
+    assert pace.progress(104.0).seconds_left == pytest.approx(32 * 4 / 8)  # it is not soon because nothing happens
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_seconds_left_are_those_that_an_epoch_took_so_far():
     ],
 )
 def test_the_best_so_far(steps, best):
-    assert feed(Pace(ONE, ACCURACY), began(4), *steps).standing(0.0).best == best
+    assert feed(Pace(ONE, ACCURACY), began(4), *steps).progress(0.0).best == best
