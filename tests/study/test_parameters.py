@@ -62,6 +62,8 @@ def test_a_space_that_is_too_large_as_a_whole_is_refused_with_its_ends():
     plan = plan_of("sweep.n_trials=8", "sweep.max_parameters=20")
     with pytest.raises(InputError, match=r"sweep.max_parameters=20: all models of this space are larger, from 1,\d00 "):
         first_sizes(plan, Counting())
+    with pytest.raises(InputError, match=r"all models of this space are larger, with 1,600 parameters\. Raise it"):
+        first_sizes(plan_of(f"{UNITS}=16", "sweep.n_trials=8", "sweep.max_parameters=20"), Counting())
 
 
 def test_a_worker_counts_and_passes_over_what_can_not_be_built():
