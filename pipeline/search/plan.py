@@ -18,7 +18,7 @@ from pipeline.records import Repeat, Trial
 from pipeline.schema import Config, StageSettings, Sweep, Target
 from pipeline.search import hyperband
 from pipeline.search.halving import rungs
-from pipeline.search.population import check_population, evolves, kept
+from pipeline.search.population import check_population, evolves, kept, smaller
 from pipeline.search.population import notes as population_notes
 from pipeline.search.ranges import declared, distribution, is_arm
 from pipeline.search.samplers.sampler import Search, blamed, make_sampler
@@ -214,7 +214,7 @@ def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[
         notes += population_notes(arms[0].config, kept_out)
     settings, left_out = applicable(sweep.stages, [(arm.space, arm.config) for arm in arms], sweep.max_tier)
     stages = stages_of(arms, [arm.space for arm in arms], sweep, settings)
-    return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out, *_of_sampler(arms, sweep)))
+    return Plan(arms, stages, pins, sweep.sampler, notes=(*notes, *left_out, *_of_sampler(arms, sweep, stages[0])))
 
 
 def most_epochs(arms: Sequence[Arm]) -> int:
@@ -277,7 +277,7 @@ def stages_of(
     return stages
 
 
-def _of_sampler(arms: Sequence[Arm], sweep: Sweep) -> Iterator[str]:
+def _of_sampler(arms: Sequence[Arm], sweep: Sweep, stage: Stage) -> Iterator[str]:
     """What the user is told of how trials are chosen. Raises InputError for a generation where there is none."""
     sampler = make_sampler(sweep.sampler, search_of(arms, [arm.space for arm in arms], 0, sweep.n_trials))
     if sweep.generation and sampler.generation is None:
@@ -286,6 +286,10 @@ def _of_sampler(arms: Sequence[Arm], sweep: Sweep) -> Iterator[str]:
             f"{sweep.sampler.target} knows all its trials from the start."
         )
     yield from sampler.notes()
+    if evolves(sweep):
+        free = [freed(arm.space, arm.config, stage.tiers) for arm in arms]
+        points = make_sampler(sweep.sampler, search_of(arms, free, 0, stage.n_trials))
+        yield from smaller(points, [arm.describe() for arm in arms])
     empty = [arm.describe() for arm in arms if not arm.space]
     if 0 < len(empty) < len(arms) and not sampler.repeats:
         yield f"nothing is searched with {listed_arms(empty)}: each is tried once a stage, the other arms get the rest"

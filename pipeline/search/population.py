@@ -1,6 +1,7 @@
 """What a sweep of populations may be like: which hyperparameters can change while a model trains."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,6 +89,23 @@ def check_population(config: Config, sampler: Sampler, arms: int) -> None:
         problem = f"a population is one computation; device={config.device.name} splits each model instead"
     if problem:
         raise InputError(f"sweep.population.every={sweep.population and sweep.population.every}: {problem}.")
+
+
+def smaller(sampler: Sampler, arms: Sequence[str]) -> list[str]:
+    """What the user is told of arms, by their descriptions, whose spaces have too few different points for their share
+    of the trials. Raises InputError for one of which no population can be made."""
+    n_trials = sampler.total()
+    sizes, lines = Counter(point.arm for point in sampler.ask(n_trials)), []
+    for i, arm in enumerate(arms):
+        if sizes[i] < 2:
+            of = f" with {arm}" if arm else ""
+            raise InputError(
+                f"a population has at least 2 different trials, and there is only {sizes[i]}{of}: search a range or "
+                "more values, or give a larger sweep.max_tier."
+            )
+        if len(arms) > 1 and sizes[i] < n_trials // len(arms):
+            lines.append(f"a population of {sizes[i]} trials with {arm}: its space has no more that differ")
+    return lines
 
 
 def notes(config: Config, fixed: Sequence[str]) -> list[str]:

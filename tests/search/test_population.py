@@ -36,6 +36,17 @@ def test_what_can_change_is_searched_and_the_rest_stays(line, arms, unsearched):
     assert plan.evolves
 
 
+def test_arms_whose_spaces_are_small_are_small_populations():
+    line = ["sweep=population", "optimizer=sgd,momentum", f"{RATE}=choice(0.1,0.01)", "sweep.max_tier=1"]
+    plan = plan_of(*line, "sweep.population.every=2")
+    small = [
+        f"a population of 2 trials with optimizer={name}: its space has no more that differ"
+        for name in ("sgd", "momentum")
+    ]
+    assert [*plan.notes] == [PATIENCE, *small]
+    assert [*plan_of(*line, "sweep.n_trials=4").notes] == [PATIENCE]
+
+
 COPY = "the trials of a population copy each other's weights, and can't differ in it."
 REFUSED = {
     "train.batch_size=choice(16,32)": f"train.batch_size=choice(16, 32): {COPY}\nPin it, train.batch_size=VALUE, or "
@@ -58,6 +69,9 @@ REFUSED = {
     "device.name=multi_gpu": "device=multi_gpu splits each model instead.",
     "sweep.n_trials=1": "a population has at least 2 trials; sweep.n_trials=1 must be at least 2.",
     "sweep.n_trials=3 optimizer=adam,sgd": "a population has at least 2 trials; sweep.n_trials=3 must be at least 4.",
+    "sweep.max_tier=0": "a population has at least 2 different trials, and there is only 1: search a range",
+    f"sweep.max_tier=0 {RATE}=choice(0.1) model.norm_placement=none,before_activation": "only 1 with "
+    "model.norm_placement=none: search",
     "sweep.halving.min_epochs=2": "its trials can't be halved, too; add sweep.halving.min_epochs=null.",
     "schedule.warmup_epochs='${optimizer.learning_rate}'": "schedule.warmup_epochs follows from "
     "optimizer.learning_rate, which changes while a population trains: pin one.",
