@@ -127,6 +127,11 @@ class Plan:
         return [] if self.single or stage.given else rungs(self.config.sweep.halving, self.epochs(stage))
 
     @property
+    def first_asked(self) -> int:
+        """The place of the first stage whose trials a sampler chooses."""
+        return next(i for i, stage in enumerate(self.stages) if not stage.given)
+
+    @property
     def evolves(self) -> bool:
         """Whether each arm is a population, whose trials copy each other."""
         return not self.single and evolves(self.config.sweep)

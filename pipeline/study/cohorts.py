@@ -75,7 +75,7 @@ def width(config: Config) -> float:
 def of_first_stage(plan: Plan, executor: ExecutorSettings, most: int | None = None) -> list[tuple[list[int], Config]]:
     """The cohorts of a sweep's first generation before it is asked: trials of each, and the config of its widest.
     most: trials that are looked at; None: all."""
-    index = next(i for i, stage in enumerate(plan.stages) if not stage.given)
+    index = plan.first_asked
     trials = Sampling(plan, index, plan.free(plan.stages[index])).first(most)
     configs = [plan.composed(trial).config for trial in trials]
     groups = populations(trials) if plan.evolves else cohorts(configs, devices.workers_of(plan.config), executor)

@@ -52,9 +52,11 @@ def describe(plan: Plan, make_executor: Callable[[Config, int], Executor]) -> in
     Raises InputError if one of these can't be trained; the other kinds are not tried.
     """
     config = plan.config
-    if (different := Sampling(plan, 0, plan.free(plan.stages[0])).different()) is not None:
-        print_line(f"the space has no more than {counted(different, 'different trial')}: each is tried once")
-        stages = [replace(stage, n_trials=min(stage.n_trials, different)) for stage in plan.stages]
+    first = plan.stages[plan.first_asked]
+    if (different := Sampling(plan, plan.first_asked, plan.free(first)).different()) is not None:
+        where = f" of stage {first.name}" if len(plan.stages) > 1 else ""
+        print_line(f"the space{where} has no more than {counted(different, 'different trial')}: each is tried once")
+        stages = [replace(stage, n_trials=different) if stage is first else stage for stage in plan.stages]
         plan = replace(plan, stages=stages)
     for place, stage in enumerate(plan.stages):
         anew = "" if stage.refine or not place else ", anew in the whole space"

@@ -56,13 +56,14 @@ class Sampling:
     """One stage, in the spaces in which its arms are searched there."""
 
     def __init__(self, plan: Plan, index: int, spaces: Sequence[Space], sizes: ModelSizes | None = None) -> None:
-        self._sizes = sizes
+        self._sizes, self._left_out = sizes, 0  # points, for their models were too large
         self._plan, self._index, self._stage, self._spaces = plan, index, plan.stages[index], spaces
         self._fixed: list[Params] = [
             kept_fixed(arm.space, space, arm.composed.record) if len(space) < len(arm.space) else {}
             for arm, space in zip(plan.arms, spaces, strict=True)
         ]
         self._sampler = self._made(())
+        self._asked = 0
         self.to_come = self._stage.n_trials  # trials that are asked after the generation at hand
         self.exhausted = False  # whether all different trials of the spaces were asked
 
@@ -111,10 +112,10 @@ class Sampling:
             size = self._size if self._stage.fills else self._sampler.generation or total
             trials = self._ask(size)
             exhausted = len(trials) < min(size, total - start)
-            if exhausted:
-                print_line(
-                    f"the space has no more than {counted(start + len(trials), 'different trial')}: each is tried once"
-                )
+            if exhausted and not self._stage.given:
+                small = " with models small enough" if self._left_out else ""
+                most = counted(start + len(trials), "different trial")
+                print_line(f"the space has no more than {most}{small}: each is tried once")
             # The last generation is cut, and whole once the total has grown.
             window = slice(start, min(start + size, total))
             self.to_come = 0 if exhausted or self._stage.fills else max(0, total - start - size)
@@ -150,20 +151,25 @@ class Sampling:
     def _ask(self, n: int) -> list[Trial]:
         """Up to `n` trials, counted from 0, without those whose models are too large."""
         trials: list[Trial] = []
-        left_out = 0
+        before = self._left_out
         with blamed(self._plan.sampler):
             while points := list(self._sampler.ask(n - len(trials))):
                 asked = [self._trial(point) for point in points]
                 allowed = [self._plan.composed(trial).config for trial in asked] if self._sizes else []
                 small = self._sizes.allowed(allowed) if self._sizes else [True] * len(asked)
                 trials += [trial for trial, is_small in zip(asked, small, strict=True) if is_small]
-                left_out += small.count(False)
+                self._left_out += small.count(False)
                 if len(trials) >= n or all(small):
                     break
-        if self._sizes:
-            if left_out and not trials:
+        if self._sizes and self._left_out > before:
+            if self._stage.given:
+                self._sizes.tell_given(self._left_out, n)
+            elif not trials and not self._asked:
                 self._sizes.refuse()
-            self._sizes.tell(left_out)
+            else:
+                then = "; the sampler's next take their place" if len(trials) >= n else ""
+                self._sizes.tell(self._stage.name, self._left_out, then)
+        self._asked += len(trials)
         return [replace(trial, number=i) for i, trial in enumerate(trials)]
 
     def _trial(self, point: Point) -> Trial:
@@ -209,10 +215,11 @@ class Sampling:
 
 
 def first_sizes(plan: Plan, executor: Executor) -> ModelSizes | None:
-    """Which models sweep.max_parameters lets be tried, as far as the first generation goes; None: all. Raises
-    InputError, before anything is written, if the whole space is too large."""
+    """Which models sweep.max_parameters lets be tried, as far as the first generation goes that is not given; None:
+    all. Raises InputError, before anything is written, if the whole space is too large."""
     if plan.config.sweep.max_parameters is None:
         return None
     sizes = ModelSizes(plan.config.sweep.max_parameters, executor)
-    Sampling(plan, 0, plan.free(plan.stages[0]), sizes).first()
+    index = plan.first_asked
+    Sampling(plan, index, plan.free(plan.stages[index]), sizes).first()
     return sizes

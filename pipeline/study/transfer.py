@@ -73,7 +73,7 @@ def _with_start(plan: Plan, start: Start, notes: Sequence[str]) -> Plan:
         if left is None:
             raise
         raise InputError(
-            f"sweep.start_from: {_configurations(n_given)} it tries first leave {left} of sweep.n_trials="
+            f"sweep.start_from: {counted(n_given, 'configuration')} it tries first leave {left} of sweep.n_trials="
             f"{sweep.n_trials}, as if sweep.n_trials={left}: {error}"
         ) from None
     return replace(plan, stages=[first, *stages], start=start, notes=(*plan.notes, *notes))
@@ -81,24 +81,21 @@ def _with_start(plan: Plan, start: Start, notes: Sequence[str]) -> Plan:
 
 def _left(n_trials: int, n_given: int, stages: Mapping[str, StageSettings]) -> int:
     """How many trials the stages have that follow. Raises InputError where they have too few."""
+    first = counted(n_given, "configuration")
     fixed = [stage.n_trials for stage in stages.values() if stage.n_trials is not None]
     if len(fixed) == len(stages):
         raise InputError(
-            f"sweep.start_from tries {_configurations(n_given)} first, which sweep.stages leaves no room for: let the "
+            f"sweep.start_from tries {first} first, which sweep.stages leaves no room for: let the "
             "n_trials of one stage be null."
         )
     least = n_given + sum(fixed) + len(stages) - len(fixed)
     if n_trials < least:
         raise InputError(
-            f"sweep.n_trials={n_trials} is the total: sweep.start_from tries {_configurations(n_given)} first, the "
+            f"sweep.n_trials={n_trials} is the total: sweep.start_from tries {first} first, the "
             f"stages after it are {', '.join(stages)}{f', of which {sum(fixed)} are given' * bool(fixed)}. "
             f"It must be at least {least}."
         )
     return n_trials - n_given
-
-
-def _configurations(n: int) -> str:
-    return f"{n} configuration{'s' * (n != 1)}"
 
 
 def _whole(arm: Arm, params: Params) -> Params:

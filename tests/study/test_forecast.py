@@ -1,10 +1,11 @@
 """What `sweep.dry_run=true` says: how a sweep's cost adds up, and that the forecast is made without running a trial."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 
-from pipeline.records import CohortSummary, Done, Measurement, Message
+from pipeline.records import CohortSummary, Done, Failure, Measurement, Message
 from pipeline.schema import Halving
 from pipeline.search.halving import rungs
 from pipeline.study.forecast import MEASURED, Cost, between, describe, held, spread, work
@@ -174,6 +175,24 @@ def test_trials_that_do_not_exist_are_not_counted(tmp_path):
         "stage random: 2 trials of up to 20 epochs",
     ]
     assert "40 epochs in all, 1 arm, 1 worker" in lines
+
+
+def test_a_small_space_of_the_first_stage_limits_no_other(tmp_path, monkeypatch, capsys):
+    class Nobody:
+        """No worker can be had: what is measured is no part of this."""
+
+        def run(self, jobs, receive):
+            for job in jobs:
+                receive(Message(job.number, Done(Failure("nobody is there"))))
+
+        def close(self):
+            pass
+
+    line = ["sweep=tiered", "sweep.n_trials=36", "optimizer.learning_rate=choice(0.1,0.01)"]
+    assert describe(plan_of(*line), lambda config, n: Nobody()) == 1
+    said = capsys.readouterr().out
+    assert "the space of stage tier1 has no more than 2 different trials: each is tried once" in said
+    assert [int(n) for n in re.findall(r"^stage \w+: (\d+) trials", said, re.MULTILINE)] == [2, 12, 12]
 
 
 def test_a_searched_key_of_the_data_divides_the_cohorts_and_so_does_their_size(tmp_path):
