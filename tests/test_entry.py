@@ -256,7 +256,8 @@ def test_the_dry_run_shows_arms_stages_and_ranges(tmp_path):
     assert "arm optimizer=sgd:" in text
     assert "optimizer.learning_rate  tag(log, interval(0.001, 1))" in text
     assert "train.batch_size" not in text
-    assert re.search(r"^420 epochs in all, 2 arms, \d+ workers?$", text, re.MULTILINE)
+    # 420 of the stages, 45 of the replicates that say whether a stage is worth it
+    assert re.search(r"^465 epochs in all, 2 arms, \d+ workers?$", text, re.MULTILINE)
     assert re.search(r"^forecast: up to (\d+ min )?\d+ s, \d+\.\d GiB$", text, re.MULTILINE)
     cohorts = re.findall(r"^  (\d+) trials, \d+ to \d+: (?:fused|one by one)", text, re.MULTILINE)
     assert cohorts == ["6", "6"]  # of the first stage, one for each optimizer

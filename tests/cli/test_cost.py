@@ -39,7 +39,8 @@ def test_mlflow_has_losses_only(trained):
     folder = trained[0]
     client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
     (stored,) = client.search_runs([client.get_experiment_by_name("caviar").experiment_id])
-    names = {"loss", "val_loss", "best_loss", "best_val_loss", "best_epoch", "learning_rate", "seconds", "data_wait"}
+    names = {"loss", "val_loss", "test_loss", "best_loss", "best_val_loss", "best_epoch"}
+    names |= {"learning_rate", "seconds", "data_wait"}
     assert set(stored.data.metrics) == names
     assert "learning_curve.png" in {artifact.path for artifact in client.list_artifacts(stored.info.run_id)}
 
