@@ -128,8 +128,8 @@ WHOLE = "anew in the whole space"
         ),
         (
             ["sweep=hyperband"],
-            ["stage bracket_3: 26 trials of up to 27 epochs\n", f"5 trials of up to 27 epochs, {WHOLE}"],
-            f"26 trials of up to 27 epochs, {WHOLE}",
+            ["stage bracket_3: 27 trials of up to 27 epochs\n", f"4 trials of up to 27 epochs, {WHOLE}"],
+            f"27 trials of up to 27 epochs, {WHOLE}",
         ),
     ],
 )
