@@ -35,7 +35,7 @@ from pipeline.schema import Config
 class Promotion:
     """A trial that had been pruned goes on."""
 
-    asked: int  # trials of its stage by then
+    asked: int  # trials of its stage by then; more, if a later stage had begun
     epoch: int  # at which it had stopped
     metrics: Mapping[str, float]  # of its best epoch until then
 

@@ -246,7 +246,7 @@ class Ledger(History):
         self._add(*({"record": "again", "trial": number} for number in numbers))
 
     def promote(self, number: int, asked: int) -> None:
-        """A pruned trial goes on. asked: how many trials its stage has by then."""
+        """A pruned trial goes on. asked: how many trials its stage has by then; more, if a later stage has begun."""
         self._add({"record": "promoted", "trial": number, "asked": asked})
 
     def note_recorded(self, run_ids: Mapping[int, str]) -> None:

@@ -34,11 +34,12 @@ def with_earlier(study: "Study", generation: Sequence[Trial]) -> list[int]:
 
 def going_on(study: "Study") -> Iterator[tuple[Stage, int]]:
     """Stages of which trials have stopped, and how many times as many as usual go on there: all of them in the end, as
-    long as there is time for an epoch. Not those from whose results another stage has followed."""
+    long as there is time for an epoch. Not those from whose results the region of another stage has followed; a
+    sampler that has learned from them is told in a resumed sweep what it was told then."""
     stages, sweep = study.plan.stages, study.config.sweep
     if study.budget.total is None or stages[-1].fills or sweep.replicates:  # for which the time is kept
         return
-    free = [s for i, s in enumerate(stages) if s.name not in study.ledger.regions and not _learns(stages[i + 1 :])]
+    free = [stage for stage in stages if stage.name not in study.ledger.regions]
     for times in itertools.count(2):
         left = [s for s in free if any(t.status == "pruned" for t in study.ledger.of_stage(s.name))]
         if not left:
@@ -49,20 +50,17 @@ def going_on(study: "Study") -> Iterator[tuple[Stage, int]]:
             yield stage, times
 
 
-def _learns(stages: Sequence[Stage]) -> bool:
-    """Whether a sampler of these has been told of what was before."""
-    return any(stage.generation is not None for stage in stages)
-
-
 def decide(study: "Study", stage: str, rung: int, times: int = 1) -> None:
     """Compares all trials of the stage that have come to the rung, of whichever generation. Those that stop keep their
     curves and weights; of those that had stopped, the ones that are now among the best go on from their state."""
     halving, ledger = study.config.sweep.halving, study.ledger
     assert halving is not None  # or there would be no rung
-    trials = ledger.of_stage(stage)
+    trials, sampled = ledger.of_stage(stage), ledger.sampled
+    # Once a later stage has begun, more are asked than the stage has: its sampler was told of no such trial.
+    asked = len(trials) if sampled[-1].stage == stage else len(sampled)
     for trial in promoted(trials, rung, halving.factor, study.objective, times):
         append_event(study.trial_folder(trial), event := Promoted(time.time(), rung))
-        ledger.promote(trial.number, len(trials))
+        ledger.promote(trial.number, asked)
         study.tell(trial, event)
     for trial, reason in pruned(ledger.of_stage(stage), rung, halving.factor, study.objective, times):
         end = Ended(time.time(), "pruned", reason, rung, trial.best_epoch, trial.metrics)

@@ -195,11 +195,14 @@ class Sampling:
         """What earlier stages have tried in this one's spaces: where they did not search a key, at its fixed value."""
         epochs = {stage.name: self._plan.epochs(stage) for stage in self._plan.stages[: self._index + 1]}
         fixed = [dict(leaves(arm.composed.record)) for arm in self._plan.arms]
-        for trial in ledger.sampled:
+        counts = Counter(trial.stage for trial in ledger.sampled)
+        for now in ledger.sampled:
+            if now.stage not in epochs or now.stage == self._stage.name:
+                continue
+            trial, curve = _as_told(now, counts[now.stage], epochs_of(now))
             values, space = {**fixed[trial.arm], **trial.params}, self._spaces[trial.arm]
-            earlier = trial.stage in epochs and trial.stage != self._stage.name and trial.status
-            if earlier and all(dist.contains(values[key]) for key, dist in space.items()):
-                outcome = self._outcome(replace(trial, params=values), epochs_of(trial), objective)
+            if trial.status and all(dist.contains(values[key]) for key, dist in space.items()):
+                outcome = self._outcome(replace(trial, params=values), curve, objective)
                 shorter = epochs[trial.stage] < epochs[self._stage.name] and outcome.status == "completed"
                 yield replace(outcome, status="pruned") if shorter else outcome
 

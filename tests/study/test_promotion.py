@@ -1,5 +1,7 @@
 """Halving with samplers that learn: generations are compared with all before them, and who had stopped may go on."""
 
+import math
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -186,9 +188,9 @@ def test_an_arm_that_ends_sooner_completes_and_the_other_is_compared_further(tmp
     def score(config, epoch):
         return (config.train.epochs == 30) * 0.5 + config.optimizer.learning_rate / 1e6 + epoch / 1e4
 
-    study, _ = stubbed.run(tmp_path / "x", score, *line, "sweep.halving.factor=2")
-    trials = study.ledger.trials.values()
-    assert study.plan.rungs(study.plan.stages[0]) == [3, 6, 12, 24]
+    whole, _ = stubbed.run(tmp_path / "x", score, *line, "sweep.halving.factor=2")
+    trials = whole.ledger.trials.values()
+    assert whole.plan.rungs(whole.plan.stages[0]) == [3, 6, 12, 24]
     ends = [(t.params["train.epochs"], t.status, t.reached) for t in trials]
     assert sorted(ends) == sorted(
         [(5, "pruned", 3)] * 6
@@ -202,6 +204,38 @@ def test_an_arm_that_ends_sooner_completes_and_the_other_is_compared_further(tmp
     assert {t.status for t in short} == {"completed"}
     stubbed.run(tmp_path / "z", score, *line, "sweep.halving.factor=2", most=17)
     again, _ = stubbed.run(tmp_path / "z", score, *line, "sweep.halving.factor=2")
-    assert stubbed.trials(again) == stubbed.trials(
-        stubbed.run(tmp_path / "x", score, *line, "sweep.halving.factor=2")[0]
-    )
+    assert stubbed.trials(again) == stubbed.trials(whole)
+
+
+TPE = ["sweep.sampler._target_=pipeline.search.samplers.tpe.Tpe", "sweep.generation=4", "sweep.max_tier=1"]
+
+
+def rate(config, epoch):
+    return 1 - abs(math.log10(config.optimizer.learning_rate) + 2) / 9 - 0.1 / epoch
+
+
+def test_all_go_on_where_a_later_bracket_has_learned_from_them(tmp_path):
+    line = ["sweep=hyperband", "sweep.stages.hyperband.epochs=9", "sweep.n_trials=22", *TPE]
+    before, _ = stubbed.run(tmp_path / "x", rate, *line)
+    assert {t.status for t in before.ledger.trials.values()} == {"completed", "pruned"}
+    killed, _ = stubbed.run(tmp_path / "x", rate, *line, "sweep.budget=9h", most=5)
+    assert any(t.status is None for t in killed.ledger.trials.values())
+    after, _ = stubbed.run(tmp_path / "x", rate, *line, "sweep.budget=9h")
+    assert {t.status for t in after.ledger.trials.values()} == {"completed"}
+    assert [t.params for t in after.ledger.trials.values()] == [t.params for t in before.ledger.trials.values()]
+
+
+def test_what_goes_on_changes_no_later_choice_of_a_sampler_that_learned_from_it(tmp_path):
+    line = ["sweep=coarse_to_fine", "sweep.stages.fine.refine=false", "sweep.stages.coarse.n_trials=16", *TPE]
+    line += ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "sweep.n_trials=null", "sweep.stop_seeds=null"]
+    line += [f"sweep.stages.{name}.epochs=8" for name in ("coarse", "medium", "fine")]
+    line += ["sweep.stages.medium.refine=false", "sweep.stages.medium.n_trials=2"]
+    points = []
+    for name, budget in (("with", ["sweep.budget=9h"]), ("without", [])):
+        stubbed.run(tmp_path / name, rate, *line, *budget, "sweep.stages.fine.n_trials=2")
+        grown, _ = stubbed.run(tmp_path / name, rate, *line, *budget, "sweep.stages.fine.n_trials=4")
+        trials = grown.ledger.trials.values()
+        points.append([t.params for t in trials])
+        assert ({t.status for t in trials} == {"completed"}) == (name == "with")
+    assert len(points[0]) == 22
+    assert points[0] == points[1]

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.objective import Objective
-from pipeline.records import Ended, EpochEnded, Trial
+from pipeline.records import Ended, EpochEnded, Paused, Trial
 from pipeline.schema import Target
 from pipeline.search.plan import Arm, Plan, Stage
 from pipeline.search.samplers.sampler import Outcome
@@ -284,6 +284,12 @@ def test_a_later_stage_is_told_of_earlier_trials_that_lie_in_its_space(tmp_path,
         metrics = {"val_loss": 0.5, "val_accuracy": 0.5} if status == "completed" else {}
         if status:
             ledger.on(trial, Ended(0.0, status, None, 1, 1, metrics))
+    # Once the last stage had begun, a trial that had stopped in the one before went on: what it was told stays.
+    stopped = {"val_loss": 0.9, "val_accuracy": 0.1}
+    ledger.ask([Trial(8, "long", 0, {RATE: 0.5, KIND: "b", DEPTH: 2})])
+    ledger.on(ledger.trials[8], Paused(0.0, 1, 1, stopped))
+    ledger.on(ledger.trials[8], Ended(0.0, "pruned", "it was", 1, 1, stopped))
+    ledger.promote(8, asked=9)
     told = {}
     for index, spaces in ((0, [SPACE]), (1, [region]), (2, [region])):
         next(Sampling(plan, index, spaces).generations(ledger, Objective("val_loss", "minimize"), epochs_of))
@@ -294,7 +300,12 @@ def test_a_later_stage_is_told_of_earlier_trials_that_lie_in_its_space(tmp_path,
     assert told == {
         0: [],
         1: [("pruned", -0.5, -2.0, 2), ("failed", None, -1.0, 3)],  # of fewer epochs than those of this stage
-        2: [("pruned", -0.5, -2.0, 2), ("failed", None, -1.0, 3), ("completed", -0.5, -0.699, 4)],
+        2: [
+            ("pruned", -0.5, -2.0, 2),
+            ("failed", None, -1.0, 3),
+            ("completed", -0.5, -0.699, 4),
+            ("pruned", -0.9, -0.301, 2),
+        ],
     }
 
 
