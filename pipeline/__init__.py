@@ -23,8 +23,9 @@ study/                    start walks the line; study, ledger, cohorts, forecast
                           (cautions), how much each hyperparameter mattered (importance), the Hydra sweeper; repeating
                           trains a trial again to the bit, replicates with other seeds; staging and deciding say where
                           the next stage looks and whether it is worth it, rungs who goes on, budget what there is time
-                          for, parameters which models are too large, transfer what another sweep has to offer;
-                          standing and arms say what may be chance; reporting/ reads a sweep's folder for its report
+                          for, parameters which models are too large, transfer what another sweep has to offer and
+                          transferred how it fared; standing and arms say what may be chance; reporting/ reads a
+                          sweep's folder for its report
 workers/                  executors (local, inline), the worker process, which device each worker gets, why one died
 tracking/                 subscribers: the terminal (live, by the pace of a sweep), MLflow; what earlier starts left in
                           the store; the leaderboard, pictures; report/ is the page of a sweep
