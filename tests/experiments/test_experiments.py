@@ -60,6 +60,9 @@ def test_a_file_begins_with_its_command_and_names_its_figure(path):
 def test_the_readme_lists_every_experiment():
     section = re.search(r"^## Experiments\n(.+?)^## ", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert sorted(re.findall(r"^\| `(\w+)` \| ", section[1], re.MULTILINE)) == NAMES
+    for name, measured in re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", section[1], re.MULTILINE):
+        assert name == "quadratic" or re.search(r"\(-?[\d.]+ to [\d.-]+\)", measured), name
+        assert name == "quadratic" or measured.endswith(("confirmed", "can't be told")), name
 
 
 @pytest.mark.slow
