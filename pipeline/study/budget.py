@@ -3,8 +3,9 @@
 import contextlib
 import json
 import math
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline import cache, clock
@@ -125,8 +126,7 @@ class Budget:
                 self._take(self._handed[trial.number], event)
             case Paused() | Ended():
                 self._handed.pop(trial.number, None)
-        if time.time() - self._noted >= NOTED_EVERY:
-            self.note()
+        self._note_in_time()
 
     def _take(self, handed: _Handed, event: EpochEnded) -> None:
         seconds = event.cohort_seconds or event.seconds * handed.n_trials
@@ -136,6 +136,28 @@ class Budget:
             self._measured.setdefault(handed.load, (start, seconds))
         elif event.epoch == handed.epoch + 1:  # nothing is compiled in it
             self._measured[handed.load] = (max(0.0, handed.ended_at - handed.at - seconds), seconds)
+
+    @contextlib.contextmanager
+    def noted(self, look_every: float = NOTED_EVERY) -> Iterator[None]:
+        """Also notes what was used while no trial says anything, as in an epoch that takes minutes."""
+        over = threading.Event()
+
+        def look() -> None:
+            with contextlib.suppress(OSError):  # of a full disk the next fact tells
+                while not over.wait(look_every):
+                    self._note_in_time()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _note_in_time(self) -> None:
+        if time.time() - self._noted >= NOTED_EVERY:
+            self.note()
 
     def note(self) -> None:
         self._noted = time.time()

@@ -135,7 +135,7 @@ def _run(study: Study, executor: Executor, data: Sequence[DataFacts], listeners:
         print_line(f"sweep {study.folder.name} in {study.folder}")
     study.subscribers += [display, recorder, *listeners]
     try:
-        with stopping(executor) as stop:
+        with stopping(executor) as stop, study.budget.noted():
             failure = None
             try:
                 study.run(executor, stop)

@@ -252,6 +252,16 @@ def test_a_clock_that_stands_still_divides_nothing(tmp_path, now):
     assert [budget.room(8), budget.room(8), budget.fitting([config] * 8, 5)] == [8, 8, 8]
 
 
+def test_a_kill_in_a_long_epoch_loses_little(tmp_path, now):
+    clock.begin()
+    study = Study(plan_of(tmp_path, "sweep.budget=1h"), tmp_path, Ledger(tmp_path, what="it"))
+    with study.budget.noted(look_every=0.01):
+        for seconds in (1, 300, 301, 600):
+            now.now = BEGAN + seconds
+            time.sleep(0.1)
+            assert History(tmp_path / NAME).spent == pytest.approx({1: 0, 301: 300}.get(seconds, seconds))
+
+
 def test_a_trial_by_itself_has_no_budget(tmp_path, now):
     single = Plan.of_one(composed("dataset=blobs", "sweep.budget=1s"), [])
     now.now += 100
