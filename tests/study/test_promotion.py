@@ -230,10 +230,14 @@ def test_what_goes_on_changes_no_later_choice_of_a_sampler_that_learned_from_it(
     line += ["sweep.halving.min_epochs=1", "sweep.halving.factor=2", "sweep.n_trials=null", "sweep.stop_seeds=null"]
     line += [f"sweep.stages.{name}.epochs=8" for name in ("coarse", "medium", "fine")]
     line += ["sweep.stages.medium.refine=false", "sweep.stages.medium.n_trials=2"]
+
+    def crossing(config, epoch):  # what goes on turns out otherwise
+        return rate(config, epoch) if epoch < 2 else 2 - rate(config, epoch)
+
     points = []
     for name, budget in (("with", ["sweep.budget=9h"]), ("without", [])):
-        stubbed.run(tmp_path / name, rate, *line, *budget, "sweep.stages.fine.n_trials=2")
-        grown, _ = stubbed.run(tmp_path / name, rate, *line, *budget, "sweep.stages.fine.n_trials=4")
+        stubbed.run(tmp_path / name, crossing, *line, *budget, "sweep.stages.fine.n_trials=2")
+        grown, _ = stubbed.run(tmp_path / name, crossing, *line, *budget, "sweep.stages.fine.n_trials=4")
         trials = grown.ledger.trials.values()
         points.append([t.params for t in trials])
         assert ({t.status for t in trials} == {"completed"}) == (name == "with")
