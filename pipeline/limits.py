@@ -82,6 +82,9 @@ _COUNT = Number(1, integer=True)
 
 LIMITS: dict[str, Number | Duration | tuple[str | int | bool | None, ...]] = {
     "seed": Number(0, 2**31 - 1, integer=True),
+    "experiment.seeds": Number(0, 2**31 - 1, integer=True),
+    "experiment.confirm_seeds": Number(0, 2**31 - 1, integer=True),
+    "experiment.above": Number(0, nullable=True),
     "train.batch_size": Number(1, 2**31 - 1, integer=True),  # TensorFlow counts rows in int32
     "train.epochs": _COUNT,
     "train.label_smoothing": _FRACTION,

@@ -179,7 +179,7 @@ def test_the_range_that_a_user_is_told_to_add_is_searched(serve, clone):
     plan = serve("python run.py -m sweep.dry_run=true")
     path.write_text(before)
     assert plan.returncode == 0, plan.stderr
-    assert "model.norm_momentum  tag(one_minus_log, interval(0.5, 0.99))" in plan.stdout
+    assert re.search(r"model\.norm_momentum +tag\(one_minus_log, interval\(0\.5, 0\.99\)\)", plan.stdout)
 
 
 def test_the_line_that_allows_code_of_one_s_own_still_allows_ours():

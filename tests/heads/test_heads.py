@@ -9,7 +9,7 @@ from tests.conftest import MAPS, head
 
 FITTING = [("softmax", 2, 2), ("softmax", 10, 10), ("sigmoid", 2, 1), ("cost", 0, 1), ("cost", 3, 1)]
 UNFITTING = [
-    ("sigmoid", 0, "is for 2 classes; this data set has 0. Data without classes are for costs: model=quadratic "),
+    ("sigmoid", 0, "is for 2 classes; this data set has 0. Data without classes are for costs: model=quadratic."),
     ("sigmoid", 1, "is for 2 classes; this data set has 1. Give it examples of a second class"),
     ("sigmoid", 3, "is for 2 classes; this data set has 3. Use model.head=softmax,"),
     ("sigmoid", 10, "is for 2 classes; this data set has 10. Use model.head=softmax,"),

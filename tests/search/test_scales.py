@@ -153,7 +153,7 @@ def test_figures_draw_it(sqrt, tmp_path):
     one = {"m": Interval(0, 9, sqrt)}
     canvas, finding = figure_of_scales.figure(searched(one, 40))
     canvas.savefig(tmp_path / "scales.png")
-    assert re.match(r"Draws from 4 to 9: 5\d% on the linear scale, 3\d% on the sqrt scale\.", finding)
+    assert re.match(r"Draws from 4 to 9, exactly: 5\d% on the linear scale, 3\d% on the sqrt scale\.", finding)
     two = {"o.m": Interval(0, 1, sqrt), "o.rate": Interval(1e-4, 1, LOG)}
     for function, stages in ((random_vs_grid.figure, ()), (coarse_to_fine.figure, ("random", "coarse", "fine"))):
         canvas, _ = function(searched(two, 90, stages))
