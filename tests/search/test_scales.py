@@ -1,6 +1,5 @@
 """What a scale owns, and one of a user's own in all that has to do with scales."""
 
-import math
 import re
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.experiments import coarse_to_fine, random_vs_grid
 from pipeline.experiments import scales as figure_of_scales
 from pipeline.search.ranges import distribution, parse
 from pipeline.search.refine import refine
@@ -19,7 +17,6 @@ from pipeline.search.samplers.sampler import Search
 from pipeline.search.scales import LINEAR, LOG, ONE_MINUS_LOG, scale_named
 from pipeline.search.space import Choice, Interval, params_at
 from tests.experiments.made_up import epochs_of, finished, results
-from tests.workers.jobs import config
 
 NAMES = yaml.safe_load((Path(__file__).parents[2] / "conf/config.yaml").read_text())["scales"]
 OWN = """
@@ -135,34 +132,23 @@ def test_a_region_is_a_box_in_its_coordinate(sqrt):
 RATE = "optimizer.learning_rate"
 
 
-def searched(space, n, stages=()):
+def searched(space, n):
     """Trials of which those near the middle of the space are the best."""
     rng, trials = np.random.default_rng(0), []
     for number in range(n):
         places = {key: rng.random() for key in space}
         loss = 0.1 + sum((u - 0.5) ** 2 for u in places.values())
         params = {key: space[key].at(u) for key, u in places.items()}
-        stage = stages[number % len(stages)] if stages else "s"
         metrics = {"val_loss": loss}
-        trials.append(finished(number, {**params, "seed": 0}, "completed", metrics, epochs_of([metrics]), stage=stage))
-    stages = {stage: {"epochs": 1} for stage in stages}
-    return results(trials, space, config({"sweep.stages": stages, "sweep.keep": 0.5, "sweep.margin": 0.1}))
+        trials.append(finished(number, {**params, "seed": 0}, "completed", metrics, epochs_of([metrics])))
+    return results(trials, space)
 
 
-def test_figures_draw_it(sqrt, tmp_path):
+def test_a_figure_draws_it(sqrt, tmp_path):
     one = {"m": Interval(0, 9, sqrt)}
     canvas, finding = figure_of_scales.figure(searched(one, 40))
     canvas.savefig(tmp_path / "scales.png")
     assert re.match(r"Draws from 4 to 9, exactly: 5\d% on the linear scale, 3\d% on the sqrt scale\.", finding)
-    two = {"o.m": Interval(0, 1, sqrt), "o.rate": Interval(1e-4, 1, LOG)}
-    for function, stages in ((random_vs_grid.figure, ()), (coarse_to_fine.figure, ("random", "coarse", "fine"))):
-        canvas, _ = function(searched(two, 90, stages))
-        canvas.savefig(tmp_path / "other.png")
-        places = canvas.axes[0]
-        assert (places.get_xlabel(), places.get_xscale()) == ("sqrt m", "linear")
-        assert (places.get_ylabel(), places.get_yscale()) == ("rate", "log")
-        xs = places.collections[0].get_offsets()[:, 0]
-        assert math.isclose(max(xs), 1, abs_tol=0.25) and min(xs) >= 0
 
 
 def test_a_choice_has_no_scale():
