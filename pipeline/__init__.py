@@ -17,8 +17,8 @@ compatibility             what earlier versions wrote
 clock                     when the command began, from which a sweep's budget counts
 targets, signatures       calling what a `_target_` names; what it takes, from its source
 objective                 what "better" means
-search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan, and what is
-                          unwise in it (linter): no input or output
+search/                   spaces and scales, ranges, samplers, refining, halving, populations, the plan (planning), what
+                          is unwise in it (linter): no input or output
 study/                    start walks the line; study, ledger, cohorts, forecast, results and what to doubt of them
                           (cautions), how much each hyperparameter mattered (importance), the Hydra sweeper; repeating
                           trains a trial again to the bit, replicates with other seeds; staging and deciding say where

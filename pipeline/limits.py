@@ -162,10 +162,13 @@ LIMITS: dict[str, Number | Duration | tuple[str | int | bool | None, ...]] = {
     "sweep.keep_models": Number(1, integer=True, nullable=True),
     "tracking.kind": ("mlflow", "none"),
 }
+MAY_BE_EMPTY = ("experiment.seeds", "experiment.confirm_seeds")  # of an experiment that no seed would vary
 
 
 def limit(key: str, value: Any) -> None:
     """Raises InputError if `value` is outside what LIMITS allows for `key`; a list is checked item by item."""
+    if value == [] and key in MAY_BE_EMPTY:
+        return
     rule = LIMITS.get(re.sub(r"^sweep\.stages\.[^.]+", "sweep.stages.*", key))
     if isinstance(value, list) and value:
         for item in value:

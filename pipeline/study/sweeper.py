@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pipeline.config import Composed, chosen
 from pipeline.errors import InputError
 from pipeline.overrides import to_text
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.search.ranges import parse
 from pipeline.search.unused import check_typed, without_effect
 from pipeline.study.start import run

@@ -11,7 +11,8 @@ from pipeline.layout import counted
 from pipeline.objective import Objective
 from pipeline.records import Trial
 from pipeline.schema import StageSettings, leaves
-from pipeline.search.plan import START_FROM, Arm, Plan, Stage, stages_of
+from pipeline.search.plan import START_FROM, Arm, Plan, Stage
+from pipeline.search.planning import stages_of
 from pipeline.search.space import Params
 from pipeline.search.tiers import applicable
 from pipeline.search.transfer import KEEP, Start, fitting

@@ -18,7 +18,7 @@ from pipeline.eventlog import epochs_of, exploits_of
 from pipeline.hydra_schema import register
 from pipeline.records import Conditions, TrainJob
 from pipeline.search.exploration import evolution
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.study.ledger import Ledger
 from pipeline.study.sampling import Sampling
 from pipeline.study.study import Study

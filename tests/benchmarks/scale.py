@@ -145,7 +145,7 @@ def scale(folder: Path, options: Namespace) -> Iterator[str]:
 def main(folder: Path, n_trials: int, sampler: str) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from pipeline.search.plan import make_plan
+    from pipeline.search.planning import make_plan
     from pipeline.study.start import run
     from tests.conftest import composed
 

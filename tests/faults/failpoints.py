@@ -37,7 +37,8 @@ from pipeline.records import (
     TrainJob,
     TrialEvent,
 )
-from pipeline.search.plan import Plan, make_plan
+from pipeline.search.plan import Plan
+from pipeline.search.planning import make_plan
 from pipeline.study.start import run
 from tests.conftest import composed
 

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.errors import InputError
 from pipeline.search.hyperband import brackets
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from tests.conftest import composed
 
 

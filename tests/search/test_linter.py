@@ -11,7 +11,8 @@ from pipeline.config import Composed
 from pipeline.hydra_schema import register
 from pipeline.records import Trial
 from pipeline.search.linter import at_edge, lint
-from pipeline.search.plan import Arm, make_plan
+from pipeline.search.plan import Arm
+from pipeline.search.planning import make_plan
 from pipeline.search.ranges import distribution, parse
 from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Interval

@@ -14,7 +14,8 @@ from pipeline.config import Composed, differences
 from pipeline.errors import InputError
 from pipeline.hydra_schema import register
 from pipeline.records import Trial
-from pipeline.search.plan import make_plan, search_of, sizes
+from pipeline.search.plan import search_of
+from pipeline.search.planning import make_plan, sizes
 from pipeline.search.ranges import parse
 from pipeline.search.samplers.random import Random
 from pipeline.search.samplers.sampler import Search

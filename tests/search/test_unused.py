@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.errors import InputError
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.search.unused import check_typed, without_effect
 from tests.conftest import composed
 

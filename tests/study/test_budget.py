@@ -13,7 +13,8 @@ from pipeline.errors import InputError
 from pipeline.eventlog import append_event, epochs_of
 from pipeline.limits import limit, seconds_of
 from pipeline.records import Ended, EpochEnded, Message, Paused, Started, Trial, TrialEvent
-from pipeline.search.plan import Plan, make_plan
+from pipeline.search.plan import Plan
+from pipeline.search.planning import make_plan
 from pipeline.study.forecast import outline
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import NAME, History, Ledger

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow.tracking import MlflowClient
 
 from pipeline.records import DataFacts, Ended, EpochEnded, HandedOut
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.search.scales import ONE_MINUS_LOG
 from pipeline.search.space import Interval
 from pipeline.study import compare

@@ -18,7 +18,8 @@ from pipeline.errors import InputError
 from pipeline.eventlog import events_of
 from pipeline.hydra_schema import register
 from pipeline.records import DataFacts, Started
-from pipeline.search.plan import Plan, make_plan
+from pipeline.search.plan import Plan
+from pipeline.search.planning import make_plan
 from pipeline.search.ranges import parse
 from pipeline.study.opening import header, open_study
 

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.records import Ended, Message, Paused, TrialEvent
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study

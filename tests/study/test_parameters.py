@@ -9,7 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from pipeline.errors import InputError
 from pipeline.objective import Objective
 from pipeline.records import CountJob, Done, Ended, Message
-from pipeline.search.plan import Stage, make_plan
+from pipeline.search.plan import Stage
+from pipeline.search.planning import make_plan
 from pipeline.study.ledger import Ledger
 from pipeline.study.parameters import ModelSizes
 from pipeline.study.sampling import Sampling, first_sizes

@@ -9,7 +9,7 @@ from pipeline.eventlog import append_event, epochs_of
 from pipeline.objective import Objective
 from pipeline.records import Ended, EpochEnded, Message, Paused, Promotion, Trial, TrialEvent
 from pipeline.search.halving import promoted, pruned
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.study.interruption import Stop
 from pipeline.study.ledger import Ledger
 from pipeline.study.study import Study

@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline.building import built
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.study.start import run
 from tests.benchmarks.scale import LINE, SAMPLERS, Stub
 from tests.conftest import composed

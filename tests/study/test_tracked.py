@@ -8,7 +8,8 @@ from mlflow.tracking import MlflowClient
 from pipeline.config import Composed, chosen
 from pipeline.hydra_schema import register
 from pipeline.records import DataFacts, Ended, EpochEnded, HandedOut, Trial
-from pipeline.search.plan import Plan, make_plan
+from pipeline.search.plan import Plan
+from pipeline.search.planning import make_plan
 from pipeline.study.folders import write_config
 from pipeline.study.tracked import TrackedRuns
 from pipeline.tracking.earlier import EarlierStart

@@ -26,7 +26,7 @@ from pipeline.records import (
     TrainJob,
     TrialEvent,
 )
-from pipeline.search.plan import make_plan
+from pipeline.search.planning import make_plan
 from pipeline.search.scales import LOG, ONE_MINUS_LOG
 from pipeline.search.space import Choice, Interval
 from pipeline.search.transfer import Start, fitting, narrowed
