@@ -185,7 +185,7 @@ def test_a_crash_between_two_ends_at_a_rung_loses_neither_a_trial_nor_its_run(ha
 def test_a_sweep_stopped_between_rungs_and_resumed_stops_as_many_as_an_undisturbed_one(halved, tmp_path):
     undisturbed, _, line = halved
     folder = tmp_path / "outputs/sweeps/h"
-    with interrupting(lambda: ends(folder)["pruned", "pruned after 1 epoch:"] > 0):
+    with interrupting(lambda: ends(folder)["pruned", "pruned after 1 epoch"] > 0):
         stopped = here(*line, INLINE, cwd=tmp_path)
     assert stopped.returncode == 130, stopped.stdout + stopped.stderr
     assert sorted(status for _, status, _ in runs(tmp_path)) == ["FINISHED"] * 6 + ["KILLED"] * 3
