@@ -18,7 +18,7 @@ from pipeline.search.plan import Arm, Plan, Stage, listed_arms, most_epochs, sea
 from pipeline.search.population import check_population, evolves, kept, smaller
 from pipeline.search.population import notes as population_notes
 from pipeline.search.ranges import declared, distribution, is_arm
-from pipeline.search.samplers.sampler import blamed, make_sampler
+from pipeline.search.samplers.sampler import MOST_TRIALS, blamed, make_sampler
 from pipeline.search.space import Interval, Space
 from pipeline.search.tiers import applicable, freed
 
@@ -34,7 +34,6 @@ NOT_SEARCHED = (
     "repeat",
     "experiment",
 )
-MOST_TRIALS = 100_000  # of a sweep
 
 
 def make_plan(overrides: list[Override], compose: Compose, arm_values: Callable[[Override], list[Any]]) -> Plan:

@@ -1,7 +1,7 @@
 """From Hydra's sweep grammar, in YAML and on the command line alike, to spaces and arms."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.errors import HydraException
 
 from pipeline.errors import InputError, first_line
-from pipeline.schema import Config
+from pipeline.schema import Config, SearchRange
 from pipeline.search.scales import scale_named
 from pipeline.search.space import Choice, Distribution, Interval, Space
 
@@ -74,16 +74,20 @@ def is_arm(override: Override) -> bool:
 def declared(config: Config, max_tier: int) -> Space:
     """The ranges that stand in the config beside their values, in tiers 1 to `max_tier`. Raises InputError for one that
     is not understood."""
-    space: Space = {}
-    for group in ("dataset", "model", "optimizer", "schedule", "train"):
-        for key, entry in getattr(config, group).search.items():
-            if entry.tier <= max_tier:
-                name = f"{group}.{key}"
-                space[name] = distribution(parse([f"{name}={entry.range}"])[0], config.scales)
-    return space
+    return {
+        key: distribution(parse([f"{key}={entry.range}"])[0], config.scales)
+        for key, entry in _entries(config)
+        if entry.tier <= max_tier
+    }
 
 
 def tiers(config: Config) -> dict[str, int]:
     """The tier of each key for which the config declares a range, searched or not."""
-    groups = ("dataset", "model", "optimizer", "schedule", "train")
-    return {f"{group}.{key}": entry.tier for group in groups for key, entry in getattr(config, group).search.items()}
+    return {key: entry.tier for key, entry in _entries(config)}
+
+
+def _entries(config: Config) -> Iterator[tuple[str, SearchRange]]:
+    """The ranges that stand in the config, by full key."""
+    for group in ("dataset", "model", "optimizer", "schedule", "train"):
+        for key, entry in getattr(config, group).search.items():
+            yield f"{group}.{key}", entry

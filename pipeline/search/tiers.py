@@ -15,22 +15,19 @@ from pipeline.search.space import Params, Space
 UNDECLARED = 1
 
 
-def tier_of(config: Config, key: str) -> int:
-    return tiers(config).get(key, UNDECLARED)
-
-
 def freed(space: Space, config: Config, upto: int | None) -> Space:
     """The keys of a space that are searched in tiers 1 to `upto`; None: in all."""
     if upto is None:
         return space
-    return {key: dist for key, dist in space.items() if tier_of(config, key) <= upto}
+    known = tiers(config)
+    return {key: dist for key, dist in space.items() if known.get(key, UNDECLARED) <= upto}
 
 
 def by_tier(space: Space, config: Config) -> dict[int, Space]:
     """A space in parts, the tier that matters most first."""
-    parts: dict[int, Space] = {}
+    known, parts = tiers(config), dict[int, Space]()
     for key, dist in space.items():
-        parts.setdefault(tier_of(config, key), {})[key] = dist
+        parts.setdefault(known.get(key, UNDECLARED), {})[key] = dist
     return dict(sorted(parts.items()))
 
 

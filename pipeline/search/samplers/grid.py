@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterator
 
 from pipeline.errors import InputError
-from pipeline.search.samplers.sampler import Point, Sampler, Search
+from pipeline.search.samplers.sampler import MOST_TRIALS, Point, Sampler, Search
 
 GRID_POINTS = 5  # of a range, unless the sweep says otherwise
-MOST_TRIALS = 100_000  # beyond this a sweep is a slip of the pen, and its list alone fills memory
 
 
 class Grid(Sampler):

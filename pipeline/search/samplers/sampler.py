@@ -10,6 +10,7 @@ from pipeline.schema import Target
 from pipeline.search.space import Space
 from pipeline.targets import call, problem
 
+MOST_TRIALS = 100_000  # beyond this a sweep is a slip of the pen, and its list alone fills memory
 OF_OPTUNA = "pipeline.search.samplers.optuna.Named"  # what asks a sampler of Optuna's, by its name
 
 

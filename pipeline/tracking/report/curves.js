@@ -61,18 +61,13 @@ function curvesSection(sweep) {
       if (sweep.best && shown.includes(sweep.best)) { // the winner, thicker
         ctx.globalAlpha = 1;
         ctx.setLineDash([]);
-        drawWinner(ctx, () => trace(ctx, box, sweep.best));
+        drawAbove(ctx, 'win', () => trace(ctx, box, sweep.best));
       }
       ctx.restore();
     },
     over(ctx, box, trial) {
       if (!trial.curves.length || trial.place !== sweep.place) return;
-      ctx.lineWidth = 6;
-      ctx.strokeStyle = css('card');
-      trace(ctx, box, trial);
-      ctx.lineWidth = 3;
-      ctx.strokeStyle = css('accent');
-      trace(ctx, box, trial);
+      drawAbove(ctx, 'accent', () => trace(ctx, box, trial));
       ctx.fillStyle = css('accent');
       const curve = trial.curves[state.m];
       let last = null;

@@ -69,7 +69,7 @@ function lineageSection(sweep) {
           ctx.fillText(trial.number, box.x - 8, at(box, 0, trial)[1]);
         }
       }
-      if (sweep.best && rows.includes(sweep.best)) drawWinner(ctx, () => trace(ctx, box, sweep.best));
+      if (sweep.best && rows.includes(sweep.best)) drawAbove(ctx, 'win', () => trace(ctx, box, sweep.best));
     },
     over(ctx, box, trial) {
       if (!rows.includes(trial)) return;

@@ -63,18 +63,13 @@ function parallelSection(sweep) {
       ctx.globalAlpha = 1;
       ctx.setLineDash([]);
       if (sweep.best) {
-        drawWinner(ctx, () => trace(ctx, box, sweep.best));
+        drawAbove(ctx, 'win', () => trace(ctx, box, sweep.best));
       }
       places.forEach((a, k) => drawAxis(ctx, box, a, k));
     },
     over(ctx, box, trial) {
       if (trial.place !== sweep.place) return;
-      ctx.lineWidth = 6;
-      ctx.strokeStyle = css('card');
-      trace(ctx, box, trial);
-      ctx.lineWidth = 3;
-      ctx.strokeStyle = css('accent');
-      trace(ctx, box, trial);
+      drawAbove(ctx, 'accent', () => trace(ctx, box, trial));
       ctx.fillStyle = css('accent');
       places.forEach((a, k) => {
         const u = spot(trial, a);

@@ -184,10 +184,11 @@ function fitted(ctx, text, width) {
 }
 // Of many lines the best are seen among the others.
 const opacity = (n, share) => n > 150 ? clamp(100 / n, .2, .4) + .5 * share ** 3 : .85;
-function drawWinner(ctx, trace) {
-  for (const [width, color] of [[6, 'card'], [3, 'win']]) {
+// A line that is seen above others, whatever their colors.
+function drawAbove(ctx, color, trace) {
+  for (const [width, of] of [[6, 'card'], [3, color]]) {
     ctx.lineWidth = width;
-    ctx.strokeStyle = css(color);
+    ctx.strokeStyle = css(of);
     trace();
   }
 }
