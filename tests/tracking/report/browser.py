@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import PATIENCE
+
 DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
 ARGUMENTS = (
     "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
@@ -33,7 +35,7 @@ class Browser:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._address + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from None
@@ -46,7 +48,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
         self._ask("POST", "/url", {"url": page.absolute().as_uri()})
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not self.run("return document.documentElement.dataset.ready || null"):
             errors = self.log()
             assert not errors and time.monotonic() < deadline, errors
@@ -97,10 +99,10 @@ def browser(folder: Path) -> Iterator[Browser]:
     with (folder / "chromedriver.log").open("w") as log:
         driver = subprocess.Popen([str(DRIVER), f"--port={port}"], stdout=log, stderr=log)
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
         while True:
             try:
-                urllib.request.urlopen(f"{address}/status", timeout=5).close()
+                urllib.request.urlopen(f"{address}/status", timeout=PATIENCE).close()
                 break
             except OSError:
                 assert driver.poll() is None and time.monotonic() < deadline, (folder / "chromedriver.log").read_text()
